@@ -1,0 +1,129 @@
+"""Sizes and crops: arithmetic only, with sharp's definitions of the fit modes."""
+
+import enum
+import math
+from typing import NamedTuple
+
+
+class Fit(enum.StrEnum):
+    """How an image meets a box of width x height, when both are given."""
+
+    COVER = "cover"
+    """Has the size of the box: scaled until it covers the box, what stands out is cut off."""
+    CONTAIN = "contain"
+    """Has the size of the box: scaled until it lies within the box, the rest is background."""
+    FILL = "fill"
+    """Has the size of the box: stretched, the aspect ratio is lost."""
+    INSIDE = "inside"
+    """Keeps its aspect ratio: as large as possible with no side larger than the box."""
+    OUTSIDE = "outside"
+    """Keeps its aspect ratio: as small as possible with no side smaller than the box."""
+
+
+class Position(enum.StrEnum):
+    """What `cover` keeps, and where `contain` puts the image."""
+
+    CENTRE = "centre"
+    TOP = "top"
+    RIGHT_TOP = "right top"
+    RIGHT = "right"
+    RIGHT_BOTTOM = "right bottom"
+    BOTTOM = "bottom"
+    LEFT_BOTTOM = "left bottom"
+    LEFT = "left"
+    LEFT_TOP = "left top"
+    ATTENTION = "attention"
+    """Keeps what draws the eye: edges, saturated colours, skin tones."""
+    ENTROPY = "entropy"
+    """Keeps what holds the most information."""
+
+
+class Size(NamedTuple):
+    """Width and height in pixels, both at least 1."""
+
+    width: int
+    height: int
+
+
+class Plan(NamedTuple):
+    """What to do to an image, in this order; `crop` and `canvas` are None where there is nothing to do."""
+
+    resize: Size
+    """The whole image is scaled to this size."""
+    crop: Size | None
+    """This much of it is kept."""
+    canvas: Size | None
+    """It is put on a background of this size."""
+
+    @property
+    def output(self) -> Size:
+        """The size of the result."""
+        return self.canvas or self.crop or self.resize
+
+
+def plan(
+    source: Size,
+    width: int | None,
+    height: int | None,
+    fit: Fit = Fit.COVER,
+    *,
+    without_enlargement: bool = False,
+) -> Plan:
+    """Say how an image of size `source` (upright) becomes one that fits the box.
+
+    With one side of the box the other follows from the aspect ratio (under `fill` it stays as it is);
+    with none the image keeps its size. Sides round to the nearest pixel and are never below 1. With
+    `without_enlargement` no side is scaled up, and `cover` may then give less than the box; `contain` still
+    gives the box. These are the definitions of sharp's `resize`.
+    """
+    scale_x, scale_y = _scales(source, width, height, fit)
+    if without_enlargement:
+        scale_x, scale_y = min(scale_x, 1.0), min(scale_y, 1.0)
+    resize = Size(_side(source.width * scale_x), _side(source.height * scale_y))
+    if width is None or height is None:
+        return Plan(resize, None, None)
+    if fit is Fit.COVER:
+        crop = Size(min(width, resize.width), min(height, resize.height))
+        return Plan(resize, crop if crop != resize else None, None)
+    if fit is Fit.CONTAIN:
+        canvas = Size(width, height)
+        return Plan(resize, None, canvas if canvas != resize else None)
+    return Plan(resize, None, None)
+
+
+def _scales(source: Size, width: int | None, height: int | None, fit: Fit) -> tuple[float, float]:
+    x = width / source.width if width else None
+    y = height / source.height if height else None
+    if x is None and y is None:
+        return 1.0, 1.0
+    if fit is Fit.FILL:
+        return x or 1.0, y or 1.0
+    if x is None or y is None:
+        both = x or y or 1.0
+    elif fit in (Fit.COVER, Fit.OUTSIDE):
+        both = max(x, y)
+    else:
+        both = min(x, y)
+    return both, both
+
+
+def _side(length: float) -> int:
+    return max(1, math.floor(length + 0.5))
+
+
+_ALONG = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
+
+
+def offset(outer: Size, inner: Size, position: Position) -> tuple[int, int]:
+    """Return left and top, in pixels from 0, of `inner` laid into `outer` at one of the nine places.
+
+    `outer` is at least as large as `inner`. `attention` and `entropy` depend on the pixels, which are
+    not known here: they count as the centre.
+    """
+    words = position.value.split()
+    across = next((_ALONG[word] for word in words if word in ("left", "right")), 0.5)
+    down = next((_ALONG[word] for word in words if word in ("top", "bottom")), 0.5)
+    return (
+        math.floor((outer.width - inner.width) * across + 0.5),
+        math.floor((outer.height - inner.height) * down + 0.5),
+    )

@@ -1,0 +1,205 @@
+"""What to make of a source, and under which key."""
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from image_scaler.exceptions import ConfigError, DestinationKeyError
+from image_scaler.geometry import Fit, Position
+
+KEY_LIMIT = 1024
+"""The longest key that S3 stores, in bytes of UTF-8."""
+
+
+class Format(enum.StrEnum):
+    """The formats that renditions are written in."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+
+    @property
+    def extension(self) -> str:
+        """What is appended to a key: `jpg png webp avif`."""
+        return "jpg" if self is Format.JPEG else self.value
+
+    @property
+    def content_type(self) -> str:
+        """The media type, as in Content-Type."""
+        return f"image/{self.value}"
+
+
+_FORMAT_OF_EXTENSION = {
+    "jpg": Format.JPEG,
+    "jpeg": Format.JPEG,
+    "jpe": Format.JPEG,
+    "jfif": Format.JPEG,
+    "png": Format.PNG,
+    "webp": Format.WEBP,
+    "avif": Format.AVIF,
+}
+_OTHER_IMAGE_EXTENSIONS = {"gif", "apng", "bmp", "heic", "heif", "hif", "jxl", "svg", "svgz", "tif", "tiff"}
+_IMAGE_EXTENSIONS = _FORMAT_OF_EXTENSION.keys() | _OTHER_IMAGE_EXTENSIONS
+_NO_EXTENSION = ".image"
+
+
+def _split_extension(key: str) -> tuple[str, str]:
+    """Return the key without its extension, and the extension in lower case; `""` where it has none."""
+    folder, slash, name = key.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    return (folder + slash + stem, extension.lower()) if dot and stem else (key, "")
+
+
+def is_image_key(key: str) -> bool:
+    """Return whether a key's extension is that of an image format, whether or not it can be read here."""
+    return _split_extension(key)[1] in _IMAGE_EXTENSIONS
+
+
+class KeyTemplate(NamedTuple):
+    """A destination key around the source's key: `<prefix><source key><suffix>`."""
+
+    prefix: str
+    suffix: str | None
+    """None: the extension of the format, unless the source's key says the format already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenditionSpec:
+    """The recipe of one rendition."""
+
+    name: str
+    """The rendition's name in renditions.toml, with the width behind it in a ladder: `web-640`."""
+    template: KeyTemplate
+    width: int | None = None
+    height: int | None = None
+    fit: Fit = Fit.COVER
+    position: Position = Position.CENTRE
+    without_enlargement: bool = True
+    background: tuple[int, int, int, int] = (255, 255, 255, 255)
+    """Red, green, blue and alpha from 0 to 255: behind transparency in JPEG, and around the image in `contain`."""
+    format: Format | None = None
+    """None: the format of the source's key, or WebP where browsers do not show that."""
+    quality: int | None = None
+    """From 1 to 100; None: the default of the format."""
+    cache_control: str | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is the source, byte for byte."""
+        return not (self.width or self.height or self.format or self.quality)
+
+    def output_format(self, source_key: str) -> Format:
+        """Return the format of the rendition of a source; only its key's extension is looked at."""
+        return self.format or _FORMAT_OF_EXTENSION.get(_split_extension(source_key)[1], Format.WEBP)
+
+    def destination_key(self, source_key: str) -> str:
+        """Return the key of the rendition of a source.
+
+        It is `<name>/<source key>`, and for other than copies the extension of the format behind it, unless
+        the source's key says that format already. No two sources share a key, for which two kinds of source
+        key get a longer one: one with two image extensions gets a third (`a.jpg.webp` -> `a.jpg.webp.webp`,
+        since `a.jpg.webp` is the rendition of `a.jpg`), and one without an image extension is treated as if
+        it ended in `.image` (`a` -> `a.image.webp`, since `a.webp` is the rendition of `a.webp`).
+
+        Raises DestinationKeyError where the key is longer than S3 allows.
+        """
+        key = self.template.prefix + self._within(source_key)
+        if len(key.encode()) > KEY_LIMIT:
+            raise DestinationKeyError(
+                f"the key of rendition {self.name} would have {len(key.encode())} bytes, "
+                f"but S3 allows {KEY_LIMIT}: shorten the source's key"
+            )
+        return key
+
+    def _within(self, source_key: str) -> str:
+        if self.template.suffix is not None:
+            return source_key + self.template.suffix
+        if self.is_copy:
+            return source_key
+        format = self.output_format(source_key)
+        stem, extension = _split_extension(source_key)
+        inner = _split_extension(stem)[1]
+        doubled = inner in _IMAGE_EXTENSIONS or stem.endswith(_NO_EXTENSION)
+        if _FORMAT_OF_EXTENSION.get(extension) is format and not doubled:
+            return source_key
+        known = source_key if extension in _IMAGE_EXTENSIONS else source_key + _NO_EXTENSION
+        return f"{known}.{format.extension}"
+
+    def may_share_a_key_with(self, other: "RenditionSpec") -> bool:
+        """Return whether some two sources could give this and the other rendition one key."""
+        mine, theirs = self.template, other.template
+        if not (mine.prefix.startswith(theirs.prefix) or theirs.prefix.startswith(mine.prefix)):
+            return False
+        if mine.suffix is None or theirs.suffix is None:
+            both_by_extension = mine == theirs and not (self.is_copy or other.is_copy)
+            return not (both_by_extension and None not in (self.format, other.format) and self.format != other.format)
+        return mine.suffix.endswith(theirs.suffix) or theirs.suffix.endswith(mine.suffix)
+
+
+class Target(NamedTuple):
+    """One rendition of one source: its recipe, its key, and its format (None for a copy)."""
+
+    spec: RenditionSpec
+    key: str
+    format: Format | None
+
+
+class Rule(NamedTuple):
+    """Which renditions are made of the sources whose keys match a pattern."""
+
+    match: str
+    renditions: tuple[str, ...]
+    """Names as in renditions.toml; a ladder's name stands for all its steps."""
+
+
+class Renditions:
+    """All that renditions.toml says.
+
+    Raises ConfigError where two renditions could write one key.
+    """
+
+    def __init__(self, by_name: dict[str, tuple[RenditionSpec, ...]], rules: Sequence[Rule] = ()) -> None:
+        self.by_name = by_name
+        self.rules = tuple(rules)
+        self._patterns = [(_pattern(rule.match), rule.renditions) for rule in rules]
+        specs = self.specs
+        for index, spec in enumerate(specs):
+            for other in specs[:index]:
+                if spec.may_share_a_key_with(other):
+                    raise ConfigError(
+                        f"expected different keys for renditions {other.name} and {spec.name}, but both could "
+                        f"write {spec.template.prefix}...: give one of them another name or key"
+                    )
+
+    @property
+    def specs(self) -> tuple[RenditionSpec, ...]:
+        """Every recipe, in the order of renditions.toml."""
+        return tuple(spec for specs in self.by_name.values() for spec in specs)
+
+    def specs_for(self, source_key: str) -> tuple[RenditionSpec, ...]:
+        """Return the recipes for a source: of the first rule that matches its key, or all."""
+        for pattern, names in self._patterns:
+            if pattern.fullmatch(source_key):
+                return tuple(spec for name in names for spec in self.by_name[name])
+        return self.specs
+
+    def targets(self, source_key: str) -> tuple[Target, ...]:
+        """Return what is written for a source; raises DestinationKeyError as `destination_key` does."""
+        return tuple(
+            Target(
+                spec,
+                spec.destination_key(source_key),
+                None if spec.is_copy else spec.output_format(source_key),
+            )
+            for spec in self.specs_for(source_key)
+        )
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    """Return the regular expression of a glob: `**` spans folders, `*` and `?` stay within one."""
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    return re.compile("".join(parts.get(token) or re.escape(token) for token in tokens), re.DOTALL)

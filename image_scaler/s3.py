@@ -1,0 +1,129 @@
+"""S3Store: objects in Amazon S3. With sqs, the only module that uses boto3."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.store import ObjectRef, StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CLIENT_CONFIG = Config(
+    # Three tries, each of which gives up in time to leave the function's minute for the others.
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=3,
+    read_timeout=15,
+    max_pool_connections=10,
+)
+
+COPY_LIMIT = 5 * 1024**3
+"""The largest object in bytes that S3 copies in one request; larger ones are copied in parts."""
+
+_KEPT_BY_COPY = {"ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata"}
+"""What a copy in parts must be told to store beside the content; in one request S3 does it by itself."""
+
+_ERRORS = {
+    "NoSuchKey": ObjectNotFoundError,
+    "404": ObjectNotFoundError,
+    "PreconditionFailed": PreconditionFailedError,
+    "412": PreconditionFailedError,
+}
+"""Our errors by S3's codes. All others are StorageErrors: what is not known to be final may be mended."""
+
+
+class S3Store:
+    """Objects in Amazon S3."""
+
+    def __init__(self, client: "S3Client | None" = None, *, copy_limit: int = COPY_LIMIT) -> None:
+        self._client: S3Client = client or boto3.client("s3", config=CLIENT_CONFIG)
+        self._copy_limit = copy_limit
+
+    def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
+        """Return the object; see ObjectStore.get."""
+        condition: Any = {"IfMatch": f'"{if_match}"'} if if_match else {}
+        with _translated(f"read {ref}"):
+            answer = self._client.get_object(Bucket=ref.bucket, Key=ref.key, **condition)
+            return StoredObject(
+                body=answer["Body"].read(),
+                etag=answer["ETag"].strip('"'),
+                content_type=answer["ContentType"],
+                cache_control=answer.get("CacheControl"),
+                metadata=answer["Metadata"],
+            )
+
+    def put(
+        self,
+        ref: ObjectRef,
+        body: bytes,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the object; see ObjectStore.put."""
+        options: Any = {"CacheControl": cache_control} if cache_control else {}
+        with _translated(f"write {ref}"):
+            self._client.put_object(
+                Bucket=ref.bucket,
+                Key=ref.key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=dict(metadata or {}),
+                **options,
+            )
+
+    def copy(
+        self,
+        source: ObjectRef,
+        destination: ObjectRef,
+        *,
+        if_match: str | None = None,
+        size: int | None = None,
+    ) -> int:
+        """Copy within S3, no byte of it through here; see ObjectStore.copy.
+
+        Above `copy_limit` it is copied in parts, for which the source is asked for what to store beside it.
+        """
+        # Tags stay behind: carrying them would need rights on tags in both buckets.
+        options: dict[str, Any] = {"TaggingDirective": "REPLACE"}
+        if if_match:
+            options["CopySourceIfMatch"] = f'"{if_match}"'
+        with _translated(f"copy {source} to {destination}"):
+            if size is None or size > self._copy_limit:
+                head = self._client.head_object(Bucket=source.bucket, Key=source.key)
+                size = head["ContentLength"]
+            if size <= self._copy_limit:
+                self._client.copy_object(
+                    CopySource={"Bucket": source.bucket, "Key": source.key},
+                    Bucket=destination.bucket,
+                    Key=destination.key,
+                    **options,
+                )
+                return size
+            self._client.copy(
+                {"Bucket": source.bucket, "Key": source.key},
+                destination.bucket,
+                destination.key,
+                ExtraArgs=options | {name: value for name, value in head.items() if name in _KEPT_BY_COPY},
+                Config=TransferConfig(multipart_threshold=self._copy_limit, multipart_chunksize=self._copy_limit // 10),
+            )
+            return size
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Turn botocore's errors into ours, with what was being done."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        raise _ERRORS.get(code, StorageError)(f"could not {doing}: {error}") from error
+    except BotoCoreError as error:
+        raise StorageError(f"could not {doing}: {error}") from error

@@ -1,0 +1,1 @@
+"""What people run on their machine; never packaged into the function."""

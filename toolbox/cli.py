@@ -1,0 +1,189 @@
+"""image-scaler: the engine on files, and what renditions.toml and the stack would do."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from image_scaler.config import Settings, load_renditions
+from image_scaler.events import SourceEvent
+from image_scaler.exceptions import ConfigError, DestinationKeyError
+from image_scaler.renditions import Renditions, is_image_key
+from image_scaler.service import Outcome, Scaler
+from image_scaler.store import ObjectRef
+from toolbox import stack
+from toolbox.files import FileStore
+
+main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+RenditionsFile = Annotated[
+    Path, typer.Option("--renditions", metavar="FILE", help="What to make, instead of the project's renditions.toml.")
+]
+PROJECT_RENDITIONS = stack.ROOT / "renditions.toml"
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one line for each source or rendition.")]
+
+
+@main.command()
+def scale(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, or folders of images.")],
+    out_folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")],
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+    as_json: AsJson = False,
+) -> None:
+    """Make the renditions of images on this machine, with the engine of the function.
+
+    The key of a file is its name; of a file in a folder, its path within that folder. Exit code 0: all were
+    made; 1: some source was rejected or failed; 2: nothing was tried.
+    """
+    settings = Settings(destination_bucket=str(out_folder.resolve()), renditions=_load(renditions))
+    sources = list(_sources(paths, out_folder.resolve()))
+    scaler = Scaler(settings, FileStore())
+    table = _table("source", "rendition", "size", "bytes", "saved")
+    all_ok = True
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        for path, ref in progress.track(sources, description="Scaling"):
+            start = time.perf_counter()
+            outcome = scaler.scale(SourceEvent(ref=ref, payload={}))
+            milliseconds = round((time.perf_counter() - start) * 1000)
+            all_ok &= outcome.status == "ok"
+            if as_json:
+                _print_json(_report(path, outcome, milliseconds))
+            else:
+                _add_rows(table, path, outcome)
+    if not as_json:
+        out.print(table)
+    raise typer.Exit(0 if all_ok else 1)
+
+
+@main.command()
+def explain(
+    key: Annotated[str, typer.Argument(help="The key of an object in the source bucket.")],
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what would be written where for an upload under KEY."""
+    try:
+        targets = _load(renditions).targets(key)
+    except DestinationKeyError as error:
+        _stop(str(error))
+    table = _table("rendition", "key", "what")
+    for spec, destination_key, format in targets:
+        box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
+        fit = f"{spec.fit}, " if spec.width and spec.height else ""
+        what = "copy, byte for byte" if format is None else f"{box}{fit}{format}"
+        if as_json:
+            _print_json({"name": spec.name, "key": destination_key, "format": format})
+        else:
+            table.add_row(spec.name, destination_key, what)
+    if not as_json:
+        out.print(table if targets else f"Nothing is made of {key}: a rule without renditions matches it.")
+
+
+@main.command()
+def check(
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+    stage: Annotated[str, typer.Option(help="The stage to check the stack's settings for.")] = "dev",
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack, as sls takes it.")
+    ] = None,
+) -> None:
+    """Check renditions.toml and the stack's settings; says what is wrong before anything is deployed."""
+    loaded = _load(renditions)
+    try:
+        stack.check(stage, param or [])
+    except ConfigError as error:
+        _stop(str(error))
+    names = ", ".join(loaded.by_name)
+    out.print(f"{renditions.name} and the stack's settings for stage {stage} are fine. Renditions: {names}")
+
+
+def _load(path: Path) -> Renditions:
+    try:
+        return load_renditions(path)
+    except ConfigError as error:
+        _stop(str(error))
+
+
+def _sources(paths: list[Path], out_folder: Path) -> Iterator[tuple[Path, ObjectRef]]:
+    """Yield every file with its key; stops the program where a path is missing or two files have one key."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            _stop(f"expected a file or a folder but found nothing at {path}")
+        found = sorted(
+            file
+            for file in (path.rglob("*") if path.is_dir() else [path])
+            if file.is_file()
+            and (file == path or is_image_key(file.name))
+            and not file.resolve().is_relative_to(out_folder)
+        )
+        if not found:
+            _stop(f"expected images in the folder {path} but found none outside the output folder")
+        for file in found:
+            key = file.relative_to(path if path.is_dir() else path.parent).as_posix()
+            if key in seen:
+                _stop(f"expected files of different names but both {seen[key]} and {file} are called {key}")
+            seen[key] = file
+            yield file, ObjectRef(str((path if path.is_dir() else path.parent).resolve()), key)
+
+
+def _report(path: Path, outcome: Outcome, milliseconds: int) -> dict[str, Any]:
+    gone = outcome.status == "superseded"  # of a file: it was deleted since it was found
+    return {
+        "source": str(path),
+        "status": "failed" if gone else outcome.status,
+        "error": f"{path} is gone" if gone else str(outcome.error) if outcome.error else None,
+        "renditions": [
+            {
+                "name": written.name,
+                "key": written.key,
+                "width": written.width,
+                "height": written.height,
+                "bytes": written.bytes,
+                "type": written.type,
+            }
+            for written in outcome.written
+        ],
+        "ms": milliseconds,
+    }
+
+
+def _add_rows(table: Table, path: Path, outcome: Outcome) -> None:
+    name = str(path)
+    if outcome.status != "ok":
+        table.add_row(name, Text(f"{outcome.status}: {outcome.error or 'the file is gone'}", style="red"))
+        return
+    before = path.stat().st_size
+    for written in outcome.written:
+        size = f"{written.width} x {written.height}" if written.width else "copy"
+        saved = f"{1 - written.bytes / before:.0%}" if before else ""
+        table.add_row(name, written.key, size, decimal(written.bytes), saved)
+        name = ""
+
+
+def _table(*headers: str) -> Table:
+    """Return an empty table in which a long key is broken, never cut."""
+    table = Table(box=None, header_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _stop(reason: str) -> NoReturn:
+    err.print(f"image-scaler: {reason}", style="red", markup=False)
+    raise typer.Exit(2)

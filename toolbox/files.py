@@ -1,0 +1,95 @@
+"""FileStore: folders in the place of buckets."""
+
+import hashlib
+import mimetypes
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.store import ObjectRef, StoredObject
+
+
+class FileStore:
+    """Objects as files: a bucket is the path of a folder, a key the path of a file in it.
+
+    An ETag is the MD5 of the content, as in S3; the content type follows from the file's name. User metadata
+    and Cache-Control have no place in a file and are dropped.
+    """
+
+    def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
+        """Return the object; see ObjectStore.get."""
+        with _translated(f"read {_path(ref)}"):
+            body = _path(ref).read_bytes()
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        if if_match not in (None, etag):
+            raise PreconditionFailedError(f"could not read {_path(ref)}: its content has changed")
+        content_type = mimetypes.guess_type(ref.key)[0] or "application/octet-stream"
+        return StoredObject(body=body, etag=etag, content_type=content_type)
+
+    def put(
+        self,
+        ref: ObjectRef,
+        body: bytes,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the object; see ObjectStore.put. The file is whole or not there."""
+        with _translated(f"write {_path(ref)}"), _whole(_path(ref)) as file:
+            file.write(body)
+
+    def copy(
+        self,
+        source: ObjectRef,
+        destination: ObjectRef,
+        *,
+        if_match: str | None = None,
+        size: int | None = None,
+    ) -> int:
+        """Copy the file; see ObjectStore.copy."""
+        if if_match is not None:
+            self.get(source, if_match=if_match)
+        with _translated(f"copy {_path(source)} to {_path(destination)}"):
+            with _path(source).open("rb") as original, _whole(_path(destination)) as file:
+                shutil.copyfileobj(original, file)
+            return _path(destination).stat().st_size
+
+
+def _path(ref: ObjectRef) -> Path:
+    folder = Path(ref.bucket).resolve()
+    path = (folder / ref.key).resolve()
+    if not path.is_relative_to(folder):
+        raise StorageError(f"expected a key within {folder} but received {ref.key!r}")
+    return path
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to that takes its place only when all is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Turn the operating system's errors into ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectNotFoundError(f"could not {doing}: {error.strerror}") from error
+    except OSError as error:
+        raise StorageError(f"could not {doing}: {error.strerror or error}") from error
