@@ -107,6 +107,7 @@ class S3Store:
                     **options,
                 )
                 return size
+            options["MetadataDirective"] = "REPLACE"
             self._client.copy(
                 {"Bucket": source.bucket, "Key": source.key},
                 destination.bucket,

@@ -119,7 +119,9 @@ class Scaler:
                     "its renditions would be taken for uploads"
                 )
             self._write_all(source, self._settings.renditions.targets(source.ref.key), written)
-        except (ObjectNotFoundError, PreconditionFailedError):
+        except (ObjectNotFoundError, PreconditionFailedError) as error:
+            if source.etag is None:  # nobody said which version is meant: then there should be one
+                return Outcome(source=source.ref, status="rejected", written=written, error=error)
             return Outcome(source=source.ref, status="superseded", written=written)
         except RejectedError as error:
             return Outcome(source=source.ref, status="rejected", written=written, error=error)

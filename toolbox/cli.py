@@ -139,11 +139,10 @@ def _sources(paths: list[Path], out_folder: Path) -> Iterator[tuple[Path, Object
 
 
 def _report(path: Path, outcome: Outcome, milliseconds: int) -> dict[str, Any]:
-    gone = outcome.status == "superseded"  # of a file: it was deleted since it was found
     return {
         "source": str(path),
-        "status": "failed" if gone else outcome.status,
-        "error": f"{path} is gone" if gone else str(outcome.error) if outcome.error else None,
+        "status": outcome.status,
+        "error": str(outcome.error) if outcome.error else None,
         "renditions": [
             {
                 "name": written.name,
@@ -162,7 +161,7 @@ def _report(path: Path, outcome: Outcome, milliseconds: int) -> dict[str, Any]:
 def _add_rows(table: Table, path: Path, outcome: Outcome) -> None:
     name = str(path)
     if outcome.status != "ok":
-        table.add_row(name, Text(f"{outcome.status}: {outcome.error or 'the file is gone'}", style="red"))
+        table.add_row(name, Text(f"{outcome.status}: {outcome.error}", style="red"))
         return
     before = path.stat().st_size
     for written in outcome.written:

@@ -1,0 +1,70 @@
+"""Images drawn for the tests: what each pixel should be is known."""
+
+import numpy as np
+import pyvips
+
+RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 160, 40), (30, 60, 220), (240, 220, 40)
+QUADRANTS = {"left top": RED, "right top": GREEN, "left bottom": BLUE, "right bottom": YELLOW}
+
+
+def quadrants(width: int = 400, height: int = 300) -> pyvips.Image:
+    """Four fields of colour: a pixel in a corner tells which corner it was."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = RED
+    pixels[: height // 2, width // 2 :] = GREEN
+    pixels[height // 2 :, : width // 2] = BLUE
+    pixels[height // 2 :, width // 2 :] = YELLOW
+    return srgb(pixels)
+
+
+def photo(width: int = 1200, height: int = 800, seed: int = 7) -> pyvips.Image:
+    """Soft shapes with fine grain: it compresses like a photograph."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    soft = srgb(coarse).resize(width / 12, vscale=height / 8, kernel="cubic").numpy().astype(np.int16)
+    grain = random.integers(-12, 13, soft.shape, dtype=np.int16)
+    return srgb(np.clip(soft + grain, 0, 255).astype(np.uint8))
+
+
+def with_alpha(image: pyvips.Image) -> pyvips.Image:
+    """The image, transparent in its left half."""
+    alpha = np.full((image.height, image.width, 1), 255, np.uint8)
+    alpha[:, : image.width // 2] = 0
+    return image.bandjoin(pyvips.Image.new_from_array(alpha)).copy(interpretation="srgb")
+
+
+def srgb(pixels: np.ndarray) -> pyvips.Image:
+    return pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
+
+
+def jpeg(image: pyvips.Image | None = None, *, orientation: int | None = None, **options: object) -> bytes:
+    image = (quadrants() if image is None else image).copy()
+    if orientation:
+        image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    return bytes(image.jpegsave_buffer(Q=95, **options))
+
+
+def png(image: pyvips.Image | None = None) -> bytes:
+    return bytes((quadrants() if image is None else image).pngsave_buffer())
+
+
+def decoded(body: bytes) -> pyvips.Image:
+    return pyvips.Image.new_from_buffer(body, "")
+
+
+def corners(image: pyvips.Image) -> dict[str, tuple[int, ...]]:
+    """The pixel near each corner."""
+    x, y = max(0, image.width // 20), max(0, image.height // 20)
+    places = {
+        "left top": (x, y),
+        "right top": (image.width - 1 - x, y),
+        "left bottom": (x, image.height - 1 - y),
+        "right bottom": (image.width - 1 - x, image.height - 1 - y),
+    }
+    return {place: tuple(round(band) for band in image(*at)) for place, at in places.items()}
+
+
+def is_near(colour: tuple[int, ...], expected: tuple[int, ...], tolerance: int = 12) -> bool:
+    return len(colour) == len(expected) and all(
+        abs(one - other) <= tolerance for one, other in zip(colour, expected, strict=True)
+    )

@@ -1,0 +1,72 @@
+"""Stores for the tests: real, smaller implementations of the protocols."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.store import ObjectRef, StoredObject
+
+
+class InMemoryStore:
+    """Objects in a dict. A key in `broken` fails on every call, as S3 does when it throttles."""
+
+    def __init__(self) -> None:
+        self.objects: dict[ObjectRef, StoredObject] = {}
+        self.broken: set[str] = set()
+        self.gets = 0
+
+    def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
+        self.gets += 1
+        return self._find(ref, if_match)
+
+    def put(
+        self,
+        ref: ObjectRef,
+        body: bytes,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self._refuse_if_broken(ref)
+        self.objects[ref] = StoredObject(
+            body=body,
+            etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+            content_type=content_type,
+            cache_control=cache_control,
+            metadata=dict(metadata or {}),
+        )
+
+    def copy(
+        self, source: ObjectRef, destination: ObjectRef, *, if_match: str | None = None, size: int | None = None
+    ) -> int:
+        self._refuse_if_broken(destination)
+        self.objects[destination] = self._find(source, if_match)
+        return len(self.objects[destination].body)
+
+    def keys(self, bucket: str) -> list[str]:
+        return sorted(ref.key for ref in self.objects if ref.bucket == bucket)
+
+    def _find(self, ref: ObjectRef, if_match: str | None) -> StoredObject:
+        self._refuse_if_broken(ref)
+        if ref not in self.objects:
+            raise ObjectNotFoundError(f"no {ref}")
+        if if_match not in (None, self.objects[ref].etag):
+            raise PreconditionFailedError(f"{ref} has another ETag than {if_match}")
+        return self.objects[ref]
+
+    def _refuse_if_broken(self, ref: ObjectRef) -> None:
+        if ref.key in self.broken:
+            raise StorageError(f"SlowDown for {ref}")
+
+
+class InMemoryQueue:
+    def __init__(self) -> None:
+        self.records: list[Mapping[str, Any]] = []
+        self.is_broken = False
+
+    def send(self, record: Mapping[str, Any]) -> None:
+        if self.is_broken:
+            raise StorageError("the queue does not answer")
+        self.records.append(record)

@@ -1,0 +1,162 @@
+"""image-scaler as it is called in a shell."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import drawing
+from tests.drawing import decoded
+
+PROGRAM = Path(sys.executable).with_name("image-scaler")
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(PROGRAM), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images, a bad one, and a file that is no image by its name."""
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "my photo+1.jpg").write_bytes(drawing.jpeg())
+    (tmp_path / "in" / "sub" / "logo.png").write_bytes(drawing.png())
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    (tmp_path / "bad.jpg").write_text("no image")
+    (tmp_path / "r.toml").write_text('[renditions.resized]\n[renditions.small]\nwidth = 100\nformat = "webp"\n')
+    return tmp_path
+
+
+def test_scale_makes_the_renditions_of_a_folder(folder: Path) -> None:
+    done = run("scale", "in", "--out", "out", "--renditions", "r.toml", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = sorted(path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*"))
+    assert written == [
+        "resized/my photo+1.jpg",
+        "resized/sub/logo.png",
+        "small/my photo+1.jpg.webp",
+        "small/sub/logo.png.webp",
+    ]
+    assert decoded((folder / "out" / "small" / "my photo+1.jpg.webp").read_bytes()).width == 100
+    assert "small/sub/logo.png.webp" in done.stdout
+    assert "100 x 75" in done.stdout
+
+
+def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
+    done = run("scale", "in/my photo+1.jpg", "bad.jpg", "--out", "out", "--renditions", "r.toml", "--json", cwd=folder)
+    good, bad = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1
+    assert good["ms"] >= 0
+    assert good | {"ms": 0} == {
+        "source": "in/my photo+1.jpg",
+        "status": "ok",
+        "error": None,
+        "renditions": [
+            {
+                "name": "resized",
+                "key": "resized/my photo+1.jpg",
+                "width": None,
+                "height": None,
+                "bytes": (folder / "in" / "my photo+1.jpg").stat().st_size,
+                "type": None,
+            },
+            {
+                "name": "small",
+                "key": "small/my photo+1.jpg.webp",
+                "width": 100,
+                "height": 75,
+                "bytes": (folder / "out" / "small" / "my photo+1.jpg.webp").stat().st_size,
+                "type": "image/webp",
+            },
+        ],
+        "ms": 0,
+    }
+    assert (bad["status"], bad["renditions"]) == ("rejected", [])
+    assert "expected an image" in bad["error"]
+
+
+def test_scale_says_which_source_was_rejected_and_why(folder: Path) -> None:
+    done = run("scale", "bad.jpg", "in/my photo+1.jpg", "--out", "out", "--renditions", "r.toml", cwd=folder)
+    assert done.returncode == 1
+    assert "rejected: expected an image" in done.stdout
+    assert (folder / "out" / "small" / "my photo+1.jpg.webp").exists()
+    assert not (folder / "out" / "resized" / "bad.jpg").exists()
+
+
+def test_scale_never_takes_its_own_output_for_a_source(folder: Path) -> None:
+    for _ in range(2):
+        assert run("scale", "in", "--out", "in/out", "--renditions", "r.toml", cwd=folder).returncode == 0
+    assert len(list((folder / "in" / "out").rglob("*.webp"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere.jpg"], "expected a file or a folder but found nothing at nowhere.jpg"),
+        (["empty"], "expected images in the folder empty but found none"),
+        (["in/my photo+1.jpg", "in"], "are called my photo+1.jpg"),
+        (["in", "--renditions", "nowhere.toml"], "nowhere.toml"),
+        (["in", "--renditions", "bad.jpg"], "expected TOML in bad.jpg"),
+    ],
+)
+def test_scale_refuses_what_cannot_work_before_it_writes_anything(
+    folder: Path, arguments: list[str], sentence: str
+) -> None:
+    (folder / "empty").mkdir()
+    done = run("scale", *arguments, "--out", "out", cwd=folder)
+    assert done.returncode == 2
+    assert sentence in done.stderr.replace("\n", " ")
+    assert not (folder / "out").exists()
+
+
+def test_explain_tells_what_would_be_written_where(folder: Path) -> None:
+    done = run("explain", "dir/IMG 1.HEIC", "--renditions", "r.toml", cwd=folder)
+    assert done.returncode == 0
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
+    assert "small small/dir/IMG 1.HEIC.webp 100 x any, webp" in lines
+
+
+def test_explain_has_json_too(folder: Path) -> None:
+    done = run("explain", "a.jpg", "--renditions", "r.toml", "--json", cwd=folder)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"name": "resized", "key": "resized/a.jpg", "format": None},
+        {"name": "small", "key": "small/a.jpg.webp", "format": "webp"},
+    ]
+
+
+def test_explain_says_so_when_nothing_is_made(folder: Path) -> None:
+    (folder / "r.toml").write_text('rules = [{match = "raw/**", renditions = []}]\n[renditions.resized]\n')
+    done = run("explain", "raw/a.jpg", "--renditions", "r.toml", cwd=folder)
+    assert "Nothing is made of raw/a.jpg" in done.stdout
+
+
+def test_check_passes_the_project_as_it_is(tmp_path: Path) -> None:
+    done = run("check", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "are fine. Renditions: resized, thumbnail, web" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("param", "sentence"),
+    [
+        ("memorySize=64", "memorySize"),
+        ("existingSourceBucket=image-scaler-dev-destination-${AWS::AccountId}", "to be two buckets"),
+        ("destinationBucket=image-scaler-dev-source-${AWS::AccountId}", "to be two buckets"),
+    ],
+)
+def test_check_refuses_a_stack_that_cannot_work(tmp_path: Path, param: str, sentence: str) -> None:
+    done = run("check", "--param", param, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+def test_check_refuses_wrong_renditions_in_one_sentence(folder: Path) -> None:
+    (folder / "r.toml").write_text("[renditions.small]\nwidth = 0\n")
+    done = run("check", "--renditions", "r.toml", cwd=folder)
+    assert done.returncode == 2
+    assert "expected an integer from 1 to 16383 for renditions.small.width but received 0" in done.stderr

@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import pytest
+
+from image_scaler.config import Settings, load_renditions, parse_renditions
+from image_scaler.exceptions import ConfigError
+from image_scaler.geometry import Fit, Position
+from image_scaler.renditions import Format
+
+PROJECT_RENDITIONS = Path(__file__).parent.parent / "renditions.toml"
+
+
+def test_the_shipped_renditions_are_a_copy_a_thumbnail_and_a_ladder_for_the_web() -> None:
+    renditions = load_renditions(PROJECT_RENDITIONS)
+    assert list(renditions.by_name) == ["resized", "thumbnail", "web"]
+    assert renditions.by_name["resized"][0].is_copy
+    assert len(renditions.by_name["web"]) == 6
+
+
+def test_turning_the_copy_into_a_scaled_one_is_one_line() -> None:
+    (spec,) = parse_renditions("[renditions.resized]\nwidth = 1600").specs
+    assert not spec.is_copy
+    assert spec.destination_key("a.jpg") == "resized/a.jpg"
+
+
+def test_every_field_reaches_the_recipe() -> None:
+    (spec,) = parse_renditions(
+        """
+        [renditions.all]
+        width = 320
+        height = 200
+        fit = "contain"
+        position = "right top"
+        without_enlargement = false
+        background = "#10203040"
+        format = "avif"
+        quality = 33
+        cache_control = "no-store"
+        """
+    ).specs
+    assert (spec.name, spec.width, spec.height) == ("all", 320, 200)
+    assert (spec.fit, spec.position, spec.without_enlargement) == (Fit.CONTAIN, Position.RIGHT_TOP, False)
+    assert spec.background == (0x10, 0x20, 0x30, 0x40)
+    assert (spec.format, spec.quality, spec.cache_control) == (Format.AVIF, 33, "no-store")
+
+
+def test_jpg_and_center_are_understood_too() -> None:
+    (spec,) = parse_renditions('[renditions.a]\nwidth = 1\nheight = 1\nformat = "jpg"\nposition = "center"').specs
+    assert (spec.format, spec.position) == (Format.JPEG, Position.CENTRE)
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        ("[renditions.a]\nwidth = 'big'", "an integer from 1 to 16383 for renditions.a.width but received 'big' (str)"),
+        ("[renditions.a]\nwidth = 0", "an integer from 1 to 16383 for renditions.a.width but received 0 (int)"),
+        ("[renditions.a]\nwidth = 3.5", "an integer from 1 to 16383 for renditions.a.width but received 3.5 (float)"),
+        ("[renditions.a]\nheight = 20000", "from 1 to 16383 for renditions.a.height but received 20000 (int)"),
+        ("[renditions.a]\nwidths = []", "a list of integers from 1 to 16383 for renditions.a.widths but received []"),
+        ("[renditions.a]\nwidths = [1, -1]", "integers from 1 to 16383 for renditions.a.widths but received [1, -1]"),
+        (
+            "[renditions.a]\nwidth = 1\nfit = 'crop'",
+            "one of cover, contain, fill, inside, outside for renditions.a.fit",
+        ),
+        ("[renditions.a]\nwidth = 1\nposition = 'up'", "one of centre, top, right top"),
+        ("[renditions.a]\nformat = 'tiff'", "one of jpeg, png, webp, avif for renditions.a.format but received 'tiff'"),
+        ("[renditions.a]\nformats = ['gif']", "a list of jpeg, png, webp, avif for renditions.a.formats"),
+        ("[renditions.a]\nquality = 101", "an integer from 1 to 100 for renditions.a.quality but received 101 (int)"),
+        (
+            "[renditions.a]\nquality = true",
+            "an integer from 1 to 100 for renditions.a.quality but received True (bool)",
+        ),
+        ("[renditions.a]\nwidth = 1\nbackground = 'red'", "a colour like #ffffff or #ffffff00"),
+        ('[renditions.a]\nwidth = 1\ncache_control = "x\\ny"', "a value like public, max-age=86400"),
+        ("[renditions.a]\nwidht = 1", "but received 'widht'"),
+        ("[renditions.a]\nwidth = 1\nwidths = [1]", "either width or widths for renditions.a but received both"),
+        ("[renditions.a]\nheight = 1\nwidths = [1]", "either height or widths for renditions.a but received both"),
+        (
+            "[renditions.a]\nformat='png'\nformats=['png']",
+            "either format or formats for renditions.a but received both",
+        ),
+        ("[renditions.a]\nfit = 'cover'", "a size, a format or a quality beside renditions.a.fit but received none"),
+        ("[renditions.a]\ncache_control = 'x'", "beside renditions.a.cache_control but received none"),
+        ("[renditions.A]", "lower-case letters, digits, - and _ in a name but received [renditions.A]"),
+        ("renditions = 1", "at least one [renditions.<name>] table"),
+        ("", "at least one [renditions.<name>] table"),
+        ("[renditions]\na = 1", "a table for renditions.a but received 1 (int)"),
+        ("[rendition.a]", "only [renditions.<name>] and [[rules]] in renditions.toml but received rendition"),
+        ("[renditions.a", "TOML in renditions.toml but received a mistake"),
+        ("rules = 1\n[renditions.a]", "[[rules]] tables in renditions.toml but received 1 (int) for rules"),
+        ("[renditions.a]\n[[rules]]\nmatch = 'x'", "a list of names of renditions for rules[0].renditions"),
+        ("[renditions.a]\n[[rules]]\nrenditions = ['a']", "a pattern of keys like avatars/** for rules[0].match"),
+        (
+            "[renditions.a]\n[[rules]]\nmatch = 'x'\nrenditions = ['b']",
+            "names of renditions (a) for rules[0].renditions",
+        ),
+        ("[renditions.a]\nkey = '{name}.jpg'", "{key} once for renditions.a.key"),
+        ("[renditions.a]\nkey = 'x/{key}/{key}'", "{key} once for renditions.a.key"),
+        ("[renditions.a]\nkey = '{key}'", "a folder before {key} for renditions.a.key"),
+        ("[renditions.a]\nkey = '/x/{key}'", "a folder before {key} for renditions.a.key"),
+        ("[renditions.a]\nkey = 'x/{stem}'", "no other fields than {key}, {name} for renditions.a.key"),
+        ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
+        ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "different keys for renditions a-1 and a-1"),
+        ("[renditions.a]\nwidths = [1, 1]", "different keys for renditions a-1 and a-1"),
+        ("[renditions.a]\n[renditions.b]\nkey = 'a/b/{key}'", "different keys for renditions a and b"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_sentence(toml: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_renditions(toml)
+    assert str(refusal.value).startswith("expected ")
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value).replace("\\n", "")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        load_renditions(tmp_path / "nowhere.toml")
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "renditions.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"renditions\.toml"):
+        load_renditions(tmp_path / "renditions.toml")
+
+
+def test_settings_come_from_the_environment() -> None:
+    settings = Settings.load(
+        {"DESTINATION_BUCKET": "renditions", "SOURCE_BUCKET": "uploads", "FAILURE_QUEUE_URL": "https://queue"},
+        PROJECT_RENDITIONS,
+    )
+    assert (settings.destination_bucket, settings.source_bucket) == ("renditions", "uploads")
+    assert settings.failure_queue_url == "https://queue"
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({}, "the environment variable DESTINATION_BUCKET but it is not set"),
+        ({"DESTINATION_BUCKET": ""}, "the environment variable DESTINATION_BUCKET but it is not set"),
+        ({"DESTINATION_BUCKET": "My Bucket"}, "a bucket for DESTINATION_BUCKET but received 'My Bucket'"),
+        ({"DESTINATION_BUCKET": "one", "SOURCE_BUCKET": "one"}, "two buckets but received one for both"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_in_one_sentence(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match="expected") as refusal:
+        Settings.load(environ, PROJECT_RENDITIONS)
+    assert sentence in str(refusal.value)

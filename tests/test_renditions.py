@@ -1,0 +1,187 @@
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from image_scaler.config import parse_renditions
+from image_scaler.exceptions import ConfigError, DestinationKeyError
+from image_scaler.renditions import KEY_LIMIT, Format, Renditions
+
+LADDER = parse_renditions(
+    """
+    [renditions.resized]
+    [renditions.small]
+    width = 320
+    [renditions.thumbnail]
+    width = 320
+    format = "webp"
+    [renditions.web]
+    widths = [640, 1280]
+    formats = ["avif", "webp"]
+    [renditions.flat]
+    width = 100
+    format = "jpeg"
+    key = "img/{key}"
+    [renditions.sized]
+    widths = [100, 200]
+    formats = ["webp", "png"]
+    key = "sized/{width}/{key}.{ext}"
+    """
+)
+
+
+def keys(source_key: str, renditions: Renditions = LADDER) -> list[str]:
+    return [target.key for target in renditions.targets(source_key)]
+
+
+def test_a_copy_is_the_name_and_the_source_key() -> None:
+    assert keys("dir/my photo+1.jpg")[0] == "resized/dir/my photo+1.jpg"
+
+
+def test_a_rendition_without_a_format_keeps_the_key_of_what_browsers_show() -> None:
+    for key in ("a.jpg", "a.JPG", "a.jpeg", "a.png", "a.webp", "a.avif"):
+        assert keys(key)[1] == f"small/{key}"
+
+
+def test_a_rendition_without_a_format_becomes_webp_where_browsers_do_not_show_the_source() -> None:
+    for key in ("a.heic", "a.HEIC", "a.tiff", "a.svg", "a.bmp"):
+        assert keys(key)[1] == f"small/{key}.webp"
+
+
+def test_the_extension_is_appended_unless_the_key_says_the_format_already() -> None:
+    assert keys("a.jpg")[2] == "thumbnail/a.jpg.webp"
+    assert keys("a.webp")[2] == "thumbnail/a.webp"
+    assert keys("a.WebP")[2] == "thumbnail/a.WebP"
+
+
+def test_a_ladder_has_a_folder_for_each_width_and_a_file_for_each_format() -> None:
+    assert keys("a.jpg")[3:7] == [
+        "web-640/a.jpg.avif",
+        "web-640/a.jpg.webp",
+        "web-1280/a.jpg.avif",
+        "web-1280/a.jpg.webp",
+    ]
+
+
+def test_a_key_template_moves_the_folder_and_keeps_the_rule_of_extensions() -> None:
+    assert keys("a.png")[7] == "img/a.png.jpg"
+    assert keys("a.jpg")[7] == "img/a.jpg"
+
+
+def test_a_key_template_with_a_suffix_is_followed_to_the_letter() -> None:
+    assert keys("a.webp")[8:] == [
+        "sized/100/a.webp.webp",
+        "sized/100/a.webp.png",
+        "sized/200/a.webp.webp",
+        "sized/200/a.webp.png",
+    ]
+
+
+def test_a_key_that_looks_like_a_rendition_of_another_gets_a_third_extension() -> None:
+    assert keys("a.jpg.webp")[2] == "thumbnail/a.jpg.webp.webp"
+
+
+def test_a_key_without_an_image_extension_counts_as_one_that_ends_in_image() -> None:
+    assert keys("photo")[2] == "thumbnail/photo.image.webp"
+    assert keys("notes.txt")[2] == "thumbnail/notes.txt.image.webp"
+    assert keys("2024.11.23/photo")[2] == "thumbnail/2024.11.23/photo.image.webp"
+    assert keys(".webp")[2] == "thumbnail/.webp.image.webp"
+
+
+def test_the_format_follows_from_the_key_alone() -> None:
+    assert [target.format for target in LADDER.targets("a.png")][:3] == [None, Format.PNG, Format.WEBP]
+
+
+def test_a_key_too_long_for_s3_is_refused_with_both_lengths() -> None:
+    with pytest.raises(DestinationKeyError, match=r"rendition resized would have 1,?028 bytes, but S3 allows 1,?024"):
+        LADDER.targets("ä" * 508 + ".jpg")
+
+
+def test_the_first_rule_that_matches_decides() -> None:
+    renditions = parse_renditions(
+        """
+        rules = [
+            {match = "avatars/**", renditions = ["a"]},
+            {match = "*.png", renditions = ["b"]},
+            {match = "raw/*/x?.jpg", renditions = []},
+        ]
+        [renditions.a]
+        [renditions.b]
+        [renditions.c]
+        """
+    )
+    assert keys("avatars/1/2/x.png", renditions) == ["a/avatars/1/2/x.png"]
+    assert keys("x.png", renditions) == ["b/x.png"]
+    assert keys("raw/1/x2.jpg", renditions) == []
+    for unmatched in ("dir/x.png", "avatars", "raw/1/2/x2.jpg", "raw/1/x.jpg", "raw/1/x/.jpg"):
+        assert len(keys(unmatched, renditions)) == 3
+
+
+def test_two_stars_and_a_slash_match_at_any_depth() -> None:
+    renditions = parse_renditions('rules = [{match = "**/x.jpg", renditions = ["a"]}]\n[renditions.a]\n[renditions.b]')
+    assert len(keys("x.jpg", renditions)) == len(keys("1/2/x.jpg", renditions)) == 1
+    assert len(keys("1/xx.jpg", renditions)) == 2
+
+
+EXTENSIONS = st.sampled_from(
+    ["", ".jpg", ".JPG", ".jpeg", ".jfif", ".png", ".webp", ".WEBP", ".avif", ".gif", ".heic", ".tiff", ".image", ".x"]
+)
+STEMS = st.text(st.sampled_from("ab./-"), min_size=0, max_size=4)
+SOURCE_KEYS = st.builds(lambda stem, *parts: stem + "".join(parts), STEMS, EXTENSIONS, EXTENSIONS, EXTENSIONS)
+
+
+@given(st.sets(SOURCE_KEYS, min_size=2, max_size=30))
+@example({"a", "a.webp", "a.jpg", "a.jpg.webp", "a.jpg.webp.webp", "a.image", "a.image.webp", "a.heic", "a.heic.webp"})
+def test_no_two_sources_and_no_two_renditions_ever_share_a_key(sources: set[str]) -> None:
+    written = [key for source in sources for key in keys(source)]
+    assert len(written) == len(set(written))
+
+
+NAMES = st.sampled_from(["a", "b", "a-1", "a-2"])
+FORMATS = st.sampled_from(["jpeg", "png", "webp", "avif"])
+TEMPLATES = st.sampled_from(
+    [
+        "a/{key}",
+        "a/b/{key}",
+        "a/{key}.webp",
+        "a/{key}.x.webp",
+        "{name}/{key}",
+        "{name}/{width}/{key}",
+        "a/{width}-{key}",
+    ]
+)
+TABLES = st.fixed_dictionaries(
+    {},
+    optional={
+        "width": st.integers(1, 2),
+        "widths": st.lists(st.integers(1, 2), min_size=1, max_size=2),
+        "format": FORMATS,
+        "formats": st.lists(FORMATS, min_size=1, max_size=2),
+        "key": TEMPLATES,
+    },
+)
+
+
+@given(st.dictionaries(NAMES, TABLES, min_size=1, max_size=3), st.sets(SOURCE_KEYS, min_size=1, max_size=12))
+def test_what_could_share_a_key_is_refused_before_any_source_is_seen(
+    tables: dict[str, dict[str, object]], sources: set[str]
+) -> None:
+    toml = "\n".join(
+        f"[renditions.{name}]\n" + "\n".join(f"{field} = {value!r}" for field, value in table.items())
+        for name, table in tables.items()
+    )
+    try:
+        renditions = parse_renditions(toml)
+    except ConfigError:
+        assume(False)
+    written = [key for source in sources for key in keys(source, renditions)]
+    assert len(written) == len(set(written))
+
+
+@given(st.text(min_size=1, max_size=KEY_LIMIT))
+def test_every_key_that_s3_can_hold_gets_its_keys_or_a_refusal(key: str) -> None:
+    assume(key.isprintable() or len(key.encode(errors="ignore")) > 0)
+    try:
+        written = keys(key.encode(errors="ignore").decode())
+    except DestinationKeyError:
+        return
+    assert all(len(destination.encode()) <= KEY_LIMIT for destination in written)
