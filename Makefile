@@ -2,9 +2,50 @@
 PYTHON ?= python3
 STAGE ?= dev
 SLS := NODE_NO_WARNINGS=1 npx --no-install sls
+READY := .venv/ready node_modules/ready
+# As it was given: make would take a $ in a file's name for a variable of its own.
+override FILES := $(value FILES)
+export FILES
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/ready node_modules/ready ## install everything
+setup: $(READY) ## install everything
+
+.PHONY: run
+run: $(READY) ## show it at work, without an AWS account; FILES="a.jpg 'my photo.heic'" for your own images
+	@.venv/bin/python -m toolbox.demo
+
+.PHONY: up
+up: $(READY) ## start a local AWS with the stack in it, and keep it running
+	@.venv/bin/python -m toolbox.keep up
+
+.PHONY: down
+down: $(READY) ## stop it
+	@.venv/bin/python -m toolbox.keep down
+
+.PHONY: test
+test: $(READY) ## run the linters and all tests
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/pytest
+
+.PHONY: format
+format: $(READY) ## format the code, and mend what the linter can
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+.PHONY: deploy
+deploy: $(READY) ## deploy to AWS; STAGE=dev by default
+	@.venv/bin/image-scaler check --stage "$(STAGE)"
+	@$(SLS) deploy --stage "$(STAGE)"
+
+.PHONY: remove
+remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
+	@$(SLS) remove --stage "$(STAGE)"
 
 .venv/ready: requirements-dev.txt pyproject.toml
 	@echo "Installing the Python packages into .venv ..."

@@ -5,10 +5,15 @@ The parts, from the ground up; each knows only those above it::
     exceptions   what can go wrong, and whether a retry may mend it
     geometry     sizes and crops: arithmetic only
     store        where objects are kept: ObjectRef, the ObjectStore protocol
+    limits       what a source may cost
     renditions   what to make of a source, and under which key
     config       renditions.toml and the environment -> Settings
     events       any event -> source references
-    imaging      image bytes -> renditions (the only user of pyvips)
+    credits      who made an image: the metadata that stays
+    decoding     image bytes -> pixels          \
+    encoding     pixels -> image bytes           | the only users of libvips
+    imaging      image bytes -> renditions      /
+    stripping    image bytes without metadata, the pixels as they are
     failures     what is kept of a source that could not be processed
     service      Scaler: fetch, render, publish, report
     s3, sqs      the stores on AWS (the only users of boto3), plugged in by handler.py

@@ -3,49 +3,69 @@
 import re
 import string
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.geometry import Fit, Position
+from image_scaler.limits import Limits
 from image_scaler.renditions import Format, KeyTemplate, Renditions, RenditionSpec, Rule
 
 SIDE_LIMIT = 16_383
 """The longest side of a rendition in pixels: what WebP can hold, the least of the formats."""
 
-Side = Annotated[int, Meta(ge=1, le=SIDE_LIMIT, description=f"an integer from 1 to {SIDE_LIMIT}")]
-OutputFormat = Annotated[Format, Meta(description=f"one of {', '.join(Format)}")]
+
+def _integer(lowest: int, highest: int) -> Meta:
+    return Meta(ge=lowest, le=highest, description=f"an integer from {lowest} to {highest}")
+
+
+def _one_of(words: Iterable[str]) -> Meta:
+    return Meta(description=f"one of {', '.join(words)}")
+
+
+Side = Annotated[int, _integer(1, SIDE_LIMIT)]
+Sides = Annotated[list[Side], Meta(min_length=1, description=f"a list of integers from 1 to {SIDE_LIMIT}")]
+Formats = Annotated[list[Format], Meta(min_length=1, description=f"a list of {', '.join(Format)}")]
+Flag = Annotated[bool, Meta(description="true or false")]
+Colour = Annotated[
+    str, Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})$", description="a colour like #ffffff or #ffffff00")
+]
+CacheControl = Annotated[str, Meta(pattern=r"^[ -~]+$", description="a value like public, max-age=86400")]
+Subsampling = Annotated[Literal["4:2:0", "4:4:4"], _one_of(("4:2:0", "4:4:4"))]
+Count = Annotated[int, Meta(ge=1, description="an integer from 1")]
 
 
 class RenditionTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A `[renditions.<name>]` table. Without a size, a format or a quality it is a byte-for-byte copy."""
+    """A `[renditions.<name>]` table. Without any field but `key` it is a byte-for-byte copy."""
 
     width: Side | None = None
     height: Side | None = None
-    widths: (
-        Annotated[list[Side], Meta(min_length=1, description=f"a list of integers from 1 to {SIDE_LIMIT}")] | None
-    ) = None
-    fit: Annotated[Fit, Meta(description=f"one of {', '.join(Fit)}")] = Fit.COVER
-    position: Annotated[Position, Meta(description=f"one of {', '.join(Position)}")] = Position.CENTRE
-    without_enlargement: Annotated[bool, Meta(description="true or false")] = True
-    background: Annotated[
-        str,
-        Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})$", description="a colour like #ffffff or #ffffff00"),
-    ] = "#ffffff"
-    format: OutputFormat | None = None
-    formats: Annotated[list[OutputFormat], Meta(min_length=1, description=f"a list of {', '.join(Format)}")] | None = (
-        None
-    )
-    quality: Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")] | None = None
-    cache_control: (
-        Annotated[str, Meta(pattern=r"^[ -~]+$", description="a value like public, max-age=86400")] | None
-    ) = None
+    widths: Sides | None = None
+    fit: Annotated[Fit, _one_of(Fit)] = Fit.COVER
+    position: Annotated[Position, _one_of(Position)] = Position.CENTRE
+    without_enlargement: Flag = True
+    background: Colour = "#ffffff"
+    trim: Flag = False
+    sharpen: Flag = False
+    format: Annotated[Format, _one_of(Format)] | None = None
+    formats: Formats | None = None
+    animated: Flag = True
+    quality: Annotated[int, _integer(1, 100)] | None = None
+    effort: Annotated[int, _integer(0, 10)] | None = None
+    max_bytes: Count | None = None
+    progressive: Flag = False
+    chroma_subsampling: Subsampling | None = None
+    lossless: Flag = False
+    palette: Flag = False
+    keep_profile: Flag = False
+    keep_copyright: Flag = True
+    cache_control: CacheControl | None = None
     key: Annotated[str, Meta(description="a key like img/{width}/{key}")] | None = None
 
 
@@ -54,6 +74,36 @@ class RuleTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     match: Annotated[str, Meta(min_length=1, description="a pattern of keys like avatars/**")]
     renditions: Annotated[list[str], Meta(description="a list of names of renditions")]
+
+
+class LimitsTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The `[limits]` table: what a source may cost."""
+
+    source_bytes: Count = Limits.source_bytes
+    pixels: Count = Limits.pixels
+    whole_pixels: Count = Limits.whole_pixels
+    frames: Count = Limits.frames
+
+
+class InputsTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The `[inputs]` table: what is read besides the formats that always are."""
+
+    svg: Flag = False
+
+
+_NOTHING_BY_THEMSELVES = ("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright")
+"""Fields that mean nothing to a byte-for-byte copy, and make no other rendition of it."""
+
+_FORMATS_WITH = {
+    "quality": (Format.JPEG, Format.WEBP, Format.AVIF, Format.PNG),
+    "effort": (Format.WEBP, Format.AVIF, Format.GIF),
+    "max_bytes": (Format.JPEG, Format.WEBP, Format.AVIF),
+    "progressive": (Format.JPEG, Format.PNG),
+    "chroma_subsampling": (Format.JPEG, Format.AVIF),
+    "lossless": (Format.WEBP, Format.AVIF),
+    "palette": (Format.PNG,),
+}
+_HIGHEST_EFFORT = {Format.WEBP: 6, Format.AVIF: 9, Format.GIF: 10}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +115,20 @@ class Settings:
     source_bucket: str | None = None
     """None: not known, as under `sls invoke local`; every event is then checked by itself."""
     failure_queue_url: str | None = None
+    memory: int | None = None
+    """The function's memory in bytes; None outside of Lambda."""
+
+    @property
+    def limits(self) -> Limits:
+        """What a source may cost, in this function's memory."""
+        return replace(self.renditions.limits, memory=self.memory)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], renditions_path: Path) -> "Settings":
-        """Read the environment (DESTINATION_BUCKET, SOURCE_BUCKET, FAILURE_QUEUE_URL) and renditions.toml.
+        """Read the environment and renditions.toml.
+
+        Of the environment: DESTINATION_BUCKET, SOURCE_BUCKET, FAILURE_QUEUE_URL, and Lambda's own
+        AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
 
         Raises ConfigError whose one sentence says what is wrong.
         """
@@ -87,6 +147,7 @@ class Settings:
             destination_bucket=destination,
             source_bucket=source,
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
+            memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
             renditions=load_renditions(renditions_path),
         )
 
@@ -119,8 +180,10 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"expected TOML in {name} but received a mistake: {error}") from error
-    for field in data.keys() - {"renditions", "rules"}:
-        raise ConfigError(f"expected only [renditions.<name>] and [[rules]] in {name} but received {field}")
+    for field in data.keys() - {"renditions", "rules", "limits", "inputs"}:
+        raise ConfigError(
+            f"expected only [renditions.<name>], [[rules]], [limits] and [inputs] in {name} but received {field}"
+        )
     tables = data.get("renditions")
     if not isinstance(tables, dict) or not tables:
         raise ConfigError(f"expected at least one [renditions.<name>] table in {name} but received none")
@@ -128,7 +191,14 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     rules = data.get("rules", [])
     if not isinstance(rules, list):
         raise ConfigError(f"expected [[rules]] tables in {name} but received {_show(rules)} for rules")
-    return Renditions(by_name, [_rule(f"rules[{i}]", table, by_name) for i, table in enumerate(rules)])
+    limits = _convert(LimitsTable, data.get("limits", {}), "limits")
+    inputs = _convert(InputsTable, data.get("inputs", {}), "inputs")
+    return Renditions(
+        by_name,
+        [_rule(f"rules[{i}]", table, by_name) for i, table in enumerate(rules)],
+        limits=Limits(**msgspec.structs.asdict(limits)),
+        allow_svg=inputs.svg,
+    )
 
 
 def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
@@ -140,16 +210,18 @@ def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
     for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
             raise ConfigError(f"expected either {one} or {many} for {where} but received both")
-    is_copy = not {"width", "height", "widths", "format", "formats", "quality"} & raw.keys()
-    for field in ("fit", "position", "without_enlargement", "background", "cache_control"):
-        if is_copy and field in raw:
-            raise ConfigError(
-                f"expected a size, a format or a quality beside {where}.{field} but received none: "
-                "without them it is a byte-for-byte copy, which keeps everything of the source"
-            )
+    beside = [field for field in _NOTHING_BY_THEMSELVES if field in raw]
+    is_copy = not raw.keys() - {"key", *beside}
+    if is_copy and beside:
+        raise ConfigError(
+            f"expected a size, a format or a quality beside {where}.{beside[0]} but received none: "
+            "without them it is a byte-for-byte copy, which keeps everything of the source"
+        )
     colour = table.background.removeprefix("#").ljust(8, "f")
     widths: list[int | None] = [*table.widths] if table.widths else [table.width]
     formats: list[Format | None] = [*table.formats] if table.formats else [table.format]
+    for format in formats:
+        _check_encoding(where, table, raw, format)
     return tuple(
         RenditionSpec(
             name=f"{name}-{width}" if table.widths else name,
@@ -160,12 +232,38 @@ def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
             position=table.position,
             without_enlargement=table.without_enlargement,
             background=(int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:6], 16), int(colour[6:], 16)),
+            trim=table.trim,
+            sharpen=table.sharpen,
             format=format,
+            animated=table.animated,
             quality=table.quality,
+            effort=table.effort,
+            max_bytes=table.max_bytes,
+            progressive=table.progressive,
+            chroma_subsampling=table.chroma_subsampling,
+            lossless=table.lossless,
+            palette=table.palette,
+            keep_profile=table.keep_profile,
+            keep_copyright=table.keep_copyright,
             cache_control=table.cache_control,
+            is_copy=is_copy,
         )
         for width, format in product(widths, formats)
     )
+
+
+def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format | None) -> None:
+    """Refuse options that the format does not have; where the key decides the format they may be there for some."""
+    if format is None:
+        return
+    for field, having in _FORMATS_WITH.items():
+        if field in raw and format not in having:
+            raise ConfigError(f"expected a format of {', '.join(having)} beside {where}.{field} but received {format}")
+    highest = _HIGHEST_EFFORT.get(format, 10)
+    if table.effort is not None and table.effort > highest:
+        raise ConfigError(
+            f"expected an integer from 0 to {highest} for {where}.effort in {format} but received {table.effort}"
+        )
 
 
 def _template(name: str, table: RenditionTable, width: int | None, format: Format | None) -> KeyTemplate:

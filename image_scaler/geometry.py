@@ -111,7 +111,23 @@ def _side(length: float) -> int:
     return max(1, math.floor(length + 0.5))
 
 
+class Point(NamedTuple):
+    """A place in an image: from 0 to 1, from left to right and from top to bottom."""
+
+    x: float
+    y: float
+
+
 _ALONG = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
+
+
+def offset_around(outer: Size, inner: Size, point: Point) -> tuple[int, int]:
+    """Return left and top, in pixels from 0, of `inner` laid into `outer`, its middle as near to `point` as it goes."""
+    left, top = (
+        min(max(0, math.floor(place * long - short / 2 + 0.5)), long - short)
+        for place, long, short in zip(point, outer, inner, strict=True)
+    )
+    return left, top
 
 
 def offset(outer: Size, inner: Size, position: Position) -> tuple[int, int]:

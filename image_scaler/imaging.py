@@ -1,38 +1,34 @@
-"""Image bytes -> renditions. The only module that uses libvips."""
+"""Image bytes -> renditions: each image is decoded once, each rendition scaled from the next larger.
+
+With decoding and encoding the only user of libvips.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pyvips
 
-from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
-from image_scaler.geometry import Plan, Position, Size, offset, plan
-from image_scaler.renditions import Format, RenditionSpec, Target
+from image_scaler import decoding, encoding, stripping
+from image_scaler.credits import NO_CREDITS, Credits, read_credits
+from image_scaler.decoding import SourceFormat
+from image_scaler.geometry import Plan, Point, Position, Size, offset, offset_around, plan
+from image_scaler.limits import DEFAULT_LIMITS, Limits
+from image_scaler.renditions import Format, KeyTemplate, RenditionSpec, Target
 
-# Nothing is looked up twice within one image, so a cache of operations would only hold memory.
-pyvips.cache_set_max(0)
+_TRIM_THRESHOLD = 10
+"""How far a pixel may be from the colour of the top left corner and still belong to the border: sharp's."""
 
-_LOADERS = {
-    "jpegload_buffer": "JPEG",
-    "pngload_buffer": "PNG",
-    "webpload_buffer": "WebP",
-    "gifload_buffer": "GIF",
-    "heifload_buffer": "AVIF",
-    "tiffload_buffer": "TIFF",
+_SHARPEN_KERNEL = [[-1, -1, -1], [-1, 32, -1], [-1, -1, -1]]
+"""sharp's mild sharpening, divided by 24."""
+
+_SOURCE_FORMATS = {
+    SourceFormat.JPEG: Format.JPEG,
+    SourceFormat.PNG: Format.PNG,
+    SourceFormat.WEBP: Format.WEBP,
+    SourceFormat.GIF: Format.GIF,
+    SourceFormat.AVIF: Format.AVIF,
 }
-"""The loaders that uploads may reach. libvips tries every loader that is not blocked on every file, and those
-for other formats (SVG, PDF, raw, ...) are not made for hostile input: CVE-2026-66066."""
-
-pyvips.operation_block_set("VipsForeignLoad", True)
-for _family in ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff"):
-    pyvips.operation_block_set(f"VipsForeignLoad{_family}", False)
-
-PIXEL_LIMIT = 100_000_000
-"""The most pixels that are decoded: width x height."""
-
-_FAIL_ON = "fail_on=error"
-"""Damaged pixels are an error, warnings are not: real phones write JPEGs that libjpeg warns of. As an option
-string, because thumbnail_buffer ignores its parameter of that name (libvips/libvips#5195)."""
 
 
 @dataclass(frozen=True)
@@ -48,139 +44,154 @@ class SourceImage:
     """An uploaded image: its header is read, its pixels are not decoded yet.
 
     Raises UnsupportedImageError where the bytes are not an image of a format that is read here, and
-    ImageTooLargeError where it has more than PIXEL_LIMIT pixels.
+    ImageTooLargeError where it is beyond the limits.
     """
 
-    def __init__(self, body: bytes) -> None:
-        if not body:
-            raise UnsupportedImageError("the object is empty: it has no bytes")
+    def __init__(self, body: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         self._body = body
-        try:
-            header = pyvips.Image.new_from_buffer(body, "", access="sequential")
-        except pyvips.Error as error:
-            raise UnsupportedImageError(
-                f"expected an image ({', '.join(_LOADERS.values())}) but its {len(body)} bytes are none, "
-                f"or its header is damaged: {_reason(error)}"
-            ) from error
-        self.format = _LOADERS[str(header.get("vips-loader"))]
-        """The name of its format, from the bytes: JPEG PNG WebP GIF AVIF TIFF."""
-        if self.format == "AVIF" and header.get("heif-compression") != "av1":
-            raise UnsupportedImageError("HEIC images are not read: their HEVC pixels need a decoder that is not here")
-        turned = header.get_typeof("orientation") != 0 and header.get("orientation") in (5, 6, 7, 8)
-        self.size = Size(header.height, header.width) if turned else Size(header.width, header.height)
+        self._header = decoding.read_header(body, limits)
+
+    @property
+    def format(self) -> SourceFormat:
+        """Its format, from its bytes."""
+        return self._header.format
+
+    @property
+    def size(self) -> Size:
         """Its size when it stands upright."""
-        if self.size.width * self.size.height > PIXEL_LIMIT:
-            raise ImageTooLargeError(
-                f"expected at most {PIXEL_LIMIT:,} pixels but received {self.size.width:,} x {self.size.height:,}"
-            )
+        return self._header.size
 
-    def render(self, targets: Sequence[Target]) -> Iterator[Rendition]:
-        """Yield the renditions, the largest first; none of `targets` is a copy.
+    @cached_property
+    def _credits(self) -> Credits:
+        return read_credits(self._header.fields)
 
-        The image is decoded once, no larger than the largest rendition needs, turned upright and converted
-        to sRGB; every smaller one is then scaled from the next larger. Pixels are decoded before the first
-        is yielded: DamagedImageError comes before any rendition or not at all.
+    def render(self, targets: Sequence[Target], focal_point: Point | None = None) -> Iterator[Rendition]:
+        """Yield the renditions, the larger before the smaller; none of `targets` is a copy.
+
+        What `cover` keeps lies around `focal_point` where one is given, instead of at the spec's position.
+        All pixels are decoded before the first rendition is yielded: DamagedImageError comes before any
+        rendition or not at all.
         """
-        work = [(target, self._plan(target.spec)) for target in targets]
-        if not work:
-            return
+        groups: dict[tuple[bool, bool], list[Target]] = {}
+        for target in targets:
+            groups.setdefault((target.spec.trim, target.spec.keep_profile), []).append(target)
+        scaled = [self._scaled(members, *group) for group, members in groups.items()]
+        encoded: dict[object, bytes] = {}
+        for pyramids, work in scaled:
+            for target, planned in work:
+                # Two renditions that come out alike (the upper steps of a ladder for a small source) are one.
+                alike = (planned, target.format, _recipe_but_for_its_name(target.spec))
+                if alike not in encoded:
+                    encoded[alike] = self._render(target, planned, pyramids, focal_point)
+                yield Rendition(target, encoded[alike], planned.output)
+
+    def _scaled(
+        self, targets: Sequence[Target], trim: bool, keep_profile: bool
+    ) -> tuple[list["_Pyramid"], list[tuple[Target, Plan]]]:
+        """Decode for these targets; return a pyramid for each frame, and the targets planned, the largest first."""
+        frames = max(self._frames(target) for target in targets)
+        size, images = self._header.size, []
+        if trim:
+            images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
+            images = _trimmed(images)
+            size = Size(images[0].width, images[0].height)
+        work = [(target, _plan(size, target.spec)) for target in targets]
         work.sort(key=lambda item: item[1].resize.width * item[1].resize.height, reverse=True)
-        scaled = [self._decode([planned for _, planned in work])]
-        for target, planned in work:
-            image = _scale(scaled, planned.resize)
-            image = _compose(image, planned, target.spec)
-            yield Rendition(target, _encode(image, target), Size(image.width, image.height))
-
-    def _plan(self, spec: RenditionSpec) -> Plan:
-        return plan(self.size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
-
-    def _decode(self, plans: Sequence[Plan]) -> pyvips.Image:
-        """Return the image in memory, upright, in 8-bit sRGB, as large as the largest plan needs it."""
-        size = Size(
-            min(self.size.width, max(planned.resize.width for planned in plans)),
-            min(self.size.height, max(planned.resize.height for planned in plans)),
-        )
-        try:
-            image = pyvips.Image.thumbnail_buffer(
-                self._body,
-                size.width,
-                height=size.height,
-                size="force",
-                option_string=_FAIL_ON,
-                output_profile="srgb",
+        if not trim:
+            size = Size(
+                min(size.width, max(planned.resize.width for _, planned in work)),
+                min(size.height, max(planned.resize.height for _, planned in work)),
             )
-            if image.interpretation not in ("srgb", "b-w") or image.format != "uchar":
-                image = image.colourspace("srgb").cast("uchar")
-            image = image.copy_memory()
-        except pyvips.Error as error:
-            raise DamagedImageError(f"the {self.format} image cannot be decoded: {_reason(error)}") from error
-        return _without_metadata(image)
+            images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
+        return [_Pyramid(image) for image in images], work
+
+    def _frames(self, target: Target) -> int:
+        moves = target.format is not None and target.format.is_animated and target.spec.animated
+        return self._header.frames if moves else 1
+
+    def _render(
+        self, target: Target, planned: Plan, pyramids: Sequence["_Pyramid"], focal_point: Point | None
+    ) -> bytes:
+        spec, _, format = target
+        if format is None:
+            raise ValueError(f"{target.key} is a copy, which is not rendered")
+        frames = [
+            _compose(pyramid.at(planned.resize), planned, spec, focal_point)
+            for pyramid in pyramids[: self._frames(target)]
+        ]
+        encoded = encoding.encode(
+            frames,
+            spec,
+            format,
+            delays=self._header.delays[: len(frames)],
+            loop=self._header.loop,
+            known=self._credits,
+        )
+        untouched = planned == Plan(self.size, None, None) and not (spec.trim or spec.sharpen)
+        if untouched and len(encoded) >= len(self._body) and _SOURCE_FORMATS.get(self.format) is format:
+            return self._stripped(spec, format, len(frames), encoded)
+        return encoded
+
+    def _stripped(self, spec: RenditionSpec, format: Format, frames: int, encoded: bytes) -> bytes:
+        """Return the source's own pixels without its metadata, where that is smaller than `encoded`."""
+        if frames != self._header.fields.get("n-pages", 1):
+            return encoded
+        kept = self._credits if spec.keep_copyright else NO_CREDITS
+        stripped = stripping.strip(self._body, format, self._header.orientation, kept)
+        return stripped if stripped is not None and len(stripped) < len(encoded) else encoded
 
 
-def _scale(scaled: list[pyvips.Image], size: Size) -> pyvips.Image:
-    """Return the image at a size, made from the last larger one; `scaled` keeps it for those to come."""
-    larger = next(
-        (image for image in reversed(scaled) if image.width >= size.width and image.height >= size.height),
-        scaled[0],
-    )
-    if (larger.width, larger.height) == size:
-        return larger
-    image = larger.thumbnail_image(size.width, height=size.height, size="force", no_rotate=True).copy_memory()
-    scaled.append(image)
-    return image
+class _Pyramid:
+    """A picture in memory at several sizes, each scaled from the next larger that is there."""
+
+    def __init__(self, image: pyvips.Image) -> None:
+        self._levels = [image]
+
+    def at(self, size: Size) -> pyvips.Image:
+        """Return the picture at exactly this size."""
+        larger = next(
+            (i for i in reversed(self._levels) if i.width >= size.width and i.height >= size.height), self._levels[0]
+        )
+        if (larger.width, larger.height) == size:
+            return larger
+        image = decoding.resize(larger, size).copy_memory()
+        self._levels.append(image)
+        return image
 
 
-def _compose(image: pyvips.Image, planned: Plan, spec: RenditionSpec) -> pyvips.Image:
+def _plan(size: Size, spec: RenditionSpec) -> Plan:
+    return plan(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
+
+
+def _recipe_but_for_its_name(spec: RenditionSpec) -> RenditionSpec:
+    """Return the recipe without what its pixels do not depend on once they are planned."""
+    return replace(spec, name="", template=KeyTemplate("", None), width=None, height=None, cache_control=None)
+
+
+def _trimmed(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
+    """Return the frames without the border that the first has; as they are where that is all there is."""
+    first = images[0]
+    left, top, width, height = first.find_trim(threshold=_TRIM_THRESHOLD, background=first(0, 0))
+    return [image.crop(left, top, width, height) if width and height else image for image in images]
+
+
+def _compose(image: pyvips.Image, planned: Plan, spec: RenditionSpec, focal_point: Point | None) -> pyvips.Image:
     """Return the scaled image cropped, or laid on its background."""
+    if spec.sharpen:
+        image = image.conv(pyvips.Image.new_from_list(_SHARPEN_KERNEL, scale=24), precision="integer")
     if planned.crop:
-        if spec.position in (Position.ATTENTION, Position.ENTROPY):
-            return image.smartcrop(planned.crop.width, planned.crop.height, interesting=spec.position.value)
-        left, top = offset(planned.resize, planned.crop, spec.position)
-        return image.crop(left, top, planned.crop.width, planned.crop.height)
+        if focal_point:
+            left, top = offset_around(planned.resize, planned.crop, focal_point)
+        elif spec.position in (Position.ATTENTION, Position.ENTROPY):
+            return image.smartcrop(*planned.crop, interesting=spec.position.value)
+        else:
+            left, top = offset(planned.resize, planned.crop, spec.position)
+        return image.crop(left, top, *planned.crop)
     if planned.canvas:
         if image.bands < 3:
             image = image.colourspace("srgb")
         if not image.hasalpha():
             image = image.addalpha()
         left, top = offset(planned.canvas, planned.resize, spec.position)
-        return image.embed(
-            left,
-            top,
-            planned.canvas.width,
-            planned.canvas.height,
-            extend="background",
-            background=spec.background,
-        )
+        return image.embed(left, top, *planned.canvas, extend="background", background=spec.background)
     return image
-
-
-def _encode(image: pyvips.Image, target: Target) -> bytes:
-    spec, format = target.spec, target.format
-    if image.hasalpha() and (format is Format.JPEG or (spec.background[3] == 255 and image[-1].min() == 255)):
-        # JPEG has no transparency; elsewhere an alpha channel without any only costs bytes.
-        image = image.flatten(background=spec.background[:3])
-    match format:
-        case Format.JPEG:
-            encoded = image.jpegsave_buffer(Q=spec.quality or 80, optimize_coding=True, keep="none")
-        case Format.PNG:
-            encoded = image.pngsave_buffer(compression=6, keep="none")
-        case Format.WEBP:
-            encoded = image.webpsave_buffer(Q=spec.quality or 80, effort=2, keep="none")
-        case _:
-            encoded = image.heifsave_buffer(Q=spec.quality or 50, compression="av1", effort=0, bitdepth=8, keep="none")
-    return bytes(encoded)
-
-
-def _without_metadata(image: pyvips.Image) -> pyvips.Image:
-    """Return the image without the fields of its file: each would be done a second time, or leak."""
-    image = image.copy()
-    for field in image.get_fields():
-        if field.endswith("-data") or field == "orientation":
-            image.remove(field)
-    return image
-
-
-def _reason(error: pyvips.Error) -> str:
-    """Return libvips' own words in one line, without its notes on seeking."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return "; ".join(line for line in lines if line and not line.startswith("source: bad seek"))

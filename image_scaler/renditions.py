@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.geometry import Fit, Position
+from image_scaler.limits import DEFAULT_LIMITS, Limits
 
 KEY_LIMIT = 1024
 """The longest key that S3 stores, in bytes of UTF-8."""
@@ -20,16 +21,22 @@ class Format(enum.StrEnum):
     PNG = "png"
     WEBP = "webp"
     AVIF = "avif"
+    GIF = "gif"
 
     @property
     def extension(self) -> str:
-        """What is appended to a key: `jpg png webp avif`."""
+        """What is appended to a key: `jpg png webp avif gif`."""
         return "jpg" if self is Format.JPEG else self.value
 
     @property
     def content_type(self) -> str:
         """The media type, as in Content-Type."""
         return f"image/{self.value}"
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether it holds the frames of an animation."""
+        return self in (Format.WEBP, Format.GIF)
 
 
 _FORMAT_OF_EXTENSION = {
@@ -40,8 +47,9 @@ _FORMAT_OF_EXTENSION = {
     "png": Format.PNG,
     "webp": Format.WEBP,
     "avif": Format.AVIF,
+    "gif": Format.GIF,
 }
-_OTHER_IMAGE_EXTENSIONS = {"gif", "apng", "bmp", "heic", "heif", "hif", "jxl", "svg", "svgz", "tif", "tiff"}
+_OTHER_IMAGE_EXTENSIONS = {"apng", "bmp", "heic", "heif", "hif", "jxl", "svg", "svgz", "tif", "tiff"}
 _IMAGE_EXTENSIONS = _FORMAT_OF_EXTENSION.keys() | _OTHER_IMAGE_EXTENSIONS
 _NO_EXTENSION = ".image"
 
@@ -80,16 +88,33 @@ class RenditionSpec:
     without_enlargement: bool = True
     background: tuple[int, int, int, int] = (255, 255, 255, 255)
     """Red, green, blue and alpha from 0 to 255: behind transparency in JPEG, and around the image in `contain`."""
+    trim: bool = False
+    """Cut off a border of one colour, before anything else is done."""
+    sharpen: bool = False
+    """Sharpen mildly, after the image was scaled."""
     format: Format | None = None
     """None: the format of the source's key, or WebP where browsers do not show that."""
+    animated: bool = True
+    """Whether an animation stays one, in WebP and GIF; all else shows its first frame."""
     quality: int | None = None
     """From 1 to 100; None: the default of the format."""
+    effort: int | None = None
+    """Of the processor, from 0 to 6 in WebP, 9 in AVIF, 10 in GIF; None: the default of the format."""
+    max_bytes: int | None = None
+    """The quality is lowered until the rendition is no larger than this, in JPEG, WebP and AVIF."""
+    progressive: bool = False
+    chroma_subsampling: str | None = None
+    """`4:2:0` or `4:4:4`, in JPEG and AVIF; None: `4:2:0`."""
+    lossless: bool = False
+    palette: bool = False
+    """At most 256 colours, in PNG."""
+    keep_profile: bool = False
+    """Keep the embedded colour profile rather than convert to sRGB."""
+    keep_copyright: bool = True
+    """Keep copyright, artist and credit line, which are all of the metadata that can stay."""
     cache_control: str | None = None
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether it is the source, byte for byte."""
-        return not (self.width or self.height or self.format or self.quality)
+    is_copy: bool = False
+    """Whether it is the source, byte for byte."""
 
     def output_format(self, source_key: str) -> Format:
         """Return the format of the rendition of a source; only its key's extension is looked at."""
@@ -161,9 +186,18 @@ class Renditions:
     Raises ConfigError where two renditions could write one key.
     """
 
-    def __init__(self, by_name: dict[str, tuple[RenditionSpec, ...]], rules: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self,
+        by_name: dict[str, tuple[RenditionSpec, ...]],
+        rules: Sequence[Rule] = (),
+        *,
+        limits: Limits | None = None,
+        allow_svg: bool = False,
+    ) -> None:
         self.by_name = by_name
         self.rules = tuple(rules)
+        self.limits = limits or DEFAULT_LIMITS
+        self.allow_svg = allow_svg
         self._patterns = [(_pattern(rule.match), rule.renditions) for rule in rules]
         specs = self.specs
         for index, spec in enumerate(specs):

@@ -1,6 +1,7 @@
 """Scaler: fetch a source, render it, publish the renditions, report."""
 
 import logging
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 from image_scaler import events
 from image_scaler.config import Settings
+from image_scaler.decoding import set_svg_allowed
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
     ImageScalerError,
@@ -18,6 +20,7 @@ from image_scaler.exceptions import (
     RetryError,
 )
 from image_scaler.failures import FailureQueue, failure_record
+from image_scaler.geometry import Point
 from image_scaler.imaging import Rendition, SourceImage
 from image_scaler.renditions import Target
 from image_scaler.store import ObjectRef, ObjectStore, StoredObject
@@ -66,6 +69,7 @@ class Scaler:
         self._settings = settings
         self._store = store
         self._failure_queue = failure_queue
+        set_svg_allowed(settings.renditions.allow_svg)
 
     def handle(self, event: object) -> dict[str, Any]:
         """Process every source of an event and return the answer to whoever sent it.
@@ -140,7 +144,9 @@ class Scaler:
                     stored = self._store.get(source.ref, if_match=source.etag)
                     # The first rendition comes when the pixels are decoded: a source that is rejected
                     # then leaves nothing behind in the destination.
-                    for rendition in SourceImage(stored.body).render(scaled):
+                    for rendition in SourceImage(stored.body, self._settings.limits).render(
+                        scaled, _focal_point(stored)
+                    ):
                         jobs[rendition.target] = pool.submit(self._put, rendition, stored)
                 for target in copies:
                     jobs[target] = pool.submit(self._copy, source, target)
@@ -169,3 +175,12 @@ class Scaler:
             size=source.size,
         )
         return Written(target.spec.name, target.key, None, None, size, None)
+
+
+_FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"
+
+
+def _focal_point(stored: StoredObject) -> Point | None:
+    """Return the point that the source's user metadata names as `focal-point: 0.3,0.7`; None without a valid one."""
+    match = re.fullmatch(f"{_FRACTION},{_FRACTION}", stored.metadata.get("focal-point", ""))
+    return Point(float(match[1]), float(match[2])) if match else None

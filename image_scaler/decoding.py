@@ -1,0 +1,254 @@
+"""Image bytes -> pixels: upright, in 8-bit sRGB, no larger than asked for.
+
+With encoding and imaging the only user of libvips.
+"""
+
+import enum
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyvips
+
+from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
+from image_scaler.geometry import Size
+from image_scaler.limits import Limits
+
+# Nothing is looked up twice within one image, so a cache of operations would only hold memory.
+pyvips.cache_set_max(0)
+
+# libvips offers every file to every loader that is not blocked, and those for other formats (SVG, PDF, raw, ...)
+# are not made for hostile input: CVE-2026-66066. So all are blocked before the first byte is looked at.
+pyvips.operation_block_set("VipsForeignLoad", True)
+for _family in ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff"):
+    pyvips.operation_block_set(f"VipsForeignLoad{_family}", False)
+
+
+def set_svg_allowed(allowed: bool) -> None:
+    """Let SVG in, or keep it out as at the start, in this process.
+
+    No limit holds for it: 40 kB can cost 1.5 GB in the header alone (bug515-too-many-elements.svgz of librsvg).
+    """
+    pyvips.operation_block_set("VipsForeignLoadSvg", not allowed)
+
+
+class SourceFormat(enum.StrEnum):
+    """The formats that are read, by their content; the name or Content-Type of a source says nothing."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WebP"
+    GIF = "GIF"
+    AVIF = "AVIF"
+    HEIC = "HEIC"
+    TIFF = "TIFF"
+    SVG = "SVG"
+
+
+_FORMAT_OF_LOADER = {
+    "jpegload_buffer": SourceFormat.JPEG,
+    "pngload_buffer": SourceFormat.PNG,
+    "webpload_buffer": SourceFormat.WEBP,
+    "gifload_buffer": SourceFormat.GIF,
+    "heifload_buffer": SourceFormat.AVIF,
+    "tiffload_buffer": SourceFormat.TIFF,
+    "svgload_buffer": SourceFormat.SVG,
+}
+
+_BYTES_PER_PIXEL_WHOLE = {SourceFormat.JPEG: 7.0, SourceFormat.PNG: 8.0, SourceFormat.GIF: 8.0, SourceFormat.WEBP: 8.0}
+"""Peak memory of decoding an image that is held whole; a progressive JPEG of 33 megapixels was measured at 220 MB."""
+_BYTES_PER_PIXEL_HEIF = 16.0
+"""As above; an AVIF of 20 megapixels was measured at 324 MB."""
+
+_FAIL_ON = "error"
+"""Damaged pixels are an error; mere warnings are not: real phones write JPEGs that libjpeg warns of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a source says of itself before its pixels are decoded."""
+
+    format: SourceFormat
+    size: Size
+    """Of one frame, upright."""
+    frames: int
+    """1 for a still image; the pages of a TIFF count as one, the first."""
+    orientation: int
+    """EXIF's, from 1 to 8: how the stored picture must be turned."""
+    fields: Mapping[str, Any]
+    """libvips' metadata fields."""
+    whole: bool
+    """Whether it must be held in memory whole while it is decoded."""
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether width and height change places when it is turned upright."""
+        return self.orientation >= 5
+
+    @property
+    def delays(self) -> list[int]:
+        """How long each frame of an animation is shown, in milliseconds."""
+        return list(self.fields.get("delay", []))
+
+    @property
+    def loop(self) -> int:
+        """How often an animation is played; 0: for ever."""
+        return int(self.fields.get("loop", 0))
+
+
+def read_header(body: bytes, limits: Limits) -> Header:
+    """Read a source's header.
+
+    Raises UnsupportedImageError where the bytes are not an image of a format that is read here, and
+    ImageTooLargeError where it is beyond the limits (an animation's later frames are left out before that).
+    """
+    if not body:
+        raise UnsupportedImageError("the object is empty: it has no bytes")
+    limits.check_bytes(len(body))
+    try:
+        image = pyvips.Image.new_from_buffer(body, "", access="sequential")
+        fields = {name: image.get(name) for name in image.get_fields()}
+    except pyvips.Error as error:
+        raise UnsupportedImageError(
+            f"expected an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF) but its {len(body):,} bytes are none, "
+            f"or its header is damaged: {reason(error)}"
+        ) from error
+    format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
+    if format is SourceFormat.AVIF and fields.get("heif-compression") == "hevc":
+        format = SourceFormat.HEIC
+    orientation = int(fields.get("orientation", 1))
+    header = Header(
+        format=format,
+        size=Size(image.height, image.width) if orientation >= 5 else Size(image.width, image.height),
+        frames=min(int(fields.get("n-pages", 1)), limits.frames)
+        if format in (SourceFormat.GIF, SourceFormat.WEBP)
+        else 1,
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        fields=fields,
+        whole=bool(fields.get("interlaced", 0)) or format in (SourceFormat.AVIF, SourceFormat.HEIC),
+    )
+    limits.check_pixels(
+        *header.size,
+        header.frames,
+        whole=header.whole or header.frames > 1,
+        bytes_per_pixel=_BYTES_PER_PIXEL_WHOLE.get(format, _BYTES_PER_PIXEL_HEIF),
+    )
+    return header
+
+
+def decode(
+    body: bytes, header: Header, size: Size, frames: int = 1, *, keep_profile: bool = False
+) -> list[pyvips.Image]:
+    """Return the first `frames` frames in memory, upright, scaled to `size` (no larger than the source).
+
+    They are in 8-bit sRGB or grey, with `keep_profile` in the colours of the embedded profile (CMYK
+    excepted, which no browser shows). Alpha, if any, is the last band. Raises DamagedImageError where the
+    pixels cannot be decoded.
+    """
+    stored = Size(size.height, size.width) if header.is_turned else size
+    try:
+        return [
+            _upright(_in_srgb(resize(image, stored), keep_profile).copy_memory(), header.orientation)
+            for image in _load(body, header, stored, frames)
+        ]
+    except pyvips.Error as error:
+        raise DamagedImageError(f"the {header.format} image cannot be decoded: {reason(error)}") from error
+
+
+def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
+    """Return the image scaled to exactly `size`, transparent pixels without weight."""
+    if (image.width, image.height) == size:
+        return image
+    x, y = size.width / image.width, size.height / image.height
+    if not image.hasalpha():
+        return image.resize(x, vscale=y)
+    return image.premultiply().resize(x, vscale=y).unpremultiply().cast(image.format)
+
+
+def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[pyvips.Image]:
+    """Return the frames as they are stored, scaled down by the decoder as far as that is free."""
+    match header.format:
+        case SourceFormat.JPEG:
+            # libjpeg decodes at 1/2, 1/4 or 1/8 for much less than at full size.
+            width, height = (header.size.height, header.size.width) if header.is_turned else header.size
+            spare = min(width / stored.width, height / stored.height)
+            shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
+            return [_open(body, access="sequential", shrink=shrink)]
+        case SourceFormat.GIF | SourceFormat.WEBP if frames > 1:
+            roll = _open(body, n=frames).copy_memory()
+            height = roll.get("page-height")
+            return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+        case SourceFormat.HEIC:
+            return [_open_heic(body)]
+        case SourceFormat.SVG:
+            return [_open(body, scale=stored.width / header.size.width)]
+    return [_open(body, access="sequential")]
+
+
+def _open(body: bytes, **options: Any) -> pyvips.Image:
+    return pyvips.Image.new_from_buffer(body, "", **({"fail_on": _FAIL_ON} | options))
+
+
+def _open_heic(body: bytes) -> pyvips.Image:
+    """Decode HEVC with libheif's own binding, as libvips' wheel has no decoder for it."""
+    try:
+        # Imported here, because few sources need it and it costs a cold start 50 ms. It may be left out.
+        import pillow_heif
+    except ImportError:
+        raise UnsupportedImageError(
+            "HEIC images are not read, because the package pillow-heif was left out of requirements.in"
+        ) from None
+    try:
+        picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=True)
+        bands, row = len(picture.mode), picture.stride
+        pixels = bytes(picture.data)
+    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
+        raise DamagedImageError(f"the HEIC image cannot be decoded: {error}") from error
+    # Rows may be padded: take them as they lie, and cut the padding off.
+    image = pyvips.Image.new_from_memory(pixels, row // bands, picture.size[1], bands, "uchar")
+    image = image.crop(0, 0, *picture.size).copy(interpretation="srgb" if bands >= 3 else "b-w")
+    if profile := picture.info.get("icc_profile"):
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
+
+
+def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    if orientation == 1:
+        return image
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    return image.autorot().copy_memory()
+
+
+def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
+    """Return the image in 8-bit sRGB or grey; a profile that cannot be used is passed over."""
+    is_cmyk = image.interpretation == "cmyk"
+    profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
+    if profile and not is_cmyk and (keep_profile or b"sRGB" in profile[:4096]):
+        return _in_8_bits(image)
+    if profile or is_cmyk:
+        is_grey = image.interpretation in ("b-w", "grey16")
+        try:
+            converted = image.icc_transform(
+                "srgb",
+                embedded=bool(profile),
+                input_profile="cmyk" if is_cmyk else "srgb",
+                black_point_compensation=True,
+            )
+        except pyvips.Error:
+            return _in_8_bits(image)
+        return converted.colourspace("b-w") if is_grey else converted
+    return _in_8_bits(image)
+
+
+def _in_8_bits(image: pyvips.Image) -> pyvips.Image:
+    if image.interpretation not in ("srgb", "b-w"):
+        image = image.colourspace("b-w" if image.interpretation == "grey16" else "srgb")
+    return image if image.format == "uchar" else image.cast("uchar")
+
+
+def reason(error: pyvips.Error) -> str:
+    """Return libvips' own words in one line, without its notes on seeking."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return "; ".join(line for line in lines if line and not line.startswith("source: bad seek"))

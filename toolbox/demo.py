@@ -1,0 +1,302 @@
+"""`make run`: images go into a local AWS, and what the function makes of them comes out."""
+
+import glob
+import io
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from image_scaler.config import load_renditions
+from image_scaler.exceptions import ConfigError, DestinationKeyError
+from toolbox import processes
+from toolbox.keep import wanted_port
+from toolbox.local_aws import LOCAL, LocalAws, LocalAwsError
+from toolbox.samples import samples
+from toolbox.stack import ROOT
+from toolbox.steps import Steps
+
+OUT = LOCAL / "out"
+IDLE_SECONDS = 100.0
+"""How long nothing may come before we give up: more than the function's timeout and its retries."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class DemoError(Exception):
+    """What was asked for cannot be done; says why."""
+
+
+@dataclass
+class Source:
+    """An upload, and what became of it."""
+
+    key: str
+    body: bytes
+    expected: list[str]
+    """The keys of its renditions."""
+    uploaded: float = 0.0
+    arrived: dict[str, float] = field(default_factory=dict)
+    """Seconds from the upload to the rendition, by key."""
+    failure: str | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.failure is not None or len(self.arrived) == len(self.expected)
+
+
+def main() -> None:
+    """Run the demonstration on the files that the environment variable FILES names, or on the samples.
+
+    Exits with 0 when every rendition was made, else with 1 and what is wrong.
+    """
+    with processes.signals_end_us():
+        try:
+            complete = run(os.environ.get("FILES", ""))
+        except (DemoError, ConfigError, LocalAwsError) as error:
+            err.print(f"make run: {error}", style="red", markup=False)
+            complete = False
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+    raise SystemExit(0 if complete else 1)
+
+
+def run(files: str) -> bool:
+    """Show the stack at work; return whether every rendition was made.
+
+    `files` holds paths as in a shell command; empty: the samples. Raises DemoError, ConfigError or
+    LocalAwsError where it does not get that far.
+    """
+    step = Steps(out)
+    paths = named_files(files)
+    renditions = load_renditions(ROOT / "renditions.toml")
+    if files.strip():
+        bodies = {key: path.read_bytes() for key, path in paths.items()}
+    else:
+        with step("Drawing sample images"):
+            bodies = samples()
+    try:
+        sources = [
+            Source(key, body, [target.key for target in renditions.targets(key)]) for key, body in bodies.items()
+        ]
+    except DestinationKeyError as error:
+        raise DemoError(str(error)) from error
+    _empty(OUT)
+    with LocalAws.start(port=wanted_port(), retry_seconds=0.2, step=step) as aws:
+        _refuse_what_no_event_matches(aws, sources)
+        with step("Uploading"):
+            _upload(aws, sources)
+        with step("Waiting for the renditions") as say:
+            _wait(aws, sources, say)
+        with step(f"Downloading to {OUT.relative_to(ROOT)}"):
+            results = _download(aws)
+        _print_table(sources, results)
+        return _complain(aws, sources)
+
+
+def named_files(files: str) -> dict[str, Path]:
+    """Return the files that are named as in a shell command, by the keys that they are uploaded under.
+
+    A key is the file's name, or its path from the folder that holds all of them where two have one name.
+    Raises DemoError where a file is not there.
+    """
+    try:
+        words = shlex.split(files)
+    except ValueError as error:
+        raise DemoError(f"expected file names, quoted as in a shell, in FILES but received {files}: {error}") from error
+    paths: list[Path] = []
+    for word in words:
+        path = Path(word).expanduser()
+        found = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]  # noqa: PTH207
+        for file in found:
+            if not file.is_file():
+                raise DemoError(f"expected image files in FILES but {file} is none")
+        if not found:
+            raise DemoError(f"expected the file {word} but it does not exist")
+        paths += [file.resolve() for file in found]
+    paths = list(dict.fromkeys(paths))
+    keys = [path.name for path in paths]
+    if len(set(keys)) < len(keys):
+        common = os.path.commonpath([path.parent for path in paths])
+        keys = [path.relative_to(common).as_posix() for path in paths]
+    return dict(zip(keys, paths, strict=True))
+
+
+def _refuse_what_no_event_matches(aws: LocalAws, sources: list[Source]) -> None:
+    configuration = aws.client("s3").get_bucket_notification_configuration(Bucket=aws.env["SOURCE_BUCKET"])
+    suffixes = [
+        rule["Value"]
+        for notification in configuration.get("LambdaFunctionConfigurations", [])
+        for rule in notification.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+        if rule["Name"].lower() == "suffix"
+    ]
+    for source in sources:
+        if suffixes and not source.key.endswith(tuple(suffixes)):
+            raise DemoError(
+                f"expected a name that ends in one of {' '.join(suffixes)} but received {source.key}: "
+                "no event of serverless.yml invokes the function for it"
+            )
+
+
+def _upload(aws: LocalAws, sources: list[Source]) -> None:
+    s3 = aws.client("s3")
+    for source in sources:
+        s3.upload_fileobj(io.BytesIO(source.body), aws.env["SOURCE_BUCKET"], source.key)
+        source.uploaded = time.monotonic()
+
+
+def _wait(aws: LocalAws, sources: list[Source], say: Callable[[str], None]) -> None:
+    """Note what arrives, until every source has all its renditions or a failure, or nothing comes any more."""
+    s3, sqs = aws.client("s3"), aws.client("sqs")
+    by_key = {source.key: source for source in sources}
+    total = sum(len(source.expected) for source in sources)
+    deadline = time.monotonic() + IDLE_SECONDS
+    seen: set[str] = set()
+    while not all(source.is_settled for source in sources) and time.monotonic() < deadline:
+        present = {stored["Key"] for stored in _list(s3, aws.env["DESTINATION_BUCKET"])}
+        now = time.monotonic()
+        for source in sources:
+            source.arrived |= {
+                key: now - source.uploaded for key in source.expected if key in present and key not in source.arrived
+            }
+        for key, reason in _failures(sqs, aws.env["FAILURE_QUEUE_URL"]):
+            if key in by_key:
+                by_key[key].failure = reason
+                deadline = now + IDLE_SECONDS
+        if present - seen:
+            seen, deadline = present, now + IDLE_SECONDS
+        say(f"{sum(len(source.arrived) for source in sources)} of {total}")
+        time.sleep(0.1)
+
+
+def _list(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        yield from page.get("Contents", [])
+
+
+def _failures(sqs: Any, queue: str) -> Iterator[tuple[str, str]]:
+    """Take the failure records out of the queue; yield each one's source key and reason."""
+    for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        yield from read_failure(message["Body"])
+
+
+def read_failure(body: str) -> list[tuple[str, str]]:
+    """Return the source keys in a failure record and the reason: ours for a rejected source, or Lambda's own.
+
+    Empty for what is no such record.
+    """
+    try:
+        record: Any = json.loads(body)
+    except ValueError:
+        return []
+    if not isinstance(record, dict):
+        return []
+    if isinstance(record.get("source"), dict):
+        return [(str(record["source"].get("key")), f"rejected: {record.get('reason')}")]
+    payload, response = record.get("requestPayload") or {}, record.get("responsePayload") or {}
+    context = record.get("requestContext") or {}
+    reason = (isinstance(response, Mapping) and response.get("errorMessage")) or context.get("condition")
+    records = payload.get("Records", []) if isinstance(payload, Mapping) else []
+    return [
+        (urllib.parse.unquote_plus(str(entry["s3"]["object"]["key"])), f"failed: {reason or 'no reason was given'}")
+        for entry in records
+        if "s3" in entry
+    ]
+
+
+def _download(aws: LocalAws) -> dict[str, bytes]:
+    """Save all of the destination bucket; return the content by key. Raises DemoError for a key that is no path."""
+    s3, bucket = aws.client("s3"), aws.env["DESTINATION_BUCKET"]
+    results = {}
+    with tempfile.TemporaryDirectory(dir=LOCAL, prefix="out-") as name:
+        folder = Path(name).resolve() / "out"
+        folder.mkdir()
+        for stored in _list(s3, bucket):
+            key = stored["Key"]
+            path = (folder / key).resolve()
+            if not path.is_relative_to(folder) or path == folder:
+                raise DemoError(f"expected keys that stay within {OUT} as paths but received {key!r}")
+            results[key] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(results[key])
+            except OSError as error:
+                raise DemoError(f"expected to write {key!r} to {OUT} but that failed: {error}") from error
+        _empty(OUT)
+        folder.rename(OUT)
+    return results
+
+
+def _empty(folder: Path) -> None:
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("source", overflow="fold")
+    table.add_column("rendition", overflow="fold")
+    for header in ("size", "bytes", "saved", "after"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for source in sources:
+        table.add_row(f"[bold]{_plain(source.key)}[/bold]", "", _size(source.body), decimal(len(source.body)), "", "")
+        for key in source.expected:
+            body = results.get(key)
+            if body is None or key not in source.arrived:
+                table.add_row("", _plain(key), "[red]missing[/red]", "", "", "")
+                continue
+            saved = "copy" if body == source.body else f"{1 - len(body) / max(1, len(source.body)):.1%}"
+            table.add_row("", _plain(key), _size(body), decimal(len(body)), saved, f"{source.arrived[key]:.1f} s")
+    out.print()
+    out.print(table)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _size(body: bytes) -> str:
+    """Return width x height as shown to people, that is turned upright; a dash for what Pillow cannot read."""
+    try:
+        with Image.open(io.BytesIO(body)) as image:
+            width, height = image.size
+            if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+                width, height = height, width
+            return f"{width} x {height}"
+    except Exception:  # whatever is wrong with the file: this is but a label
+        return "-"
+
+
+def _complain(aws: LocalAws, sources: list[Source]) -> bool:
+    """Say what is missing and why; return whether nothing is."""
+    out.print()
+    incomplete = [source for source in sources if len(source.arrived) < len(source.expected)]
+    for source in incomplete:
+        count = f"{len(source.arrived)} of {len(source.expected)} renditions"
+        why = source.failure or f"nothing more came within {IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
+        err.print(f"{source.key}: {count}. {why}", style="red", markup=False)
+    if not incomplete:
+        total = sum(len(source.expected) for source in sources)
+        out.print(f"{len(sources)} images became {total} renditions. They are in {OUT.relative_to(ROOT)}/.")
+    return not incomplete
+
+
+if __name__ == "__main__":
+    main()

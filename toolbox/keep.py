@@ -1,0 +1,123 @@
+"""`make up` and `make down`: one local AWS of this checkout that is kept running."""
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from image_scaler.config import load_renditions
+from image_scaler.exceptions import ConfigError
+from toolbox import processes
+from toolbox.local_aws import DEFAULT_PORT, LOCAL, LocalAws, LocalAwsError
+from toolbox.packages import architecture, locked
+from toolbox.stack import ROOT
+from toolbox.steps import Steps
+
+STATE = LOCAL / "up.json"
+ENV_FILE = LOCAL / "env"
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run `python -m toolbox.keep up` or `down`; exits with 1 and a sentence where that fails."""
+    if sys.argv[1:] not in (["up"], ["down"]):
+        raise SystemExit("expected up or down")
+    LOCAL.mkdir(exist_ok=True)
+    with processes.signals_end_us(), locked(LOCAL / "up.lock"):
+        try:
+            up() if sys.argv[1] == "up" else down()
+        except (ConfigError, LocalAwsError) as error:
+            raise SystemExit(f"make {sys.argv[1]}: {error}") from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+
+def up() -> None:
+    """Start the local AWS, or find it running, and tell how to use it; raises LocalAwsError or ConfigError."""
+    if aws := _running():
+        out.print(f"The local AWS is up already, at {aws.env['AWS_ENDPOINT_URL']}.")
+        _write_env(aws)
+        _tell(aws)
+        return
+    load_renditions(ROOT / "renditions.toml")  # what is wrong in there would otherwise show at the first upload
+    aws = LocalAws.start(port=wanted_port(), step=Steps(out))
+    try:
+        STATE.write_text(json.dumps({"folder": str(aws.folder), "env": aws.env}), encoding="utf-8")
+        STATE.chmod(0o600)
+        _write_env(aws)
+        aws.keep_running()
+    except BaseException:
+        aws.stop()
+        _forget()
+        raise
+    out.print(f"\nThe local AWS is up, at {aws.env['AWS_ENDPOINT_URL']}.")
+    _tell(aws)
+
+
+def down() -> None:
+    """Stop the local AWS and delete all it wrote; says so where none runs."""
+    aws = _running()
+    if aws:
+        aws.stop()
+    _forget()
+    if aws:
+        out.print(f"The local AWS at {aws.env['AWS_ENDPOINT_URL']} is stopped, and its files are deleted.")
+    else:
+        out.print("No local AWS is up: there is nothing to stop.")
+
+
+def wanted_port() -> int:
+    """Return LOCAL_PORT of the environment; raises LocalAwsError where that is no port."""
+    value = os.environ.get("LOCAL_PORT") or str(DEFAULT_PORT)
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+        raise LocalAwsError(f"expected a port from 1 to 65535 in LOCAL_PORT but received {value!r}")
+    return int(value)
+
+
+def _running() -> LocalAws | None:
+    try:
+        state = json.loads(STATE.read_text(encoding="utf-8"))
+        return LocalAws.found(Path(state["folder"]), state["env"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _forget() -> None:
+    STATE.unlink(missing_ok=True)
+    ENV_FILE.unlink(missing_ok=True)
+
+
+def _write_env(aws: LocalAws) -> None:
+    values = aws.env | {
+        "AWS_SESSION_TOKEN": "",  # one of the shell's own does not belong to our key
+        "LOCAL_ARCHITECTURE": architecture(),
+        "SLS_AWS_MONITORING_FREQUENCY": "100",
+    }
+    ENV_FILE.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    ENV_FILE.chmod(0o600)
+
+
+def _tell(aws: LocalAws) -> None:
+    out.print(
+        f"""\
+  source bucket       {aws.env["SOURCE_BUCKET"]}
+  destination bucket  {aws.env["DESTINATION_BUCKET"]}
+  failure queue       {aws.env["FAILURE_QUEUE_URL"]}
+  function            {aws.env["FUNCTION_NAME"]}
+All of it is in .local/env, for any shell or program. To try it:
+  . {ENV_FILE.relative_to(ROOT)}
+  aws s3 cp photo.jpg "s3://$SOURCE_BUCKET/"
+  aws s3 ls --recursive "s3://$DESTINATION_BUCKET/"
+or, without the aws command:
+  .venv/bin/python -c "import boto3; boto3.client('s3').upload_file('photo.jpg', '$SOURCE_BUCKET', 'photo.jpg')"
+make down stops it.""",
+        markup=False,
+    )
+
+
+if __name__ == "__main__":
+    main()
