@@ -14,7 +14,7 @@ from image_scaler.renditions import Format, RenditionSpec
 DEFAULT_QUALITY = {Format.JPEG: 80, Format.WEBP: 80, Format.AVIF: 50}
 """sharp's, so that a move from there changes nothing that is seen."""
 
-DEFAULT_EFFORT = {Format.WEBP: 0, Format.AVIF: 0, Format.GIF: 3}
+DEFAULT_EFFORT = {Format.WEBP: 2, Format.AVIF: 0, Format.GIF: 3}
 
 
 def encode(
@@ -55,7 +55,9 @@ def encode(
 
 def _save_jpeg(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
     subsample = "off" if spec.chroma_subsampling == "4:4:4" else "on"
-    return image.jpegsave_buffer(Q=quality, interlace=spec.progressive, subsample_mode=subsample, **options)
+    return image.jpegsave_buffer(
+        Q=quality, optimize_coding=True, interlace=spec.progressive, subsample_mode=subsample, **options
+    )
 
 
 def _save_png(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:

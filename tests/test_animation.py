@@ -1,0 +1,68 @@
+import pytest
+import pyvips
+
+from image_scaler.config import parse_renditions
+from image_scaler.imaging import SourceImage
+from tests import drawing
+from tests.drawing import BLUE, GREEN, RED, YELLOW, is_near
+
+COLOURS = [RED, GREEN, BLUE, YELLOW]
+DELAYS = [50, 100, 150, 200]
+
+
+def animation(format: str, width: int = 120, height: int = 80) -> bytes:
+    """Four frames of one colour each, played three times."""
+    frames = [pyvips.Image.black(width, height, bands=3) + list(colour) for colour in COLOURS]
+    roll = pyvips.Image.arrayjoin([frame.cast("uchar") for frame in frames], across=1).copy(interpretation="srgb")
+    roll.set_type(pyvips.GValue.gint_type, "page-height", height)
+    roll.set_type(pyvips.GValue.array_int_type, "delay", DELAYS)
+    roll.set_type(pyvips.GValue.gint_type, "loop", 3)
+    return bytes(roll.webpsave_buffer(lossless=True) if format == "webp" else roll.gifsave_buffer())
+
+
+def render(body: bytes, table: str, limits: str = "") -> pyvips.Image:
+    renditions = parse_renditions(f"[renditions.x]\n{table}\n{limits}")
+    (rendition,) = SourceImage(body, renditions.limits).render(renditions.targets("a.gif"))
+    image = pyvips.Image.new_from_buffer(rendition.body, "", n=-1)
+    frames = image.height // (image.get("page-height") if image.get_typeof("page-height") else image.height)
+    assert rendition.size == (image.width, image.height // frames)
+    return image
+
+
+@pytest.mark.parametrize("source", ["gif", "webp"])
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_an_animation_stays_one_with_all_its_frames_delays_and_loops(source: str, format: str) -> None:
+    image = render(animation(source), f'width = 60\nformat = "{format}"')
+    assert (image.width, image.get("page-height"), image.get("n-pages")) == (60, 40, 4)
+    assert image.get("delay") == DELAYS
+    assert image.get("loop") == 3
+    for number, colour in enumerate(COLOURS):
+        assert is_near(tuple(image(30, number * 40 + 20))[:3], colour, 16)
+
+
+@pytest.mark.parametrize("fit", ["cover", "contain", "fill"])
+def test_every_frame_is_fitted_by_itself(fit: str) -> None:
+    image = render(animation("gif"), f'width = 50\nheight = 50\nfit = "{fit}"\nformat = "webp"')
+    assert (image.width, image.get("page-height"), image.get("n-pages")) == (50, 50, 4)
+    for number, colour in enumerate(COLOURS):
+        assert is_near(tuple(image(25, number * 50 + 25))[:3], colour, 16)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "avif"])
+def test_other_formats_show_the_first_frame(format: str) -> None:
+    renditions = parse_renditions(f'[renditions.x]\nwidth = 60\nformat = "{format}"')
+    (rendition,) = SourceImage(animation("gif")).render(renditions.targets("a.gif"))
+    assert rendition.size == (60, 40)
+    assert is_near(tuple(drawing.decoded(rendition.body)(30, 20)), RED, 16)
+
+
+def test_an_animation_can_be_stopped_at_its_first_frame() -> None:
+    image = render(animation("gif"), 'width = 60\nformat = "webp"\nanimated = false')
+    assert image.height == 40
+    assert is_near(tuple(image(30, 20)), RED, 16)
+
+
+def test_later_frames_than_the_limit_are_left_out() -> None:
+    image = render(animation("gif"), 'width = 60\nformat = "gif"', "[limits]\nframes = 3")
+    assert image.get("n-pages") == 3
+    assert image.get("delay") == DELAYS[:3]
