@@ -33,6 +33,10 @@ test: $(READY) ## run the linters and all tests
 	@.venv/bin/mypy
 	@.venv/bin/pytest
 
+.PHONY: bench
+bench: .venv/ready ## measure it against sharp, Pillow and libvips; writes docs/performance.md
+	@.venv/bin/python -m bench
+
 .PHONY: format
 format: $(READY) ## format the code, and mend what the linter can
 	@.venv/bin/ruff format

@@ -25,6 +25,8 @@ def build_scaler() -> Scaler:
 scaler = build_scaler()
 
 
-def lambda_handler(event: object, context: object) -> dict[str, Any]:
+def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     """Process an event; see Scaler.handle for the answer and for what is raised."""
-    return scaler.handle(event)
+    if context is None:  # called by hand, as in a Python shell
+        return scaler.handle(event)
+    return scaler.handle(event, lambda: context.get_remaining_time_in_millis() / 1000)

@@ -14,6 +14,8 @@ The parts, from the ground up; each knows only those above it::
     encoding     pixels -> image bytes           | the only users of libvips
     imaging      image bytes -> renditions      /
     stripping    image bytes without metadata, the pixels as they are
+    publishing   write a rendition so that old never replaces new
+    answers      what is answered to whoever sent an event
     failures     what is kept of a source that could not be processed
     service      Scaler: fetch, render, publish, report
     s3, sqs      the stores on AWS (the only users of boto3), plugged in by handler.py

@@ -180,7 +180,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"expected TOML in {name} but received a mistake: {error}") from error
-    for field in data.keys() - {"renditions", "rules", "limits", "inputs"}:
+    for field in data.keys() - {"renditions", "rules", "limits", "inputs", "on_source_delete"}:
         raise ConfigError(
             f"expected only [renditions.<name>], [[rules]], [limits] and [inputs] in {name} but received {field}"
         )
@@ -192,12 +192,16 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     if not isinstance(rules, list):
         raise ConfigError(f"expected [[rules]] tables in {name} but received {_show(rules)} for rules")
     limits = _convert(LimitsTable, data.get("limits", {}), "limits")
+    on_source_delete = data.get("on_source_delete", "keep")
+    if on_source_delete not in ("keep", "remove"):
+        raise ConfigError(f"expected one of keep, remove for on_source_delete but received {_show(on_source_delete)}")
     inputs = _convert(InputsTable, data.get("inputs", {}), "inputs")
     return Renditions(
         by_name,
         [_rule(f"rules[{i}]", table, by_name) for i, table in enumerate(rules)],
         limits=Limits(**msgspec.structs.asdict(limits)),
         allow_svg=inputs.svg,
+        on_source_delete=on_source_delete,
     )
 
 

@@ -7,6 +7,7 @@ article 7, on rights-management information) and helps nobody's privacy.
 import re
 import struct
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -122,9 +123,10 @@ def _from_xmp(packet: object) -> dict[str, str]:
         return {}
     found = {}
     for name, tag in _PROPERTIES.items():
-        texts = [element.get(tag) or "".join(element.itertext()) for element in root.iter() if element.tag == tag]
-        attributes = [element.get(tag, "") for element in root.iter()]
-        found[name] = next((text for text in texts + attributes if text.strip()), "")
+        # One after the other, as elements within each other would hold the same text many times over.
+        texts = ("".join(element.itertext()) for element in root.iter(tag))
+        attributes = (element.get(tag, "") for element in root.iter())
+        found[name] = next((text for text in chain(texts, attributes) if text.strip()), "")
     return found
 
 

@@ -61,6 +61,21 @@ _BYTES_PER_PIXEL_WHOLE = {SourceFormat.JPEG: 7.0, SourceFormat.PNG: 8.0, SourceF
 _BYTES_PER_PIXEL_HEIF = 16.0
 """As above; an AVIF of 20 megapixels was measured at 324 MB."""
 
+_FIELDS = (
+    "vips-loader",
+    "heif-compression",
+    "orientation",
+    "interlaced",
+    "n-pages",
+    "delay",
+    "loop",
+    "exif-ifd0-Copyright",
+    "exif-ifd0-Artist",
+    "xmp-data",
+    "iptc-data",
+)
+"""What is read of libvips' metadata fields; others may even have names that are no UTF-8."""
+
 _FAIL_ON = "error"
 """Damaged pixels are an error; mere warnings are not: real phones write JPEGs that libjpeg warns of."""
 
@@ -77,7 +92,7 @@ class Header:
     orientation: int
     """EXIF's, from 1 to 8: how the stored picture must be turned."""
     fields: Mapping[str, Any]
-    """libvips' metadata fields."""
+    """Those of libvips' metadata fields that are used."""
     whole: bool
     """Whether it must be held in memory whole while it is decoded."""
 
@@ -108,7 +123,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
     limits.check_bytes(len(body))
     try:
         image = pyvips.Image.new_from_buffer(body, "", access="sequential")
-        fields = {name: image.get(name) for name in image.get_fields()}
+        fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except pyvips.Error as error:
         raise UnsupportedImageError(
             f"expected an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF) but its {len(body):,} bytes are none, "
@@ -149,7 +164,7 @@ def decode(
     stored = Size(size.height, size.width) if header.is_turned else size
     try:
         return [
-            _upright(_in_srgb(resize(image, stored), keep_profile).copy_memory(), header.orientation)
+            _upright(_bare(_in_srgb(resize(image, stored), keep_profile), keep_profile), header.orientation)
             for image in _load(body, header, stored, frames)
         ]
     except pyvips.Error as error:
@@ -204,13 +219,25 @@ def _open_heic(body: bytes) -> pyvips.Image:
         bands, row = len(picture.mode), picture.stride
         pixels = bytes(picture.data)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
-        raise DamagedImageError(f"the HEIC image cannot be decoded: {error}") from error
+        raise DamagedImageError(f"the HEIC image cannot be decoded: {' '.join(str(error).split())}") from error
     # Rows may be padded: take them as they lie, and cut the padding off.
     image = pyvips.Image.new_from_memory(pixels, row // bands, picture.size[1], bands, "uchar")
     image = image.crop(0, 0, *picture.size).copy(interpretation="srgb" if bands >= 3 else "b-w")
     if profile := picture.info.get("icc_profile"):
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
+
+
+def _bare(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
+    """Return the pixels in memory, without any metadata but the profile, and without a second alpha or more."""
+    bands = min(image.bands, 2 if image.interpretation == "b-w" else 4)
+    if bands < image.bands:
+        image = image[:bands]
+    pixels = pyvips.Image.new_from_memory(image.write_to_memory(), image.width, image.height, bands, image.format)
+    pixels = pixels.copy(interpretation=image.interpretation)
+    if keep_profile and image.get_typeof("icc-profile-data"):
+        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", image.get("icc-profile-data"))
+    return pixels
 
 
 def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:

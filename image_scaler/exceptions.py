@@ -14,6 +14,7 @@ ImageScalerError
 ├── StorageError                S3 or SQS refused or did not answer; a retry may mend it
 │   ├── ObjectNotFoundError     there is no such object
 │   └── PreconditionFailedError the object is no longer the one that was meant
+├── OutOfTimeError              the function's time was over before all was made
 └── RetryError                  some source of an event failed; raised so that Lambda retries the event
 """
 
@@ -64,6 +65,10 @@ class ObjectNotFoundError(StorageError):
 
 class PreconditionFailedError(StorageError):
     """The object is no longer the one that was meant: its ETag has changed."""
+
+
+class OutOfTimeError(ImageScalerError):
+    """The function's time was over before all renditions were made; a retry has the whole time again."""
 
 
 class RetryError(ImageScalerError):

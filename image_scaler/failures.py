@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ImageScalerError
+from image_scaler.store import ObjectRef
 
 
 class FailureQueue(Protocol):
@@ -16,8 +16,10 @@ class FailureQueue(Protocol):
         ...
 
 
-def failure_record(source: SourceEvent, error: ImageScalerError, written: Sequence[str]) -> dict[str, Any]:
-    """Return what is kept of a source: the event, the reason, and the keys that were written all the same.
+def failure_record(
+    payload: Mapping[str, Any], source: ObjectRef | None, error: ImageScalerError, written: Sequence[str]
+) -> dict[str, Any]:
+    """Return what is kept of a source: its event, the reason, and the keys that were written all the same.
 
     It has the shape of the record that Lambda sends to an on-failure destination (requestPayload,
     responsePayload), so that one reader understands both; sending requestPayload to the function again
@@ -27,9 +29,9 @@ def failure_record(source: SourceEvent, error: ImageScalerError, written: Sequen
         "version": "1.0",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "requestContext": {"condition": "Rejected"},
-        "requestPayload": source.payload,
+        "requestPayload": payload,
         "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
-        "source": {"bucket": source.ref.bucket, "key": source.ref.key},
+        "source": source._asdict() if source else None,
         "reason": str(error),
         "written": list(written),
     }

@@ -1,14 +1,18 @@
 """What to make of a source, and under which key."""
 
 import enum
+import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.geometry import Fit, Position
 from image_scaler.limits import DEFAULT_LIMITS, Limits
+
+_ENGINE_VERSION = 1
+"""To be raised when the engine makes other bytes of the same recipe, so that old renditions are told apart."""
 
 KEY_LIMIT = 1024
 """The longest key that S3 stores, in bytes of UTF-8."""
@@ -116,6 +120,12 @@ class RenditionSpec:
     is_copy: bool = False
     """Whether it is the source, byte for byte."""
 
+    @property
+    def recipe(self) -> str:
+        """A short hash of all that a rendition's bytes and headers depend on besides its source."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "template"}
+        return hashlib.sha256(f"{_ENGINE_VERSION} {parts}".encode()).hexdigest()[:16]
+
     def output_format(self, source_key: str) -> Format:
         """Return the format of the rendition of a source; only its key's extension is looked at."""
         return self.format or _FORMAT_OF_EXTENSION.get(_split_extension(source_key)[1], Format.WEBP)
@@ -193,11 +203,13 @@ class Renditions:
         *,
         limits: Limits | None = None,
         allow_svg: bool = False,
+        on_source_delete: str = "keep",
     ) -> None:
         self.by_name = by_name
         self.rules = tuple(rules)
         self.limits = limits or DEFAULT_LIMITS
         self.allow_svg = allow_svg
+        self.on_source_delete = on_source_delete
         self._patterns = [(_pattern(rule.match), rule.renditions) for rule in rules]
         specs = self.specs
         for index, spec in enumerate(specs):

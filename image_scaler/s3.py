@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import ObjectRef, StoredObject
+from image_scaler.store import Head, ObjectRef, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,6 +34,8 @@ _ERRORS = {
     "404": ObjectNotFoundError,
     "PreconditionFailed": PreconditionFailedError,
     "412": PreconditionFailedError,
+    # Another write of this key went on meanwhile: look at it again, as after a 412.
+    "ConditionalRequestConflict": PreconditionFailedError,
 }
 """Our errors by S3's codes. All others are StorageErrors: what is not known to be final may be mended."""
 
@@ -45,18 +47,23 @@ class S3Store:
         self._client: S3Client = client or boto3.client("s3", config=CLIENT_CONFIG)
         self._copy_limit = copy_limit
 
+    def head(self, ref: ObjectRef) -> Head:
+        """Return what is stored beside the content; see ObjectStore.head."""
+        with _translated(f"look at {ref}"):
+            answer = self._client.head_object(Bucket=ref.bucket, Key=ref.key)
+        return Head(**_beside(answer))
+
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         """Return the object; see ObjectStore.get."""
         condition: Any = {"IfMatch": f'"{if_match}"'} if if_match else {}
         with _translated(f"read {ref}"):
             answer = self._client.get_object(Bucket=ref.bucket, Key=ref.key, **condition)
-            return StoredObject(
-                body=answer["Body"].read(),
-                etag=answer["ETag"].strip('"'),
-                content_type=answer["ContentType"],
-                cache_control=answer.get("CacheControl"),
-                metadata=answer["Metadata"],
-            )
+
+        def read() -> bytes:
+            with _translated(f"read {ref}"):
+                return answer["Body"].read()
+
+        return StoredObject(read=read, **_beside(answer))
 
     def put(
         self,
@@ -66,11 +73,17 @@ class S3Store:
         content_type: str,
         cache_control: str | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> None:
+        if_none_match: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         """Write the object; see ObjectStore.put."""
         options: Any = {"CacheControl": cache_control} if cache_control else {}
+        if if_none_match:
+            options["IfNoneMatch"] = "*"
+        elif if_match:
+            options["IfMatch"] = f'"{if_match}"'
         with _translated(f"write {ref}"):
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=ref.bucket,
                 Key=ref.key,
                 Body=body,
@@ -78,6 +91,12 @@ class S3Store:
                 Metadata=dict(metadata or {}),
                 **options,
             )
+        return answer["ETag"].strip('"')
+
+    def delete(self, ref: ObjectRef, *, if_match: str) -> None:
+        """Delete the object; see ObjectStore.delete."""
+        with _translated(f"delete {ref}"):
+            self._client.delete_object(Bucket=ref.bucket, Key=ref.key, IfMatch=f'"{if_match}"')
 
     def copy(
         self,
@@ -116,6 +135,17 @@ class S3Store:
                 Config=TransferConfig(multipart_threshold=self._copy_limit, multipart_chunksize=self._copy_limit // 10),
             )
             return size
+
+
+def _beside(answer: Any) -> dict[str, Any]:
+    """Return the fields of a Head from an answer of S3."""
+    return {
+        "etag": answer["ETag"].strip('"'),
+        "size": answer["ContentLength"],
+        "content_type": answer["ContentType"],
+        "cache_control": answer.get("CacheControl"),
+        "metadata": answer["Metadata"],
+    }
 
 
 @contextmanager

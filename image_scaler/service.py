@@ -2,26 +2,27 @@
 
 import logging
 import re
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
 
 from image_scaler import events
+from image_scaler.answers import Outcome, Status, Written, answer
 from image_scaler.config import Settings
 from image_scaler.decoding import set_svg_allowed
-from image_scaler.events import SourceEvent
+from image_scaler.events import Invocation, Sender, SourceEvent, UnreadableEvent
 from image_scaler.exceptions import (
     ImageScalerError,
     LoopError,
     ObjectNotFoundError,
+    OutOfTimeError,
     PreconditionFailedError,
     RejectedError,
-    RetryError,
 )
 from image_scaler.failures import FailureQueue, failure_record
 from image_scaler.geometry import Point
 from image_scaler.imaging import Rendition, SourceImage
+from image_scaler.publishing import Published, Publisher, Stamp
 from image_scaler.renditions import Target
 from image_scaler.store import ObjectRef, ObjectStore, StoredObject
 
@@ -32,149 +33,212 @@ DEFAULT_CACHE_CONTROL = "public, max-age=86400"
 source is replaced, so that it is not for ever."""
 
 UPLOADS_AT_ONCE = 4
-"""Renditions that are being stored while the next is encoded; each waits for the network, not the processor."""
+"""Renditions that are being stored while the next is encoded: each waits for the network, not the processor."""
 
-Status = Literal["ok", "rejected", "failed", "superseded"]
-
-
-@dataclass(frozen=True)
-class Written:
-    """One object that was written to the destination."""
-
-    name: str
-    key: str
-    width: int | None
-    """In pixels, as the height; None for a copy, which is never looked into."""
-    height: int | None
-    bytes: int
-    type: str | None
-    """Its Content-Type; None for a copy: the source's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of one source."""
-
-    source: ObjectRef
-    status: Status
-    """`superseded`: it was replaced or deleted meanwhile, and a newer event does the work."""
-    written: Sequence[Written] = ()
-    error: ImageScalerError | None = None
+TIME_TO_END = 5.0
+"""Seconds before the function's deadline after which nothing new is begun, so as to end by itself and not be killed."""
 
 
 class Scaler:
     """Makes the renditions of sources; knows its stores by their protocols only."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, failure_queue: FailureQueue | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        failure_queue: FailureQueue | None = None,
+        executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(UPLOADS_AT_ONCE),
+    ) -> None:
         self._settings = settings
         self._store = store
         self._failure_queue = failure_queue
+        self._executor = executor
         set_svg_allowed(settings.renditions.allow_svg)
 
-    def handle(self, event: object) -> dict[str, Any]:
+    def handle(self, event: object, seconds_left: Callable[[], float] = lambda: 900.0) -> dict[str, Any]:
         """Process every source of an event and return the answer to whoever sent it.
 
-        The answer has `statusCode` 200, or 500 with the body "Error moving image" where a source was
-        rejected. Every source is tried, whatever happened to those before it. Raises RetryError at the end
-        where a source failed that a retry may mend, so that Lambda retries the event (a returned 500 counts
-        as success there, and would lose it); a direct caller gets the 500 instead, and the failure queue the
-        record. Raises EventError for an event of no known kind.
+        A direct caller gets `statusCode` 200, or 500 with the body "Error moving image"; so does a
+        notification, where nobody reads it. SQS gets the messages to try again, S3 Batch Operations a result
+        for each task. Every source is tried, whatever happened to those before it, until `seconds_left` says
+        that the function's time is nearly over.
+
+        Raises RetryError at the end where a source of a notification failed that a retry may mend, so that
+        Lambda retries the event: a returned 500 would count as success there. Raises EventError for an event
+        of no known kind.
         """
         invocation = events.parse(event)
-        outcomes = [self._scale_and_record(source, invocation.is_direct) for source in invocation.sources]
-        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-        if failed and not invocation.is_direct:
-            reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
-            raise RetryError(f"{len(failed)} of {len(outcomes)} sources failed: {reasons}")
-        refused = [outcome for outcome in outcomes if outcome.status in ("failed", "rejected")]
-        written = sum(len(outcome.written) for outcome in outcomes)
-        return {
-            "statusCode": 500 if refused else 200,
-            "body": "Error moving image" if refused else f"{len(outcomes)} images, {written} renditions written",
-        }
+        outcomes = [self._handle_part(invocation, part, seconds_left) for part in invocation.parts]
+        return answer(invocation, outcomes)
 
-    def _scale_and_record(self, source: SourceEvent, is_direct: bool) -> Outcome:
-        outcome = self.scale(source)
-        details = {
-            "source": {"bucket": source.ref.bucket, "key": source.ref.key},
-            "status": outcome.status,
-            "written": [written.key for written in outcome.written],
-        }
-        if outcome.error is None:
-            logger.info("source processed", extra=details)
+    def _handle_part(
+        self, invocation: Invocation, part: SourceEvent | UnreadableEvent, seconds_left: Callable[[], float]
+    ) -> Outcome:
+        """Process one part of an event, and keep a record of it where it is not tried again."""
+        if isinstance(part, UnreadableEvent):
+            outcome = Outcome(source=None, status=Status.REJECTED, error=part.error, id=part.id)
+        else:
+            outcome = self.scale(part, seconds_left)
+        _log(outcome)
+        is_last_try = outcome.status is Status.REJECTED or invocation.sender is Sender.CALLER
+        if outcome.error is None or not is_last_try or self._failure_queue is None:
             return outcome
-        logger.error("source %s: %s", outcome.status, outcome.error, extra=details)
-        if self._failure_queue and (outcome.status == "rejected" or is_direct):
-            record = failure_record(source, outcome.error, [written.key for written in outcome.written])
-            try:
-                self._failure_queue.send(record)
-            except ImageScalerError as error:
-                logger.exception("no failure record could be kept", extra=details)
-                return Outcome(source=source.ref, status="failed", written=outcome.written, error=error)
+        record = failure_record(part.payload, outcome.source, outcome.error, [item.key for item in outcome.written])
+        try:
+            self._failure_queue.send(record)
+        except ImageScalerError as error:
+            logger.exception("no failure record could be kept of %s", outcome.source)
+            return Outcome(
+                source=outcome.source, status=Status.FAILED, written=outcome.written, error=error, id=outcome.id
+            )
         return outcome
 
-    def scale(self, source: SourceEvent) -> Outcome:
-        """Make and store all renditions of one source; never raises an ImageScalerError."""
+    def scale(self, source: SourceEvent, seconds_left: Callable[[], float] = lambda: 900.0) -> Outcome:
+        """Make and store all renditions of one source, or remove them with it; never raises an ImageScalerError."""
         written: list[Written] = []
+        removed: list[str] = []
+        error: ImageScalerError | None = None
         try:
-            if source.ref.bucket == self._settings.destination_bucket:
-                raise LoopError(
-                    f"expected a source outside the destination bucket but received {source.ref}: "
-                    "its renditions would be taken for uploads"
-                )
-            self._write_all(source, self._settings.renditions.targets(source.ref.key), written)
-        except (ObjectNotFoundError, PreconditionFailedError) as error:
+            status = self._settle(source, written, removed, seconds_left)
+        except (ObjectNotFoundError, PreconditionFailedError) as gone:
+            status = Status.SUPERSEDED
             if source.etag is None:  # nobody said which version is meant: then there should be one
-                return Outcome(source=source.ref, status="rejected", written=written, error=error)
-            return Outcome(source=source.ref, status="superseded", written=written)
-        except RejectedError as error:
-            return Outcome(source=source.ref, status="rejected", written=written, error=error)
-        except ImageScalerError as error:
-            return Outcome(source=source.ref, status="failed", written=written, error=error)
-        return Outcome(source=source.ref, status="ok", written=written)
+                status, error = Status.REJECTED, gone
+        except RejectedError as reason:
+            status, error = Status.REJECTED, reason
+        except ImageScalerError as reason:
+            status, error = Status.FAILED, reason
+        return Outcome(source=source.ref, status=status, written=written, removed=removed, error=error, id=source.id)
 
-    def _write_all(self, source: SourceEvent, targets: Sequence[Target], written: list[Written]) -> None:
+    def _settle(
+        self, source: SourceEvent, written: list[Written], removed: list[str], seconds_left: Callable[[], float]
+    ) -> Status:
+        """Make the destination what the source says; adds to `written` and `removed`, also when it raises."""
+        self._refuse_loop(source)
+        targets = self._settings.renditions.targets(source.ref.key)
+        goes_along = self._settings.renditions.on_source_delete == "remove"
+        if source.is_removed:
+            return self._remove_all(source, targets, removed) if goes_along else Status.IGNORED
+        if not goes_along:
+            return self._write_all(source, targets, written, seconds_left)
+        try:
+            status = self._write_all(source, targets, written, seconds_left)
+        except ObjectNotFoundError:
+            if source.etag is None:
+                raise
+            status = Status.SUPERSEDED
+        # It may have gone while its renditions were made, and the event of that may have come before they were.
+        if self._is_gone(source.ref):
+            status = self._remove_all(source, targets, removed)
+        return status
+
+    def _remove_all(self, source: SourceEvent, targets: Sequence[Target], removed: list[str]) -> Status:
+        """Remove the renditions of a source that is gone, and adds their keys to `removed`."""
+        publisher = Publisher(self._store, source.ref)
+        for target in targets:
+            ref = ObjectRef(self._settings.destination_bucket, target.key)
+            if publisher.remove(ref, source.sequencer) is Published.WRITTEN:
+                removed.append(target.key)
+        if removed and not self._is_gone(source.ref):
+            # It is back, and its renditions may have been there already: they are made again.
+            again = SourceEvent(ref=source.ref, payload=source.payload)
+            return self._write_all(again, targets, [], lambda: 900.0)
+        return Status.OK
+
+    def _is_gone(self, ref: ObjectRef) -> bool:
+        try:
+            self._store.head(ref)
+        except ObjectNotFoundError:
+            return True
+        return False
+
+    def _refuse_loop(self, source: SourceEvent) -> None:
+        if source.ref.bucket == self._settings.destination_bucket:
+            raise LoopError(
+                f"expected a source outside the destination bucket but received {source.ref}: "
+                "its renditions would be taken for uploads"
+            )
+
+    def _write_all(
+        self,
+        source: SourceEvent,
+        targets: Sequence[Target],
+        written: list[Written],
+        seconds_left: Callable[[], float],
+    ) -> Status:
         """Write the targets; adds what was written, in the order of `targets`, also when it raises."""
+        publisher = Publisher(self._store, source.ref)
         copies = [target for target in targets if target.spec.is_copy]
         scaled = [target for target in targets if not target.spec.is_copy]
-        jobs: dict[Target, Future[Written]] = {}
+        jobs: dict[Target, Future[tuple[Published, Written]]] = {}
+        _refuse_when_late(seconds_left, targets)
         try:
-            with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            with self._executor() as pool:
                 if scaled:
                     stored = self._store.get(source.ref, if_match=source.etag)
+                    if Stamp.of(stored):
+                        return Status.IGNORED  # a rendition that came back: nothing was downloaded yet
+                    self._settings.limits.check_bytes(stored.size)
+                    image = SourceImage(stored.read(), self._settings.limits)
                     # The first rendition comes when the pixels are decoded: a source that is rejected
                     # then leaves nothing behind in the destination.
-                    for rendition in SourceImage(stored.body, self._settings.limits).render(
-                        scaled, _focal_point(stored)
-                    ):
-                        jobs[rendition.target] = pool.submit(self._put, rendition, stored)
+                    for rendition in image.render(scaled, _focal_point(stored)):
+                        jobs[rendition.target] = pool.submit(self._put, publisher, rendition, source, stored)
+                        _refuse_when_late(seconds_left, [target for target in targets if target not in jobs])
                 for target in copies:
-                    jobs[target] = pool.submit(self._copy, source, target)
+                    jobs[target] = pool.submit(self._copy, publisher, source, target)
         finally:
             done = [jobs[target] for target in targets if target in jobs]
-            written += [job.result() for job in done if not job.exception()]
+            published = [job.result() for job in done if not job.exception()]
+            written += [item for result, item in published if result is not Published.SUPERSEDED]
         for job in done:
             job.result()
+        results = {result for result, _ in published}
+        if Published.REPLACED in results and self._store.head(source.ref).etag != stored.etag:
+            written.clear()
+            current = SourceEvent(ref=source.ref, payload=source.payload)
+            return self._write_all(current, targets, written, seconds_left)
+        return Status.SUPERSEDED if Published.SUPERSEDED in results else Status.OK
 
-    def _put(self, rendition: Rendition, source: StoredObject) -> Written:
+    def _put(
+        self, publisher: Publisher, rendition: Rendition, source: SourceEvent, stored: StoredObject
+    ) -> tuple[Published, Written]:
         spec, key, format = rendition.target
         assert format is not None  # noqa: S101  only copies have none
-        self._store.put(
+        result = publisher.put(
             ObjectRef(self._settings.destination_bucket, key),
             rendition.body,
+            Stamp(source_etag=stored.etag, sequencer=source.sequencer, recipe=spec.recipe),
             content_type=format.content_type,
-            cache_control=spec.cache_control or source.cache_control or DEFAULT_CACHE_CONTROL,
+            cache_control=spec.cache_control or stored.cache_control or DEFAULT_CACHE_CONTROL,
         )
-        return Written(spec.name, key, *rendition.size, len(rendition.body), format.content_type)
+        is_new = result in (Published.WRITTEN, Published.REPLACED)
+        size = len(rendition.body)
+        return result, Written(spec.name, key, *rendition.size, size, format.content_type, is_new)
 
-    def _copy(self, source: SourceEvent, target: Target) -> Written:
-        size = self._store.copy(
-            source.ref,
-            ObjectRef(self._settings.destination_bucket, target.key),
-            if_match=source.etag,
-            size=source.size,
-        )
-        return Written(target.spec.name, target.key, None, None, size, None)
+    def _copy(self, publisher: Publisher, source: SourceEvent, target: Target) -> tuple[Published, Written]:
+        ref = ObjectRef(self._settings.destination_bucket, target.key)
+        result, size = publisher.copy(ref, source.etag, source.size)
+        return result, Written(target.spec.name, target.key, None, None, size, None, result is Published.WRITTEN)
+
+
+def _refuse_when_late(seconds_left: Callable[[], float], open_targets: Sequence[Target]) -> None:
+    if open_targets and seconds_left() < TIME_TO_END:
+        left = ", ".join(target.key for target in open_targets)
+        raise OutOfTimeError(f"the function's time is over before {left} could be made: raise its timeout or memory")
+
+
+def _log(outcome: Outcome) -> None:
+    details = {
+        "source": outcome.source._asdict() if outcome.source else None,
+        "status": outcome.status,
+        "written": [written.key for written in outcome.written if written.is_new],
+        "removed": list(outcome.removed),
+    }
+    if outcome.error is None:
+        logger.info("source %s: %s", outcome.source, outcome.status, extra=details)
+    else:
+        logger.error("source %s: %s: %s", outcome.source, outcome.status, outcome.error, extra=details)
 
 
 _FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import ObjectRef, StoredObject
+from image_scaler.store import Head, ObjectRef, StoredObject
 
 
 class InMemoryStore:
@@ -15,6 +16,11 @@ class InMemoryStore:
         self.objects: dict[ObjectRef, StoredObject] = {}
         self.broken: set[str] = set()
         self.gets = 0
+        self.puts = 0
+
+    def head(self, ref: ObjectRef) -> Head:
+        stored = self._find(ref, None)
+        return Head(**{field.name: getattr(stored, field.name) for field in fields(Head)})
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         self.gets += 1
@@ -28,22 +34,37 @@ class InMemoryStore:
         content_type: str,
         cache_control: str | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> None:
+        if_none_match: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         self._refuse_if_broken(ref)
+        if if_none_match and ref in self.objects:
+            raise PreconditionFailedError(f"{ref} is there")
+        if if_match is not None:
+            self._find(ref, if_match)
+        self.puts += 1
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         self.objects[ref] = StoredObject(
-            body=body,
-            etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+            read=lambda: body,
+            etag=etag,
+            size=len(body),
             content_type=content_type,
             cache_control=cache_control,
             metadata=dict(metadata or {}),
         )
+        return etag
 
     def copy(
         self, source: ObjectRef, destination: ObjectRef, *, if_match: str | None = None, size: int | None = None
     ) -> int:
         self._refuse_if_broken(destination)
         self.objects[destination] = self._find(source, if_match)
-        return len(self.objects[destination].body)
+        self.puts += 1
+        return self.objects[destination].size
+
+    def delete(self, ref: ObjectRef, *, if_match: str) -> None:
+        self._find(ref, if_match)
+        del self.objects[ref]
 
     def keys(self, bucket: str) -> list[str]:
         return sorted(ref.key for ref in self.objects if ref.bucket == bucket)

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_scaler.events import parse
+from image_scaler.events import Sender, SourceEvent, UnreadableEvent, parse
 from image_scaler.exceptions import EventError
 from image_scaler.store import ObjectRef
 
 EVENTS = Path(__file__).parent.parent / "events"
+
+
+UPLOADS = "image-scaler-local-source-123456789012"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -19,53 +22,155 @@ def load(name: str) -> dict[str, Any]:
     return event
 
 
+def sources(event: object) -> list[SourceEvent]:
+    parts = parse(event).parts
+    assert all(isinstance(part, SourceEvent) for part in parts), parts
+    return [part for part in parts if isinstance(part, SourceEvent)]
+
+
+def keys(event: object) -> list[str]:
+    return [source.ref.key for source in sources(event)]
+
+
 def test_a_notification_gives_bucket_key_etag_size_and_sequencer() -> None:
-    (source,) = parse(load("s3-put.json")).sources
-    assert source.ref == ObjectRef("image-scaler-local-source-123456789012", "dir/my photo+1.jpg")
+    (source,) = sources(load("s3-put.json"))
+    assert source.ref == ObjectRef(UPLOADS, "dir/my photo+1.jpg")
     assert source.etag == "d41d8cd98f00b204e9800998ecf8427e"
     assert source.size == 1024
     assert source.sequencer == "0A1B2C3D4E5F678901"
 
 
 def test_every_record_counts_not_the_first_alone() -> None:
-    sources = parse(load("s3-two-records.json")).sources
-    assert [source.ref.key for source in sources] == ["first.jpg", "second.png"]
+    assert keys(load("s3-two-records.json")) == ["first.jpg", "second.png"]
 
 
-def test_each_source_carries_an_event_that_repeats_it_alone() -> None:
-    for source in parse(load("s3-two-records.json")).sources:
-        (again,) = parse(source.payload).sources
-        assert again.ref == source.ref
+@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
+def test_each_source_carries_an_event_that_repeats_it_alone(path: Path) -> None:
+    for source in sources(load(path.name)):
+        (again,) = sources(source.payload)
+        assert (again.ref, again.is_removed) == (source.ref, source.is_removed)
 
 
-def test_the_test_event_of_s3_asks_for_nothing() -> None:
-    assert parse(load("s3-test-event.json")).sources == []
+@pytest.mark.parametrize("name", ["s3-test-event.json", "sqs-test-event.json"])
+def test_the_test_event_of_s3_asks_for_nothing_wherever_it_comes_from(name: str) -> None:
+    assert parse(load(name)).parts == []
 
 
 def test_a_direct_call_has_its_keys_as_they_are() -> None:
-    invocation = parse(load("direct-call.json"))
-    assert invocation.is_direct
-    assert [source.ref.key for source in invocation.sources] == ["dir/my photo+1.jpg"]
+    assert parse(load("direct-call.json")).sender is Sender.CALLER
+    assert keys(load("direct-call.json")) == ["dir/my photo+1.jpg"]
+
+
+def test_event_bridge_has_its_keys_as_they_are() -> None:
+    (source,) = sources(load("event-bridge.json"))
+    assert source.ref == ObjectRef(UPLOADS, "dir/my photo+1.jpg")
+    assert (source.etag, source.sequencer) == ("d41d8cd98f00b204e9800998ecf8427e", "0A1B2C3D4E5F678901")
+
+
+def test_event_bridge_tells_of_removals_too() -> None:
+    event = load("event-bridge.json") | {"detail-type": "Object Deleted"}
+    assert [source.is_removed for source in sources(event)] == [True]
+
+
+def test_sns_and_sqs_and_both_wrap_the_same_notification() -> None:
+    for name, sender in {
+        "sns.json": Sender.NOTIFICATION,
+        "sqs.json": Sender.SQS,
+        "sqs-sns.json": Sender.SQS,
+    }.items():
+        event = load(name)
+        assert parse(event).sender is sender, name
+        assert "dir/my photo+1.jpg" in keys(event), name
+
+
+def test_a_source_in_sqs_knows_its_message() -> None:
+    assert [source.id for source in sources(load("sqs.json"))] == ["message-1", "message-2"]
+
+
+@pytest.mark.parametrize("name", ["batch-operations-1.0.json", "batch-operations-2.0.json"])
+def test_a_task_of_batch_operations_knows_its_task(name: str) -> None:
+    (source,) = sources(load(name))
+    assert parse(load(name)).sender is Sender.BATCH
+    assert source.ref == ObjectRef(UPLOADS, "dir/my photo+1.jpg")
+    assert source.id == "task-1"
+
+
+def test_a_removal_is_told_from_a_creation() -> None:
+    assert [source.is_removed for source in sources(load("s3-removed.json"))] == [True]
+    assert [source.is_removed for source in sources(load("s3-put.json"))] == [False]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_key_comes_out_of_a_notification_as_it_was_uploaded(key: str) -> None:
     event = {"Records": [{"s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key, safe="/")}}}]}
-    assert parse(event).sources[0].ref.key == key
+    assert keys(event) == [key]
 
 
-@pytest.mark.parametrize("event", [None, [], "x", {}, {"Records": 1}, {"bucket": "b"}, {"bucket": "b", "keys": "k"}])
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"Records": 1},
+        {"bucket": "b"},
+        {"bucket": "b", "keys": "k"},
+        {"source": "aws.s3", "detail-type": "Object Tags Added", "detail": {}},
+        {"source": "aws.ec2", "detail-type": "State Change", "detail": {}},
+    ],
+)
 def test_an_unknown_event_is_refused_with_what_was_expected(event: object) -> None:
-    with pytest.raises(EventError, match=r"expected an S3 notification .* but received"):
+    with pytest.raises(EventError, match=r"expected an .* but received"):
         parse(event)
 
 
 @pytest.mark.parametrize("record", [None, {}, {"s3": {}}, {"s3": {"bucket": {"name": 1}, "object": {"key": "k"}}}])
-def test_a_record_that_is_not_of_s3_is_refused(record: object) -> None:
-    with pytest.raises(EventError, match="expected S3 records"):
-        parse({"Records": [record]})
+def test_a_bad_record_does_not_hide_the_good_ones(record: object) -> None:
+    good = load("s3-put.json")["Records"]
+    first, bad, last = parse({"Records": [*good, record, *good]}).parts
+    assert isinstance(first, SourceEvent)
+    assert isinstance(last, SourceEvent)
+    assert isinstance(bad, UnreadableEvent)
+    assert "expected a record with s3.bucket.name" in str(bad.error)
 
 
-def test_a_key_that_is_not_text_is_refused() -> None:
-    with pytest.raises(EventError, match="expected keys as strings but received 1"):
-        parse({"bucket": "b", "keys": [1]})
+@pytest.mark.parametrize("body", [None, "", "not json", "[]", "{}", '{"Records": 1}'])
+def test_a_bad_message_does_not_hide_the_good_ones(body: object) -> None:
+    event = load("sqs.json")
+    event["Records"][0]["body"] = body
+    bad, good = parse(event).parts
+    assert isinstance(bad, UnreadableEvent)
+    assert bad.id == "message-1"
+    assert isinstance(good, SourceEvent)
+
+
+@pytest.mark.parametrize("key", [1, None, ""])
+def test_a_key_that_is_not_text_is_unreadable(key: object) -> None:
+    bad, good = parse({"bucket": "b", "keys": [key, "k"]}).parts
+    assert isinstance(bad, UnreadableEvent)
+    assert isinstance(good, SourceEvent)
+
+
+FIELDS = ["Records", "s3", "bucket", "object", "key", "name", "body", "messageId", "eventSource", "Sns", "Message"]
+FIELDS += ["Type", "source", "detail", "detail-type", "tasks", "invocationSchemaVersion", "taskId", "s3Key", "keys"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(FIELDS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_comes_is_understood_or_refused_and_never_a_crash(event: object) -> None:
+    try:
+        parse(event)
+    except EventError:
+        return

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -8,6 +10,7 @@ from image_scaler.exceptions import EventError, RetryError
 from image_scaler.service import DEFAULT_CACHE_CONTROL, Scaler
 from image_scaler.store import ObjectRef
 from tests import drawing
+from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore
 
 RENDITIONS = """
@@ -27,6 +30,11 @@ class World:
     def __init__(self, renditions: str = RENDITIONS) -> None:
         self.store = InMemoryStore()
         self.queue = InMemoryQueue()
+        self.time = 0
+        self.reconfigure(renditions)
+
+    def reconfigure(self, renditions: str) -> None:
+        """Deploy another renditions.toml."""
         settings = Settings(destination_bucket="destination", renditions=parse_renditions(renditions))
         self.scaler = Scaler(settings, self.store, self.queue)
 
@@ -34,12 +42,24 @@ class World:
         """Store an object and return the record that S3 makes of it."""
         ref = ObjectRef("source", key)
         self.store.put(ref, body, **({"content_type": "image/jpeg"} | stored))
-        return {
-            "s3": {
-                "bucket": {"name": "source"},
-                "object": {"key": quote_plus(key), "size": len(body), "eTag": self.store.objects[ref].etag},
-            }
-        }
+        self.store.puts = 0
+        return self._record(key, "ObjectCreated:Put", size=len(body), eTag=self.store.objects[ref].etag)
+
+    def delete(self, key: str) -> dict[str, Any]:
+        """Delete an object and return the record that S3 makes of that."""
+        del self.store.objects[ObjectRef("source", key)]
+        return self._record(key, "ObjectRemoved:Delete")
+
+    def _record(self, key: str, name: str, **details: Any) -> dict[str, Any]:
+        self.time += 1
+        thing = {"key": quote_plus(key), "sequencer": f"{self.time:X}".rjust(8, "0"), **details}
+        return {"eventSource": "aws:s3", "eventName": name, "s3": {"bucket": {"name": "source"}, "object": thing}}
+
+    def handle(self, *records: dict[str, Any]) -> dict[str, Any]:
+        return self.scaler.handle({"Records": list(records)})
+
+    def width_of(self, key: str) -> int:
+        return decoded(self.store.objects[ObjectRef("destination", key)].read()).width
 
     @property
     def written(self) -> list[str]:
@@ -53,7 +73,7 @@ def world() -> World:
 
 def test_an_upload_becomes_its_copy_and_its_renditions(world: World) -> None:
     answer = world.scaler.handle({"Records": [world.upload("dir/my photo+1.jpg", metadata={"a": "b"})]})
-    assert answer == {"statusCode": 200, "body": "1 images, 4 renditions written"}
+    assert answer == {"statusCode": 200, "body": "1 images, 4 renditions"}
     assert world.written == [
         "resized/dir/my photo+1.jpg",
         "thumbnail/dir/my photo+1.jpg.webp",
@@ -62,6 +82,7 @@ def test_an_upload_becomes_its_copy_and_its_renditions(world: World) -> None:
     ]
     copy = world.store.objects[ObjectRef("destination", "resized/dir/my photo+1.jpg")]
     assert copy == world.store.objects[ObjectRef("source", "dir/my photo+1.jpg")]
+    assert copy.read() == JPEG
 
 
 def test_a_rendition_says_its_type_and_how_long_it_may_be_cached(world: World) -> None:
@@ -86,7 +107,7 @@ def test_a_copy_alone_never_reads_the_source() -> None:
     world = World("[renditions.resized]")
     world.scaler.handle({"Records": [world.upload("anything.jpg", b"not an image at all")]})
     assert world.store.gets == 0
-    assert world.store.objects[ObjectRef("destination", "resized/anything.jpg")].body == b"not an image at all"
+    assert world.store.objects[ObjectRef("destination", "resized/anything.jpg")].read() == b"not an image at all"
 
 
 def test_every_record_of_an_event_is_processed(world: World) -> None:
@@ -202,3 +223,177 @@ def test_an_unknown_event_is_an_error_that_says_what_was_expected(world: World) 
 
 def test_the_test_event_of_s3_is_a_success(world: World) -> None:
     assert world.scaler.handle({"Event": "s3:TestEvent", "Bucket": "source"})["statusCode"] == 200
+
+
+def test_a_duplicate_of_an_event_writes_nothing_a_second_time(world: World) -> None:
+    record = world.upload("a.jpg")
+    world.handle(record)
+    assert world.store.puts == 4
+    assert world.handle(record)["statusCode"] == 200
+    assert world.store.puts == 4
+
+
+def test_a_newer_image_of_a_key_replaces_the_older_ones_renditions(world: World) -> None:
+    world.handle(world.upload("a.jpg", drawing.jpeg(drawing.photo(120, 80))))
+    world.handle(world.upload("a.jpg", drawing.jpeg(drawing.photo(160, 80))))
+    assert world.width_of("web-200/a.jpg") == 160
+    assert world.width_of("resized/a.jpg") == 160
+
+
+def test_an_event_that_comes_late_replaces_nothing(world: World) -> None:
+    older = world.upload("a.jpg", drawing.jpeg(drawing.photo(120, 80)))
+    newer = world.upload("a.jpg", drawing.jpeg(drawing.photo(160, 80)))
+    world.handle(newer)
+    puts = world.store.puts
+    world.handle(older)
+    assert world.store.puts == puts
+    assert world.width_of("web-200/a.jpg") == 160
+
+
+def test_the_same_image_uploaded_again_is_known_to_be_the_newer_one(world: World) -> None:
+    first = world.upload("a.jpg")
+    world.handle(first)
+    again = world.upload("a.jpg")
+    world.handle(again)
+    stamp = world.store.objects[ObjectRef("destination", "web-200/a.jpg")].metadata
+    assert stamp["source-sequencer"] == again["s3"]["object"]["sequencer"]
+
+
+def test_a_changed_recipe_is_noticed_and_an_unchanged_one_left_alone(world: World) -> None:
+    record = world.upload("a.jpg")
+    world.handle(record)
+    world.store.puts = 0
+    world.reconfigure(RENDITIONS.replace("width = 50", "width = 60"))
+    world.scaler.handle({"bucket": "source", "keys": ["a.jpg"]})
+    assert world.store.puts == 1
+    assert world.width_of("thumbnail/a.jpg.webp") == 60
+
+
+def test_a_rendition_that_comes_back_as_an_upload_is_ignored_before_it_is_downloaded(world: World) -> None:
+    world.handle(world.upload("a.jpg"))
+    rendition = world.store.objects[ObjectRef("destination", "web-200/a.jpg")]
+    world.reconfigure("[renditions.x]\nwidth = 5")
+    record = world.upload("b.jpg", rendition.read(), metadata=dict(rendition.metadata))
+    reads: list[str] = []
+    ref = ObjectRef("source", "b.jpg")
+    world.store.objects[ref] = replace(world.store.objects[ref], read=lambda: reads.append("read") or b"")
+    assert world.handle(record)["statusCode"] == 200
+    assert reads == []
+    assert not any(key.startswith("x/") for key in world.written)
+
+
+def test_a_source_too_large_is_rejected_before_it_is_downloaded() -> None:
+    world = World(RENDITIONS + "[limits]\nsource_bytes = 100")
+    record = world.upload("a.jpg")
+    ref = ObjectRef("source", "a.jpg")
+    world.store.objects[ref] = replace(world.store.objects[ref], read=lambda: pytest.fail("it was downloaded"))
+    assert world.handle(record)["statusCode"] == 500
+    assert "limits.source_bytes" in world.queue.records[0]["reason"]
+
+
+def test_renditions_stay_when_their_source_is_deleted(world: World) -> None:
+    world.handle(world.upload("a.jpg"))
+    assert world.handle(world.delete("a.jpg"))["statusCode"] == 200
+    assert len(world.written) == 4
+
+
+REMOVING = 'on_source_delete = "remove"\n' + RENDITIONS
+
+
+def test_renditions_go_with_their_source_where_that_is_asked_for() -> None:
+    world = World(REMOVING)
+    world.handle(world.upload("a.jpg"), world.upload("b.jpg"))
+    assert world.handle(world.delete("a.jpg"))["statusCode"] == 200
+    assert world.written == ["resized/b.jpg", "thumbnail/b.jpg.webp", "web-100/b.jpg", "web-200/b.jpg"]
+
+
+def test_a_late_removal_does_not_touch_the_renditions_of_a_newer_image() -> None:
+    world = World(REMOVING)
+    world.handle(world.upload("a.jpg"))
+    removal = world.delete("a.jpg")
+    world.handle(world.upload("a.jpg"))
+    world.handle(removal)
+    assert len(world.written) == 4
+
+
+def test_an_event_that_comes_after_its_source_was_deleted_leaves_no_orphans() -> None:
+    world = World(REMOVING)
+    created = world.upload("a.jpg")
+    world.handle(created)
+    removal = world.delete("a.jpg")
+    world.handle(removal)
+    world.handle(created)
+    assert world.written == []
+
+
+def sqs(**records: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Records": [
+            {"messageId": number, "eventSource": "aws:sqs", "body": json.dumps({"Records": [record]})}
+            for number, record in records.items()
+        ]
+    }
+
+
+def test_sqs_is_told_which_messages_to_keep_and_which_are_done_with(world: World) -> None:
+    event = sqs(good=world.upload("a.jpg"), failed=world.upload("b.jpg"), rejected=world.upload("c.jpg", b"x"))
+    world.store.broken.add("b.jpg")
+    assert world.scaler.handle(event) == {"batchItemFailures": [{"itemIdentifier": "failed"}]}
+    assert [record["source"]["key"] for record in world.queue.records] == ["c.jpg"]
+
+
+def test_a_message_with_several_records_is_kept_when_one_of_them_failed(world: World) -> None:
+    records = [world.upload("a.jpg"), world.upload("b.jpg")]
+    world.store.broken.add("b.jpg")
+    event = {
+        "Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": json.dumps({"Records": records})}],
+    }
+    assert world.scaler.handle(event) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+
+
+def test_an_unreadable_part_of_an_event_is_kept_in_the_failure_queue_and_stops_no_other(world: World) -> None:
+    answer = world.handle({"nonsense": True}, world.upload("a.jpg"))
+    assert answer["statusCode"] == 500
+    assert len(world.written) == 4
+    assert world.queue.records[0]["requestPayload"] == {"Records": [{"nonsense": True}]}
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("good.jpg", "Succeeded"), ("bad.jpg", "PermanentFailure"), ("broken.jpg", "TemporaryFailure")]
+)
+def test_batch_operations_get_a_result_for_each_task(world: World, key: str, code: str) -> None:
+    world.upload("good.jpg")
+    world.upload("bad.jpg", b"x")
+    world.upload("broken.jpg")
+    world.store.broken.add("broken.jpg")
+    task = {"taskId": "t1", "s3Key": key, "s3BucketArn": "arn:aws:s3:::source"}
+    answer = world.scaler.handle({"invocationSchemaVersion": "1.0", "invocationId": "i1", "tasks": [task]})
+    assert (answer["invocationSchemaVersion"], answer["invocationId"]) == ("1.0", "i1")
+    assert [(result["taskId"], result["resultCode"]) for result in answer["results"]] == [("t1", code)]
+
+
+def test_near_its_deadline_the_function_stops_by_itself_and_says_what_is_left(world: World) -> None:
+    clock = iter([60.0, 60.0, 1.0])  # at the start, after the first rendition, after the second
+    with pytest.raises(RetryError, match=r"time is over before resized/a\.jpg, thumbnail/a\.jpg\.webp could be made"):
+        world.scaler.handle({"Records": [world.upload("a.jpg")]}, lambda: next(clock, 1.0))
+    assert world.written == ["web-100/a.jpg", "web-200/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "key", ["a\nERROR forged.jpg", "a\r\x1b[31m.jpg", "../../etc/passwd.jpg", "/a.jpg", "a//b.jpg", "😀.jpg"]
+)
+def test_any_key_is_only_a_key_and_forges_no_line_of_the_log(
+    world: World, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    world.handle(world.upload(key), world.upload("x" + key, b"no image"))
+    assert f"resized/{key}" in world.written
+    for record in caplog.records:
+        assert record.getMessage().isprintable()
+
+
+def test_metadata_of_any_content_is_never_a_crash(world: World) -> None:
+    for number, value in enumerate(["", "1,1", "2,2", "nan,nan", "0.5", ",", "0.5,0.5,0.5", "x" * 2000, "\u20ac"]):
+        record = world.upload(f"{number}.jpg", metadata={"focal-point": value, "recipe": "a stranger's"})
+        assert world.handle(record)["statusCode"] == 200
+        assert f"web-200/{number}.jpg" in world.written

@@ -58,7 +58,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
 @pytest.mark.parametrize("key", ["a.jpg", "dir/my photo+1.jpg", "100%/ä€😀.jpg", "a%2Fb.jpg", "x" * 200])
 def test_what_is_put_comes_back(case: Case, key: str) -> None:
     stored = case.store.get(case.put(key))
-    assert stored.body == b"pixels"
+    assert (stored.read(), stored.size) == (b"pixels", 6)
+    assert case.store.head(ObjectRef(case.source, key)).etag == stored.etag
     if case.keeps_headers:
         assert (stored.content_type, stored.cache_control) == ("image/jpeg", "max-age=5")
         assert stored.metadata == {"focal-point": "0.3,0.7"}
@@ -67,19 +68,55 @@ def test_what_is_put_comes_back(case: Case, key: str) -> None:
 def test_a_second_put_replaces_the_first(case: Case) -> None:
     ref = case.put("a.jpg", b"old")
     case.put("a.jpg", b"new")
-    assert case.store.get(ref).body == b"new"
+    assert case.store.get(ref).read() == b"new"
+
+
+def test_a_put_for_a_new_object_never_replaces_one(case: Case) -> None:
+    ref = ObjectRef(case.destination, "a.jpg")
+    first = case.store.put(ref, b"first", content_type="image/jpeg", if_none_match=True)
+    with pytest.raises(PreconditionFailedError):
+        case.store.put(ref, b"second", content_type="image/jpeg", if_none_match=True)
+    assert case.store.get(ref).read() == b"first"
+    assert case.store.head(ref).etag == first
+
+
+def test_a_put_over_an_object_replaces_that_one_and_no_other(case: Case) -> None:
+    ref = ObjectRef(case.destination, "a.jpg")
+    old = case.store.put(ref, b"old", content_type="image/jpeg")
+    new = case.store.put(ref, b"new", content_type="image/jpeg", if_match=old)
+    with pytest.raises(PreconditionFailedError):
+        case.store.put(ref, b"late", content_type="image/jpeg", if_match=old)
+    assert case.store.head(ref).etag == new
+
+
+def test_a_put_over_an_object_that_is_gone_fails(case: Case) -> None:
+    with pytest.raises((ObjectNotFoundError, PreconditionFailedError)):
+        case.store.put(ObjectRef(case.destination, "a.jpg"), b"", content_type="image/jpeg", if_match="0" * 32)
+
+
+def test_delete_deletes_the_object_that_was_meant_and_no_other(case: Case) -> None:
+    ref = ObjectRef(case.destination, "a.jpg")
+    old = case.store.put(ref, b"old", content_type="image/jpeg")
+    new = case.store.put(ref, b"new", content_type="image/jpeg")
+    with pytest.raises(PreconditionFailedError):
+        case.store.delete(ref, if_match=old)
+    case.store.delete(ref, if_match=new)
+    with pytest.raises(ObjectNotFoundError):
+        case.store.head(ref)
 
 
 def test_a_missing_object_is_not_found(case: Case) -> None:
     with pytest.raises(ObjectNotFoundError):
         case.store.get(ObjectRef(case.source, "nothing.jpg"))
     with pytest.raises(ObjectNotFoundError):
+        case.store.head(ObjectRef(case.source, "nothing.jpg"))
+    with pytest.raises(ObjectNotFoundError):
         case.store.copy(ObjectRef(case.source, "nothing.jpg"), ObjectRef(case.destination, "x.jpg"))
 
 
 def test_get_with_the_etag_of_the_object_gives_it(case: Case) -> None:
     ref = case.put("a.jpg")
-    assert case.store.get(ref, if_match=case.store.get(ref).etag).body == b"pixels"
+    assert case.store.get(ref, if_match=case.store.get(ref).etag).read() == b"pixels"
 
 
 def test_get_of_an_object_that_has_changed_fails_its_precondition(case: Case) -> None:
@@ -94,7 +131,8 @@ def test_copy_keeps_bytes_content_type_cache_control_and_user_metadata(case: Cas
     ref = case.put("dir/my photo+1.jpg")
     copied = ObjectRef(case.destination, "resized/dir/my photo+1.jpg")
     assert case.store.copy(ref, copied, if_match=case.store.get(ref).etag) == 6
-    assert case.store.get(copied) == case.store.get(ref)
+    assert case.store.get(copied).read() == b"pixels"
+    assert case.store.head(copied) == case.store.head(ref)
 
 
 def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_nothing(case: Case) -> None:

@@ -14,11 +14,12 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from image_scaler.answers import Outcome
 from image_scaler.config import Settings, load_renditions
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.renditions import Renditions, is_image_key
-from image_scaler.service import Outcome, Scaler
+from image_scaler.service import Scaler
 from image_scaler.store import ObjectRef
 from toolbox import stack
 from toolbox.files import FileStore

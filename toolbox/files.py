@@ -8,28 +8,32 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import ObjectRef, StoredObject
+from image_scaler.store import Head, ObjectRef, StoredObject
 
 
 class FileStore:
     """Objects as files: a bucket is the path of a folder, a key the path of a file in it.
 
     An ETag is the MD5 of the content, as in S3; the content type follows from the file's name. User metadata
-    and Cache-Control have no place in a file and are dropped.
+    and Cache-Control have no place in a file and are dropped. Conditions hold while nobody else writes.
     """
+
+    def head(self, ref: ObjectRef) -> Head:
+        """Return what is stored beside the content; see ObjectStore.head."""
+        with _translated(f"read {_path(ref)}"):
+            return Head(**_beside(ref, _path(ref).read_bytes()))
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         """Return the object; see ObjectStore.get."""
         with _translated(f"read {_path(ref)}"):
             body = _path(ref).read_bytes()
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        if if_match not in (None, etag):
+        stored = StoredObject(read=lambda: body, **_beside(ref, body))
+        if if_match not in (None, stored.etag):
             raise PreconditionFailedError(f"could not read {_path(ref)}: its content has changed")
-        content_type = mimetypes.guess_type(ref.key)[0] or "application/octet-stream"
-        return StoredObject(body=body, etag=etag, content_type=content_type)
+        return stored
 
     def put(
         self,
@@ -39,10 +43,23 @@ class FileStore:
         content_type: str,
         cache_control: str | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> None:
+        if_none_match: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         """Write the object; see ObjectStore.put. The file is whole or not there."""
+        if if_none_match and _path(ref).exists():
+            raise PreconditionFailedError(f"could not write {_path(ref)}: it is there already")
+        if if_match is not None:
+            self.get(ref, if_match=if_match)
         with _translated(f"write {_path(ref)}"), _whole(_path(ref)) as file:
             file.write(body)
+        return _etag(body)
+
+    def delete(self, ref: ObjectRef, *, if_match: str) -> None:
+        """Delete the file; see ObjectStore.delete."""
+        self.get(ref, if_match=if_match)
+        with _translated(f"delete {_path(ref)}"):
+            _path(ref).unlink()
 
     def copy(
         self,
@@ -59,6 +76,16 @@ class FileStore:
             with _path(source).open("rb") as original, _whole(_path(destination)) as file:
                 shutil.copyfileobj(original, file)
             return _path(destination).stat().st_size
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+def _beside(ref: ObjectRef, body: bytes) -> dict[str, Any]:
+    """Return the fields of a Head."""
+    content_type = mimetypes.guess_type(ref.key)[0] or "application/octet-stream"
+    return {"etag": _etag(body), "size": len(body), "content_type": content_type}
 
 
 def _path(ref: ObjectRef) -> Path:

@@ -1,0 +1,27 @@
+"""The engine of this repository, as the function runs it."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from image_scaler.config import parse_renditions
+from image_scaler.imaging import SourceImage
+
+
+def main() -> None:
+    """Make the ladder; see the package."""
+    source, format, widths, out = sys.argv[1:]
+    if source == "-":
+        return
+    targets = parse_renditions(f'[renditions.r]\nwidths = [{widths}]\nformat = "{format}"').targets("photo")
+    started = time.perf_counter()
+    renditions = list(SourceImage(Path(source).read_bytes()).render(targets))
+    wall = time.perf_counter() - started
+    for rendition in renditions:
+        (Path(out) / f"{rendition.target.spec.width}.{format}").write_bytes(rendition.body)
+    sys.stdout.write(json.dumps({"wall_ms": wall * 1000}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""What is held against the numbers: each target as a row that says met or missed, with the figure."""
+
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+CPU_TARGETS = {"jpeg": 0.5, "webp": 0.45, "avif": 0.3}
+MEMORY_TARGET = 0.8
+BYTES_TARGET = 1.05
+SSIM_TARGET = -0.002
+COLD_START_TARGET = 1.3
+FLAT_MB = 5.0
+"""Memory is flat where the largest object takes no more than this above the smallest."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target on one case."""
+
+    target: str
+    case: str
+    figure: str
+    is_met: bool
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Ours against sharp on one case: the median of the rounds, each a pair of runs next to each other."""
+
+    cpu: float
+    """Of the work, to sharp one size after the other."""
+    cpu_range: tuple[float, float]
+    total_cpu: float
+    """As `cpu`, of the whole processes."""
+    wall: float
+    """Of the work, to the better of sharp's two forms."""
+    memory: float
+    """To the better of sharp's two forms."""
+    bytes: float
+    ssim: float
+    """The difference."""
+    chroma: float
+    """The difference, of colour; no target."""
+
+
+def of_contestant(case: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Return the measurement of one contestant, or None where it took no part."""
+    return next((found for found in case["measurements"] if found["contestant"] == name), None)
+
+
+def ratios(case: dict[str, Any]) -> Ratios | None:
+    """Return ours against sharp; None where the two did not make the same thing."""
+    ours, sharp, parallel = (of_contestant(case, name) for name in ("ours", "sharp", "sharp, Promise.all"))
+    if not ours or not sharp or ours["frames"] != sharp["frames"]:
+        return None
+    parallel = parallel or sharp
+    cpu = _pairs(ours["cpu_ms"], sharp["cpu_ms"])
+    better_wall = min((sharp, parallel), key=lambda found: statistics.median(found["wall_ms"]))
+    better_memory = min((sharp, parallel), key=lambda found: statistics.median(found["peak_mb"]))
+    return Ratios(
+        cpu=statistics.median(cpu),
+        cpu_range=(min(cpu), max(cpu)),
+        total_cpu=statistics.median(_pairs(ours["total_cpu_ms"], sharp["total_cpu_ms"])),
+        wall=statistics.median(_pairs(ours["wall_ms"], better_wall["wall_ms"])),
+        memory=statistics.median(_pairs(ours["peak_mb"], better_memory["peak_mb"])),
+        bytes=ours["bytes"] / sharp["bytes"],
+        ssim=ours["ssim"] - sharp["ssim"],
+        chroma=ours["chroma"] - sharp["chroma"],
+    )
+
+
+def _pairs(ours: Iterable[float], theirs: Iterable[float]) -> list[float]:
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
+def case_name(case: dict[str, Any]) -> str:
+    """Return a case in words: `12 MP JPEG (drawn) to WebP`."""
+    return f"{case['picture']} ({case['origin']}) to {format_name(case['format'])}"
+
+
+def format_name(format: str) -> str:
+    """Return a format as it is written in prose."""
+    return "WebP" if format == "webp" else format.upper()
+
+
+def verdicts(results: dict[str, Any]) -> Iterator[Verdict]:
+    """Yield every target on every case that was measured."""
+    for case in results.get("ladders", {}).get("cases", []):
+        if case["role"] == "ladder":
+            yield from _of_ladder(case)
+    if copies := results.get("copies"):
+        yield from _of_copies(copies["rows"])
+    for row in results.get("cold_start", {}).get("rows", []):
+        pairs = _pairs(row["ours_ms"], row["boto3_ms"])
+        yield Verdict(
+            f"start + first rendition <= {COLD_START_TARGET} x a bare boto3 client",
+            "bytecode cached" if row["cached"] else "bytecode of the package not cached",
+            f"{statistics.median(pairs):.2f}",
+            statistics.median(pairs) <= COLD_START_TARGET,
+        )
+
+
+def _of_ladder(case: dict[str, Any]) -> Iterator[Verdict]:
+    name, limit = case_name(case), CPU_TARGETS[case["format"]]
+    found = ratios(case)
+    if found is None:
+        ours = of_contestant(case, "ours") or {}
+        yield Verdict("the same as sharp", name, f"not the same: {ours.get('frames')} frame(s)", False)
+        return
+    low, high = found.cpu_range
+    yield Verdict(
+        f"CPU {format_name(case['format'])} <= {limit}",
+        name,
+        f"{found.cpu:.2f} ({low:.2f} to {high:.2f})",
+        found.cpu <= limit,
+    )
+    yield Verdict(
+        f"bytes <= {BYTES_TARGET} at SSIM >= {SSIM_TARGET}",
+        name,
+        f"{found.bytes:.2f} at {found.ssim:+.4f}",
+        found.bytes <= BYTES_TARGET and found.ssim >= SSIM_TARGET,
+    )
+    yield Verdict(f"peak memory <= {MEMORY_TARGET}", name, f"{found.memory:.2f}", found.memory <= MEMORY_TARGET)
+
+
+def _of_copies(rows: list[dict[str, Any]]) -> Iterator[Verdict]:
+    ours = [row for row in rows if row["handler"] == "ours"]
+    largest = ours[-1]
+    # Requests and answers have headers, also where nothing of the object is in them.
+    yield Verdict(
+        "copy: 0 bytes of the object through the function",
+        f"{largest['megabytes']} MB",
+        f"{largest['carried_bytes']:,} bytes on the wire, headers only",
+        largest["carried_bytes"] < 10_000,
+    )
+    growth = max(row["peak_mb"] for row in ours) - min(row["peak_mb"] for row in ours)
+    yield Verdict(
+        "copy: flat memory",
+        f"{ours[0]['megabytes']} to {largest['megabytes']} MB",
+        f"{growth:+.1f} MB",
+        growth <= FLAT_MB,
+    )

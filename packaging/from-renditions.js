@@ -1,0 +1,35 @@
+// What the stack takes from renditions.toml, so that a change there needs no edit of serverless.yml:
+//   keys           key patterns in the destination bucket that the function may touch, one for each rendition
+//   actions        what it may do there: remove nothing, unless renditions go with their source
+//   removalEvent   the S3 event that tells of a removed source; where renditions stay, one that never comes
+'use strict';
+
+const fs = require('fs');
+const path = require('path');
+const { parse } = require('smol-toml');
+
+module.exports = () => {
+  const file = path.join(__dirname, '..', 'renditions.toml');
+  const { renditions, on_source_delete: onSourceDelete } = parse(fs.readFileSync(file, 'utf8'));
+  const goesAlong = onSourceDelete === 'remove';
+  const patterns = Object.entries(renditions).map(([name, spec]) =>
+    (spec.key || (spec.widths ? '{name}-{width}/{key}' : '{name}/{key}'))
+      .replaceAll('{name}', name)
+      .replaceAll(/\{\w+\}.*?(?=\/|$)/g, '*'),
+  );
+  return {
+    keys: [...new Set(patterns)].map((pattern) => ({
+      'Fn::Sub': [
+        'arn:${AWS::Partition}:s3:::${Bucket}/' + pattern,
+        { Bucket: { Ref: 'DestinationBucket' } },
+      ],
+    })),
+    actions: [
+      's3:PutObject',
+      's3:GetObject',
+      's3:AbortMultipartUpload',
+      ...(goesAlong ? ['s3:DeleteObject'] : []),
+    ],
+    removalEvent: goesAlong ? 's3:ObjectRemoved:*' : 's3:ReducedRedundancyLostObject',
+  };
+};

@@ -1,0 +1,82 @@
+"""What stays of an image's metadata, whatever an upload holds in its place."""
+
+import pytest
+import pyvips
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from image_scaler.config import parse_renditions
+from image_scaler.credits import Credits, read_credits
+from image_scaler.imaging import SourceImage
+from tests import drawing
+from tests.drawing import decoded
+
+lines = st.text(st.characters(codec="utf-8"), max_size=60).map(
+    lambda text: " ".join("".join(c if c.isprintable() else " " for c in text).split())
+)
+known_credits = st.builds(Credits, lines, lines, lines)
+packets = st.one_of(
+    st.binary(max_size=300),
+    st.binary(max_size=300).map(lambda middle: b"<x:xmpmeta>" + middle + b"</x:xmpmeta>"),
+    known_credits.map(Credits.as_xmp),
+    st.tuples(known_credits.map(Credits.as_xmp), st.integers(0, 400), st.binary(max_size=6)).map(
+        lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
+    ),
+)
+blocks = st.one_of(
+    st.binary(max_size=200),
+    st.lists(
+        st.tuples(st.sampled_from([80, 110, 116, 5]), st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=4
+    ).map(lambda sets: b"".join(b"\x1c\x02" + bytes([n]) + size.to_bytes(2, "big") + text for n, size, text in sets)),
+)
+fields_of_exif = st.one_of(
+    st.text(max_size=80),
+    st.tuples(st.text(max_size=30), st.text(max_size=30)).map(
+        lambda two: f"{two[0]} ({two[1]}, ASCII, 5 components, 5 bytes)"
+    ),
+)
+anything = st.none() | st.integers() | st.binary(max_size=20) | st.text(max_size=20)
+
+
+@settings(max_examples=600, deadline=None)
+@given(xmp=packets | anything, iptc=blocks | anything, owner=fields_of_exif | anything, artist=fields_of_exif)
+@example(xmp=b"<x:xmpmeta>" * 90_000 + b"</x:xmpmeta>", iptc=b"\x1c\x02", owner=" (" * 9000, artist="")
+def test_no_metadata_can_make_reading_fail(xmp: object, iptc: object, owner: object, artist: str) -> None:
+    found = read_credits({"xmp-data": xmp, "iptc-data": iptc, "exif-ifd0-Copyright": owner, "exif-ifd0-Artist": artist})
+    for text in found:
+        assert text.isprintable()
+        assert len(text) <= 1000
+        assert text == text.strip()
+
+
+def test_elements_within_each_other_do_not_multiply_their_text() -> None:
+    inner, depth = b"a" * 100_000, 7000
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:d="http://purl.org/dc/elements/1.1/">'
+        + b"<d:rights>" * depth
+        + inner
+        + b"</d:rights>" * depth
+        + b"</x:xmpmeta>"
+    )
+    assert read_credits({"xmp-data": packet}) == Credits()  # a line of 100,000 characters is none
+
+
+@settings(max_examples=200, deadline=None)
+@given(known=known_credits)
+def test_what_is_written_as_xmp_comes_back(known: Credits) -> None:
+    assert read_credits({"xmp-data": known.as_xmp()}) == known
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+@settings(max_examples=40, deadline=None)
+@given(known=known_credits)
+@example(known=Credits("\u00a9 2026 (a) (b)", "Zoe \u5b57 & <Co>", "'\"&amp;"))
+@example(known=Credits("a" * 1000, "\u00e9" * 1000, "&" * 1000))
+def test_what_an_image_says_comes_back_from_its_renditions(format: str, known: Credits) -> None:
+    image = drawing.quadrants(16, 12).copy()
+    if packet := known.as_xmp():
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
+    targets = parse_renditions(f'[renditions.x]\nwidth = 8\nformat = "{format}"').targets("a")
+    (rendition,) = SourceImage(drawing.jpeg(image)).render(targets)
+    out = decoded(rendition.body)
+    assert read_credits({name: out.get(name) for name in out.get_fields()}) == known

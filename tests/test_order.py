@@ -1,0 +1,239 @@
+"""Whatever happens to events on their way, the destination ends as the last source says.
+
+A Hypothesis state machine: uploads, overwrites and deletions of a key; their events are delivered late,
+out of order, several times, and run at the same time, interleaved at every storage call; each run can be
+killed between any two storage calls, and is then tried again, as Lambda does. A copy within the store takes
+two steps, as it does in S3: what it reads may be replaced before it is written.
+
+`ORDER_CASES=10000 pytest tests/test_order.py` tries as many cases of each machine.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
+
+import pyvips
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from image_scaler.config import Settings, parse_renditions
+from image_scaler.exceptions import RetryError
+from image_scaler.service import Scaler
+from image_scaler.store import Head, ObjectRef, StoredObject
+from tests.drawing import decoded
+from tests.stores import InMemoryQueue, InMemoryStore
+
+SOURCE, DESTINATION, KEY = "source", "destination", "a.png"  # keys know nothing of each other: one is enough
+RENDITIONS = """
+[renditions.copy]
+[renditions.small]
+width = 500
+[renditions.other]
+width = 600
+format = "webp"
+lossless = true
+"""
+
+
+def image(version: int) -> bytes:
+    """An image whose width tells which version it is."""
+    return bytes(pyvips.Image.black(version, 2).copy(interpretation="b-w").pngsave_buffer())
+
+
+class Killed(BaseException):
+    """The process of the function ends here, with no chance to clean up."""
+
+
+class Inline(Executor):
+    """Does everything at once, so that a run is one sequence of storage calls."""
+
+    def submit(self, job: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(job(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Run:
+    """One execution of the function, which stops before every storage call until it is let on."""
+
+    def __init__(self, store: InMemoryStore, settings: Settings, event: Mapping[str, Any]) -> None:
+        self.is_over = self.is_good = False
+        self._is_killed = False
+        self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self._scaler = Scaler(settings, SteppedStore(store, self.stop), InMemoryQueue(), executor=Inline)
+        self._thread = threading.Thread(target=self._run, args=(event,), daemon=True)
+        self._thread.start()
+        self._stopped.acquire()
+
+    def _run(self, event: Mapping[str, Any]) -> None:
+        try:
+            self._scaler.handle(event)
+            self.is_good = True
+        except (RetryError, Killed):
+            pass
+        finally:
+            self.is_over = True
+            self._stopped.release()
+
+    def stop(self) -> None:
+        """Called by the run itself: wait to be let on."""
+        self._stopped.release()
+        self._go.acquire()
+        if self._is_killed:
+            raise Killed
+
+    def step(self, calls: int = 1) -> None:
+        """Let it make so many storage calls, and come to the next or to its end."""
+        for _ in range(calls):
+            if not self.is_over:
+                self._go.release()
+                self._stopped.acquire()
+
+    def kill(self) -> None:
+        self._is_killed = True
+        while not self.is_over:
+            self.step()
+
+    def finish(self) -> bool:
+        while not self.is_over:
+            self.step()
+        return self.is_good
+
+
+class SteppedStore:
+    """An InMemoryStore that asks before every call."""
+
+    def __init__(self, store: InMemoryStore, stop: Callable[[], None]) -> None:
+        self._store = store
+        self._stop = stop
+
+    def head(self, ref: ObjectRef) -> Head:
+        self._stop()
+        return self._store.head(ref)
+
+    def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
+        self._stop()
+        return self._store.get(ref, if_match=if_match)
+
+    def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
+        self._stop()
+        return self._store.put(ref, body, **options)
+
+    def copy(
+        self, source: ObjectRef, destination: ObjectRef, *, if_match: str | None = None, size: int | None = None
+    ) -> int:
+        self._stop()
+        read = self._store.get(source, if_match=if_match)
+        self._stop()
+        self._store.objects[destination] = read
+        return read.size
+
+    def delete(self, ref: ObjectRef, *, if_match: str) -> None:
+        self._stop()
+        self._store.delete(ref, if_match=if_match)
+
+
+STEPS = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 99])  # 99: to its end
+
+
+class Buckets(RuleBasedStateMachine):
+    on_source_delete = "keep"
+
+    def __init__(self) -> None:
+        super().__init__()
+        renditions = parse_renditions(f'on_source_delete = "{self.on_source_delete}"\n{RENDITIONS}')
+        self.settings = Settings(destination_bucket=DESTINATION, renditions=renditions)
+        self.store = InMemoryStore()
+        self.newest_first = False
+        self.events: list[dict[str, Any]] = []
+        self.done: list[dict[str, Any]] = []  # those that some run has brought to its end
+        self.runs: list[tuple[Run, dict[str, Any]]] = []
+
+    @initialize(newest_first=st.booleans())
+    def choose_how_the_dust_settles(self, newest_first: bool) -> None:
+        self.newest_first = newest_first
+
+    @rule(version=st.integers(1, 3), steps=STEPS)
+    def upload(self, version: int, steps: int) -> None:
+        body = image(version)
+        etag = self.store.put(ObjectRef(SOURCE, KEY), body, content_type="image/png")
+        self.happen("ObjectCreated:Put", steps, eTag=etag, size=len(body))
+
+    @rule(steps=STEPS)
+    def delete(self, steps: int) -> None:
+        if self.store.objects.pop(ObjectRef(SOURCE, KEY), None):
+            self.happen("ObjectRemoved:Delete", steps)
+
+    @precondition(lambda self: self.events)
+    @rule(number=st.integers(0, 9), steps=STEPS)
+    def deliver_again(self, number: int, steps: int) -> None:
+        self.deliver(self.events[number % len(self.events)], steps)
+
+    @rule(steps=STEPS)
+    def call_directly(self, steps: int) -> None:
+        self.deliver({"bucket": SOURCE, "keys": [KEY]}, steps)
+
+    @precondition(lambda self: self.runs)
+    @rule(number=st.integers(0, 9), steps=STEPS)
+    def let_on(self, number: int, steps: int) -> None:
+        self.runs[number % len(self.runs)][0].step(steps)
+
+    @precondition(lambda self: self.runs)
+    @rule(number=st.integers(0, 9))
+    def kill(self, number: int) -> None:
+        self.runs[number % len(self.runs)][0].kill()
+
+    def happen(self, name: str, steps: int, **details: Any) -> None:
+        """Something happened to the source: its event is delivered, once at least."""
+        thing = {"key": KEY, "sequencer": f"{len(self.events) * 7 + 1:X}".zfill(6), **details}
+        self.events.append({"Records": [{"eventName": name, "s3": {"bucket": {"name": SOURCE}, "object": thing}}]})
+        self.deliver(self.events[-1], steps)
+
+    def deliver(self, event: dict[str, Any], steps: int) -> None:
+        """Start a run for an event, and let it make so many storage calls."""
+        run = Run(self.store, self.settings, event)
+        run.step(steps)
+        self.runs.append((run, event))
+
+    def teardown(self) -> None:
+        """Let the dust settle: every run ends, every event is tried until it is done; then look."""
+        step = -1 if self.newest_first else 1
+        self.done += [event for run, event in self.runs[::step] if run.finish()]
+        for event in self.events[::step]:
+            while event not in self.done:
+                if Run(self.store, self.settings, event).finish():
+                    self.done.append(event)
+        source = self.store.objects.get(ObjectRef(SOURCE, KEY))
+        made = {key: self.store.objects[ObjectRef(DESTINATION, key)] for key in self.store.keys(DESTINATION)}
+        if source is None:
+            assert self.on_source_delete == "keep" or not made, f"orphans: {sorted(made)}"
+            return
+        assert set(made) == {f"copy/{KEY}", f"small/{KEY}", f"other/{KEY}.webp"}
+        assert made[f"copy/{KEY}"].read() == source.read(), "the copy is stale"
+        width = decoded(source.read()).width
+        for key in (f"small/{KEY}", f"other/{KEY}.webp"):
+            assert decoded(made[key].read()).width == width, f"{key} is stale"
+
+
+class BucketsWithRemoval(Buckets):
+    on_source_delete = "remove"
+
+
+CASES = int(os.environ.get("ORDER_CASES", 400))
+T = TypeVar("T", bound=type[Buckets])
+
+
+def case_of(machine: T) -> Any:
+    test = machine.TestCase
+    test.settings = settings(stateful_step_count=12, max_examples=CASES, deadline=None)
+    return test
+
+
+TestRenditionsThatStay = case_of(Buckets)
+TestRenditionsThatGoWithTheirSource = case_of(BucketsWithRemoval)
