@@ -281,7 +281,11 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
         values |= {"format": format.value, "ext": format.extension}
     around = [""]
     try:
-        for literal, field, _, _ in string.Formatter().parse(table.key):
+        for literal, field, layout, conversion in string.Formatter().parse(table.key):
+            if layout or conversion:
+                raise ConfigError(
+                    f"expected a bare {{{field}}}, without a format behind it, for {where} but received {table.key!r}"
+                )
             around[-1] += literal
             if field == "key":
                 around.append("")

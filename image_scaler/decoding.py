@@ -235,9 +235,15 @@ def _bare(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
         image = image[:bands]
     pixels = pyvips.Image.new_from_memory(image.write_to_memory(), image.width, image.height, bands, image.format)
     pixels = pixels.copy(interpretation=image.interpretation)
-    if keep_profile and image.get_typeof("icc-profile-data"):
+    if keep_profile and image.get_typeof("icc-profile-data") and _is_whole(image.get("icc-profile-data")):
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", image.get("icc-profile-data"))
     return pixels
+
+
+def _is_whole(profile: bytes) -> bool:
+    """Return whether a colour profile is as long as it says: lcms reads others, but libpng writes none."""
+    is_padded = profile[8:9] < b"\x04" or len(profile) % 4 == 0
+    return len(profile) >= 132 and int.from_bytes(profile[:4], "big") == len(profile) and is_padded
 
 
 def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
@@ -252,7 +258,7 @@ def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     """Return the image in 8-bit sRGB or grey; a profile that cannot be used is passed over."""
     is_cmyk = image.interpretation == "cmyk"
     profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
-    if profile and not is_cmyk and (keep_profile or b"sRGB" in profile[:4096]):
+    if profile and not is_cmyk and ((keep_profile and _is_whole(profile)) or b"sRGB" in profile[:4096]):
         return _in_8_bits(image)
     if profile or is_cmyk:
         is_grey = image.interpretation in ("b-w", "grey16")

@@ -10,8 +10,9 @@ is there. The rules, with what they rest on:
 - Where something is there already, the higher `sequencer` wins. S3 gives each event of a key one; padded with
   zeros on the right they sort like the events happened. A caller without one asks the source itself: while that
   has the ETag that was read, nobody knows better.
-- Who has replaced something looks at the source once more, and makes the renditions again where it has changed:
-  an ETag is the same for the same bytes, and so a condition on it cannot tell a newer rendition by its stamp.
+- Who was superseded looks whether it left anything behind, and then makes the renditions of the newer source too
+  (see Scaler): an ETag is the same for the same bytes, so that a condition on it cannot tell a newer rendition from
+  the one that was looked at, where both have the same pixels.
 - A copy within S3 carries nothing but what its source does. Who has copied looks at the source once more, and
   copies again where that has changed meanwhile.
 """
@@ -101,13 +102,15 @@ class Publisher:
     def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[Published, int]:
         """Copy the source as it is now, while it has `etag` at first; return the size in bytes too."""
         copied = self._head(ref)
-        current = self._store.head(self._source) if copied else None
+        current = self._store.head(self._source) if copied or etag is None else None
         if copied and copied == current:
             return Published.UNCHANGED, copied.size
+        if etag is None and current:
+            etag, size = current.etag, current.size
         for _ in range(_TRIES):
             copied_size = self._store.copy(self._source, ref, if_match=etag, size=size)
             current = self._head(self._source)
-            if current is None or current.etag == etag or etag is None:
+            if current is None or current.etag == etag:
                 return Published.WRITTEN, copied_size
             # It was replaced while it was copied, and the event of that may have come before: copy that.
             etag, size = current.etag, current.size

@@ -24,7 +24,7 @@ from image_scaler.geometry import Point
 from image_scaler.imaging import Rendition, SourceImage
 from image_scaler.publishing import Published, Publisher, Stamp
 from image_scaler.renditions import Target
-from image_scaler.store import ObjectRef, ObjectStore, StoredObject
+from image_scaler.store import Head, ObjectRef, ObjectStore, StoredObject
 
 logger = logging.getLogger(__name__)
 
@@ -100,11 +100,7 @@ class Scaler:
         error: ImageScalerError | None = None
         try:
             status = self._settle(source, written, removed, seconds_left)
-        except (ObjectNotFoundError, PreconditionFailedError) as gone:
-            status = Status.SUPERSEDED
-            if source.etag is None:  # nobody said which version is meant: then there should be one
-                status, error = Status.REJECTED, gone
-        except RejectedError as reason:
+        except (RejectedError, ObjectNotFoundError) as reason:
             status, error = Status.REJECTED, reason
         except ImageScalerError as reason:
             status, error = Status.FAILED, reason
@@ -118,39 +114,77 @@ class Scaler:
         targets = self._settings.renditions.targets(source.ref.key)
         goes_along = self._settings.renditions.on_source_delete == "remove"
         if source.is_removed:
-            return self._remove_all(source, targets, removed) if goes_along else Status.IGNORED
-        if not goes_along:
-            return self._write_all(source, targets, written, seconds_left)
+            return self._remove_all(source, targets, removed, seconds_left) if goes_along else Status.IGNORED
         try:
             status = self._write_all(source, targets, written, seconds_left)
+        except PreconditionFailedError:
+            status = Status.SUPERSEDED
         except ObjectNotFoundError:
-            if source.etag is None:
+            if source.etag is None:  # nobody said which version is meant: then there should be one
                 raise
             status = Status.SUPERSEDED
+        if status is Status.SUPERSEDED:
+            self._repair(source, targets, seconds_left, at_once=False)
         # It may have gone while its renditions were made, and the event of that may have come before they were.
-        if self._is_gone(source.ref):
-            status = self._remove_all(source, targets, removed)
+        if goes_along and self._head(source.ref) is None:
+            status = self._remove_all(source, targets, removed, seconds_left)
         return status
 
-    def _remove_all(self, source: SourceEvent, targets: Sequence[Target], removed: list[str]) -> Status:
-        """Remove the renditions of a source that is gone, and adds their keys to `removed`."""
+    def _repair(
+        self, source: SourceEvent, targets: Sequence[Target], seconds_left: Callable[[], float], *, at_once: bool
+    ) -> None:
+        """Make the renditions of the source as it is by now, where this event left what is not of that.
+
+        Mostly a newer event has done so or will. But this one, or a try of it that was killed, may have
+        overwritten what that one wrote: see publishing on what a condition on an ETag cannot tell. `at_once`:
+        without looking whether it left anything.
+        """
+        mine = [source]
+        while current := self._head(source.ref):
+            if not at_once and not any(self._is_left_by(mine, target, current) for target in targets):
+                return
+            at_once = False
+            mine.append(SourceEvent(ref=source.ref, etag=current.etag, size=current.size, payload=source.payload))
+            try:
+                if self._write_all(mine[-1], targets, [], seconds_left) is not Status.SUPERSEDED:
+                    return
+            except RejectedError:
+                return  # its own event tells of that
+            except (ObjectNotFoundError, PreconditionFailedError):
+                continue  # it has changed again
+
+    def _is_left_by(self, mine: Sequence[SourceEvent], target: Target, current: Head) -> bool:
+        """Return whether a rendition was made by one of these events from another source than the current."""
+        head = self._head(ObjectRef(self._settings.destination_bucket, target.key))
+        if head is None:
+            return False
+        if target.spec.is_copy:
+            return head.etag != current.etag and any(event.etag in (None, head.etag) for event in mine)
+        stamp = Stamp.of(head)
+        return (
+            stamp is not None
+            and stamp.source_etag != current.etag
+            and any(event.sequencer == stamp.sequencer for event in mine)
+        )
+
+    def _remove_all(
+        self, source: SourceEvent, targets: Sequence[Target], removed: list[str], seconds_left: Callable[[], float]
+    ) -> Status:
+        """Remove the renditions of a source that is gone, and add their keys to `removed`."""
         publisher = Publisher(self._store, source.ref)
         for target in targets:
             ref = ObjectRef(self._settings.destination_bucket, target.key)
             if publisher.remove(ref, source.sequencer) is Published.WRITTEN:
                 removed.append(target.key)
-        if removed and not self._is_gone(source.ref):
-            # It is back, and its renditions may have been there already: they are made again.
-            again = SourceEvent(ref=source.ref, payload=source.payload)
-            return self._write_all(again, targets, [], lambda: 900.0)
+        if removed:  # it may be back by now, and its renditions may have been there already
+            self._repair(source, targets, seconds_left, at_once=True)
         return Status.OK
 
-    def _is_gone(self, ref: ObjectRef) -> bool:
+    def _head(self, ref: ObjectRef) -> Head | None:
         try:
-            self._store.head(ref)
+            return self._store.head(ref)
         except ObjectNotFoundError:
-            return True
-        return False
+            return None
 
     def _refuse_loop(self, source: SourceEvent) -> None:
         if source.ref.bucket == self._settings.destination_bucket:
@@ -194,10 +228,10 @@ class Scaler:
         for job in done:
             job.result()
         results = {result for result, _ in published}
-        if Published.REPLACED in results and self._store.head(source.ref).etag != stored.etag:
-            written.clear()
-            current = SourceEvent(ref=source.ref, payload=source.payload)
-            return self._write_all(current, targets, written, seconds_left)
+        if Published.REPLACED in results:
+            current = self._head(source.ref)
+            if current is None or current.etag != stored.etag:
+                return Status.SUPERSEDED
         return Status.SUPERSEDED if Published.SUPERSEDED in results else Status.OK
 
     def _put(

@@ -99,6 +99,8 @@ def test_jpg_and_center_are_understood_too() -> None:
         ("[renditions.a]\nkey = '{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = '/x/{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = 'x/{stem}'", "no other fields than {key}, {name} for renditions.a.key"),
+        ("[renditions.a]\nwidth = 1\nkey = 'x/{width:04}/{key}'", "a bare {width}, without a format behind it"),
+        ("[renditions.a]\nkey = 'x/{key!r}'", "a bare {key}, without a format behind it"),
         ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
         ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "different keys for renditions a-1 and a-1"),
         ("[renditions.a]\nwidths = [1, 1]", "different keys for renditions a-1 and a-1"),

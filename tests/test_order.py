@@ -154,6 +154,7 @@ class Buckets(RuleBasedStateMachine):
         self.events: list[dict[str, Any]] = []
         self.done: list[dict[str, Any]] = []  # those that some run has brought to its end
         self.runs: list[tuple[Run, dict[str, Any]]] = []
+        self.killed: list[dict[str, Any]] = []
 
     @initialize(newest_first=st.booleans())
     def choose_how_the_dust_settles(self, newest_first: bool) -> None:
@@ -187,7 +188,10 @@ class Buckets(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(number=st.integers(0, 9))
     def kill(self, number: int) -> None:
-        self.runs[number % len(self.runs)][0].kill()
+        run, event = self.runs[number % len(self.runs)]
+        if not run.is_over:
+            run.kill()
+            self.killed.append(event)  # Lambda tries it again, whatever other deliveries of it there are
 
     def happen(self, name: str, steps: int, **details: Any) -> None:
         """Something happened to the source: its event is delivered, once at least."""
@@ -205,10 +209,10 @@ class Buckets(RuleBasedStateMachine):
         """Let the dust settle: every run ends, every event is tried until it is done; then look."""
         step = -1 if self.newest_first else 1
         self.done += [event for run, event in self.runs[::step] if run.finish()]
-        for event in self.events[::step]:
-            while event not in self.done:
-                if Run(self.store, self.settings, event).finish():
-                    self.done.append(event)
+        again = self.killed + [event for event in self.events if event not in self.done]
+        for event in again[::step]:
+            while not Run(self.store, self.settings, event).finish():
+                pass
         source = self.store.objects.get(ObjectRef(SOURCE, KEY))
         made = {key: self.store.objects[ObjectRef(DESTINATION, key)] for key in self.store.keys(DESTINATION)}
         if source is None:
