@@ -33,6 +33,10 @@ test: $(READY) ## run the linters and all tests
 	@.venv/bin/mypy
 	@.venv/bin/pytest
 
+.PHONY: fuzz
+fuzz: $(READY) ## feed damaged images to the engine; CASES=20000 SEED=1
+	@.venv/bin/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),1)
+
 .PHONY: bench
 bench: .venv/ready ## measure it against sharp, Pillow and libvips; writes docs/performance.md
 	@.venv/bin/python -m bench

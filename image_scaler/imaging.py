@@ -12,6 +12,7 @@ import pyvips
 from image_scaler import decoding, encoding, stripping
 from image_scaler.credits import NO_CREDITS, Credits, read_credits
 from image_scaler.decoding import SourceFormat
+from image_scaler.exceptions import ImageTooLargeError
 from image_scaler.geometry import Plan, Point, Position, Size, offset, offset_around, plan
 from image_scaler.limits import DEFAULT_LIMITS, Limits
 from image_scaler.renditions import Format, KeyTemplate, RenditionSpec, Target
@@ -29,6 +30,14 @@ _SOURCE_FORMATS = {
     SourceFormat.GIF: Format.GIF,
     SourceFormat.AVIF: Format.AVIF,
 }
+
+_LONGEST_SIDE: dict[Format | None, int] = {
+    Format.JPEG: 65_500,
+    Format.WEBP: 16_383,
+    Format.AVIF: 16_384,
+    Format.GIF: 65_535,
+}
+"""What a format, or libvips writing it, can hold; PNG holds more than any source that is let in."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class SourceImage:
 
     def __init__(self, body: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         self._body = body
+        self._limits = limits
         self._header = decoding.read_header(body, limits)
 
     @property
@@ -96,6 +106,8 @@ class SourceImage:
             images = _trimmed(images)
             size = Size(images[0].width, images[0].height)
         work = [(target, _plan(size, target.spec)) for target in targets]
+        for target, planned in work:
+            self._check_output(target, planned)
         work.sort(key=lambda item: item[1].resize.width * item[1].resize.height, reverse=True)
         if not trim:
             size = Size(
@@ -104,6 +116,16 @@ class SourceImage:
             )
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return [_Pyramid(image) for image in images], work
+
+    def _check_output(self, target: Target, planned: Plan) -> None:
+        """Raise ImageTooLargeError for a rendition that its format cannot hold, or that is beyond the limits."""
+        longest = _LONGEST_SIDE.get(target.format, max(planned.output))
+        if max(planned.output) > longest:
+            raise ImageTooLargeError(
+                f"expected at most {longest:,} pixels a side for {target.format} but rendition {target.spec.name} "
+                f"would have {planned.output.width:,} x {planned.output.height:,}: give it a width or a height"
+            )
+        self._limits.check_pixels(*planned.resize, self._frames(target), whole=False, bytes_per_pixel=0)
 
     def _frames(self, target: Target) -> int:
         moves = target.format is not None and target.format.is_animated and target.spec.animated
@@ -171,8 +193,19 @@ def _recipe_but_for_its_name(spec: RenditionSpec) -> RenditionSpec:
 def _trimmed(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
     """Return the frames without the border that the first has; as they are where that is all there is."""
     first = images[0]
-    left, top, width, height = first.find_trim(threshold=_TRIM_THRESHOLD, background=first(0, 0))
-    return [image.crop(left, top, width, height) if width and height else image for image in images]
+    if min(first.width, first.height) < 3:  # too small for find_trim, which looks at 3 x 3 pixels
+        return list(images)
+    corner = first(0, 0)
+    layers = [(first, corner)]
+    if first.hasalpha():  # transparency is told from what stands in it, and colours from a border of one colour
+        layers = [(first[: first.bands - 1], corner[:-1]), (first[first.bands - 1], corner[-1:])]
+    boxes = [layer.find_trim(threshold=_TRIM_THRESHOLD, background=colour) for layer, colour in layers]
+    boxes = [box for box in boxes if box[2] and box[3]]
+    if not boxes:
+        return list(images)
+    left, top = (min(box[i] for box in boxes) for i in (0, 1))
+    right, bottom = (max(box[i] + box[i + 2] for box in boxes) for i in (0, 1))
+    return [image.crop(left, top, right - left, bottom - top) for image in images]
 
 
 def _compose(image: pyvips.Image, planned: Plan, spec: RenditionSpec, focal_point: Point | None) -> pyvips.Image:

@@ -115,19 +115,20 @@ class Scaler:
         goes_along = self._settings.renditions.on_source_delete == "remove"
         if source.is_removed:
             return self._remove_all(source, targets, removed, seconds_left) if goes_along else Status.IGNORED
+        missing: ObjectNotFoundError | None = None
         try:
             status = self._write_all(source, targets, written, seconds_left)
         except PreconditionFailedError:
             status = Status.SUPERSEDED
-        except ObjectNotFoundError:
-            if source.etag is None:  # nobody said which version is meant: then there should be one
-                raise
-            status = Status.SUPERSEDED
+        except ObjectNotFoundError as gone:
+            status, missing = Status.SUPERSEDED, gone
         if status is Status.SUPERSEDED:
             self._repair(source, targets, seconds_left, at_once=False)
         # It may have gone while its renditions were made, and the event of that may have come before they were.
         if goes_along and self._head(source.ref) is None:
             status = self._remove_all(source, targets, removed, seconds_left)
+        if missing and source.etag is None:  # nobody said which version is meant: then there should be one
+            raise missing
         return status
 
     def _repair(

@@ -47,9 +47,9 @@ def _strip_jpeg(body: bytes, orientation: int, known: Credits) -> bytes | None:
         segment = body[at : at + 2 + length]
         if len(segment) < length + 2:
             return None
-        is_application = 0xE0 <= marker <= 0xEF
-        needed = segment[4:].startswith((b"JFIF\0", b"ICC_PROFILE\0", b"Adobe"))
-        if marker != 0xFE and (needed or not is_application):
+        if 0xE0 <= marker <= 0xEF:
+            kept.append(_application_segment(marker, segment[4:]))
+        elif marker != 0xFE:
             kept.append(segment)
         at += 2 + length
         if marker == 0xDA:
@@ -57,6 +57,20 @@ def _strip_jpeg(body: bytes, orientation: int, known: Credits) -> bytes | None:
     # What follows the end of the image (another picture, a video, a ZIP) is no part of it.
     end = _end_of_jpeg(body, at)
     return None if end is None else b"".join(kept) + body[at:end]
+
+
+def _application_segment(marker: int, payload: bytes) -> bytes:
+    """Return what decoding needs of an APPn segment, and nothing that may stand behind it; b"" of most."""
+    match marker:
+        case 0xE0 if payload.startswith(b"JFIF\0") and len(payload) >= 14:
+            payload = payload[:12] + bytes(2)  # without its thumbnail
+        case 0xE2 if payload.startswith(b"ICC_PROFILE\0"):
+            pass
+        case 0xEE if payload.startswith(b"Adobe") and len(payload) >= 12:
+            payload = payload[:12]
+        case _:
+            return b""
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(payload) + 2) + payload
 
 
 def _end_of_jpeg(body: bytes, at: int) -> int | None:

@@ -21,7 +21,7 @@ ARROWS = {
     "decoding": {"exceptions", "geometry", "limits"},
     "encoding": {"credits", "renditions"},
     "stripping": {"credits", "renditions"},
-    "imaging": {"credits", "decoding", "encoding", "geometry", "limits", "renditions", "stripping"},
+    "imaging": {"credits", "decoding", "encoding", "exceptions", "geometry", "limits", "renditions", "stripping"},
     "publishing": {"exceptions", "store"},
     "answers": {"events", "exceptions", "store"},
     "failures": {"exceptions", "store"},

@@ -1,0 +1,76 @@
+"""What is made of each file of the corpus."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from image_scaler.config import parse_renditions
+from image_scaler.decoding import set_svg_allowed
+from image_scaler.exceptions import RejectedError
+from image_scaler.geometry import Size, plan
+from image_scaler.imaging import SourceImage
+from image_scaler.renditions import Format, Renditions
+
+FORMATS = tuple(Format)
+
+
+class Made(NamedTuple):
+    """One rendition."""
+
+    name: str
+    format: Format
+    size: Size
+    planned: Size
+    body: bytes
+
+
+class Outcome(NamedTuple):
+    """What became of a file."""
+
+    status: str
+    """`ok` or `reject`."""
+    reason: str
+    size: Size | None
+    made: tuple[Made, ...]
+
+
+def renditions(number: int, size: Size | None) -> Renditions:
+    """The recipes for a file: three sizes, in two formats that take turns from file to file."""
+    chosen = [FORMATS[(number + step) % len(FORMATS)] for step in (0, 2)]
+    # At its own size a large picture would take seconds in most formats.
+    own = Format.JPEG if size and size.width * size.height > 1_500_000 else chosen[0]
+    tables = [
+        f'[renditions.{name}-{format}]\n{box}\nformat = "{format}"'
+        for format in chosen
+        for name, box in (("inside", 'width = 100\nheight = 100\nfit = "inside"'), ("cover", "width = 64\nheight = 64"))
+    ]
+    tables.append(f'[renditions.same-{own}]\nformat = "{own}"')
+    return parse_renditions("\n".join(tables))
+
+
+def rendered(path: Path, number: int, size: Size | None, allow_svg: bool = False) -> Outcome:
+    """Run the engine on a file, as the function does."""
+    recipes = renditions(number, size)
+    set_svg_allowed(allow_svg)
+    try:
+        source = SourceImage(path.read_bytes(), recipes.limits)
+        made = tuple(
+            Made(
+                rendition.target.spec.name,
+                rendition.target.format or Format.WEBP,
+                rendition.size,
+                plan(
+                    source.size,
+                    rendition.target.spec.width,
+                    rendition.target.spec.height,
+                    rendition.target.spec.fit,
+                    without_enlargement=True,
+                ).output,
+                rendition.body,
+            )
+            for rendition in source.render(recipes.targets("a"))
+        )
+    except RejectedError as error:
+        return Outcome("reject", str(error), None, ())
+    finally:
+        set_svg_allowed(False)
+    return Outcome("ok", "", source.size, made)

@@ -1,0 +1,30 @@
+"""A few of the cases of `make fuzz`."""
+
+from pathlib import Path
+
+from tests.corpus.manifest import corpus
+from tests.fuzz.__main__ import fuzz
+from tests.fuzz.cases import SMALL, Case, case, outcome
+from tests.fuzz.seeds import seeds
+
+
+def test_damaged_images_become_renditions_or_are_rejected(tmp_path: Path) -> None:
+    summary = fuzz(0, range(300), corpus(), found=tmp_path)
+    assert not summary.failures, "\n".join(f"{failure.name}: {failure.reason}" for failure in summary.failures)
+    assert summary.counts.total() == 300
+    # Neither is all damage beyond repair, nor all harmless.
+    assert summary.counts["ok"] > 30
+    assert summary.counts["DamagedImageError"] + summary.counts["UnsupportedImageError"] > 30
+
+
+def test_the_same_seed_gives_the_same_cases() -> None:
+    assert [case(5, number, None) for number in range(20)] == [case(5, number, None) for number in range(20)]
+    assert case(5, 1, None) != case(6, 1, None)
+
+
+def test_undamaged_all_images_are_read() -> None:
+    targets = case(0, 0, None).targets
+    outcomes = {seed.name: outcome(Case(seed.name, seed.body, targets, SMALL, None)) for seed in seeds(None)}
+    assert {name: result for name, result in outcomes.items() if result != "ok"} == {
+        "picture.svg": "UnsupportedImageError"
+    }

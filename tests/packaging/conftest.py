@@ -1,0 +1,77 @@
+import platform
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.packages import Package, package
+from toolbox.packages import local_package
+
+OWN_RENDITIONS = """
+[renditions.original]
+key = "originals/{key}"
+[renditions.web]
+widths = [640, 1280]
+formats = ["avif", "webp"]
+key = "img/{width}/{key}.{ext}"
+[renditions.card]
+widths = [300]
+[renditions.card-2x]
+width = 600
+format = "jpeg"
+key = "cards/large-{name}/{format}/{key}"
+"""
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def arm64(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package:
+    """What is deployed when nothing is said."""
+    return package(tmp_path_factory.mktemp("arm64"), cache=downloads)
+
+
+@pytest.fixture(scope="session")
+def arm64_again(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The same in another folder, with everything downloaded and built anew."""
+    return package(tmp_path_factory.mktemp("arm64-again"))
+
+
+@pytest.fixture(scope="session")
+def x86_64(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package:
+    return package(tmp_path_factory.mktemp("x86_64"), "--param=architecture=x86_64", cache=downloads)
+
+
+@pytest.fixture(scope="session")
+def local() -> Package:
+    """What the local AWS runs: wheels of this Python on this machine."""
+    return Package(local_package())
+
+
+@pytest.fixture(scope="session")
+def runnable_here(request: pytest.FixtureRequest) -> Package:
+    """The package for Lambda on a machine like this one."""
+    machine = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64"}.get(platform.machine())
+    if platform.system() != "Linux" or not machine:
+        pytest.skip(f"Lambda runs on Linux, and this is {platform.system()} on {platform.machine()}")
+    found: Package = request.getfixturevalue(machine)
+    return found
+
+
+@pytest.fixture(scope="session")
+def with_existing_bucket(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("existing"), "--param=existingSourceBucket=my-uploads", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = ("reservedConcurrency=20", "memorySize=3538", "timeout=120", "logRetentionInDays=7")
+    return package(
+        tmp_path_factory.mktemp("settings"),
+        "--stage=prod",
+        *(f"--param={parameter}" for parameter in parameters),
+        wheels=False,
+        renditions=OWN_RENDITIONS,
+    )

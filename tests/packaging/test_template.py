@@ -1,0 +1,303 @@
+"""The template: what the stack is on AWS. Names and ARNs are compared as they come out there."""
+
+import json
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from image_scaler.config import parse_renditions
+from tests.packaging.conftest import OWN_RENDITIONS
+from tests.packaging.packages import ACCOUNT, Package
+
+SOURCE = f"image-scaler-dev-source-{ACCOUNT}"
+DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}"
+LOG_GROUP = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/image-scaler-dev*"
+SUFFIXES = [".avif", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
+BOTH_CASES = sorted(SUFFIXES + [suffix.upper() for suffix in SUFFIXES])
+
+HARDENED = {
+    "PublicAccessBlockConfiguration": {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    },
+    "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+    "BucketEncryption": {
+        "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+    },
+    "VersioningConfiguration": {"Status": "Enabled"},
+    "LifecycleConfiguration": {
+        "Rules": [
+            {
+                "Id": "drop-broken-uploads",
+                "Status": "Enabled",
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+            }
+        ]
+    },
+}
+
+
+def role_statements(package: Package) -> list[dict[str, object]]:
+    """Return the statements of the function's role with lists in the place of single values."""
+    policies = package.properties("IamRoleLambdaExecution")["Policies"]
+    return [
+        {key: value if key == "Effect" or isinstance(value, list) else [value] for key, value in statement.items()}
+        for policy in policies
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def notifications(package: Package) -> list[dict[str, object]]:
+    configuration = package.properties("S3BucketSource")["NotificationConfiguration"]
+    assert configuration.keys() == {"LambdaConfigurations"}
+    found: list[dict[str, object]] = configuration["LambdaConfigurations"]
+    return found
+
+
+def bucket_statements(package: Package, policy: str) -> list[dict[str, object]]:
+    statements: list[dict[str, object]] = package.properties(policy)["PolicyDocument"]["Statement"]
+    return statements
+
+
+def test_the_role_may_do_exactly_this(arm64: Package) -> None:
+    destination = f"arn:aws:s3:::{DESTINATION}"
+    assert role_statements(arm64) == [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:CreateLogGroup", "logs:TagResource"],
+            "Resource": [f"{LOG_GROUP}:*"],
+        },
+        {"Effect": "Allow", "Action": ["logs:PutLogEvents"], "Resource": [f"{LOG_GROUP}:*:*"]},
+        {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{SOURCE}/*"]},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{SOURCE}", destination],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
+            "Resource": [f"{destination}/resized/*", f"{destination}/thumbnail/*", f"{destination}/web-*/*"],
+        },
+        {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<FailureQueue.Arn>"]},
+    ]
+
+
+def test_the_role_is_for_lambda_alone_and_has_no_managed_policies(arm64: Package) -> None:
+    role = arm64.properties("IamRoleLambdaExecution")
+    assert role["AssumeRolePolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Principal": {"Service": ["lambda.amazonaws.com"]}, "Action": ["sts:AssumeRole"]}
+    ]
+    assert "ManagedPolicyArns" not in role
+    assert arm64.of_type("AWS::IAM::Role") == ["IamRoleLambdaExecution"]
+    assert arm64.properties("ResizeLambdaFunction")["Role"] == "<IamRoleLambdaExecution.Arn>"
+
+
+def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(with_own_settings: Package) -> None:
+    bucket = f"arn:aws:s3:::image-scaler-prod-destination-{ACCOUNT}"
+    (allowed,) = (s["Resource"] for s in role_statements(with_own_settings) if "s3:PutObject" in s["Action"])
+    patterns = [pattern.removeprefix(bucket + "/") for pattern in allowed]
+    for target in parse_renditions(OWN_RENDITIONS).targets("holiday/a.jpg"):
+        assert any(fnmatchcase(target.key, pattern) for pattern in patterns), target.key
+    for other in ("a.jpg", "holiday/a.jpg", "resized/a.jpg", "img.jpg", "cards/small/a.jpg", "original/a.jpg"):
+        assert not any(fnmatchcase(other, pattern) for pattern in patterns), other
+
+
+def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: Package) -> None:
+    (permission,) = arm64.of_type("AWS::Lambda::Permission")
+    assert arm64.properties(permission) == {
+        "FunctionName": "<ResizeLambdaFunction.Arn>",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "s3.amazonaws.com",
+        "SourceArn": f"arn:aws:s3:::{SOURCE}",
+        "SourceAccount": ACCOUNT,
+    }
+    assert permission in arm64.resources["S3BucketSource"]["DependsOn"]
+
+
+def test_every_kind_of_upload_of_every_suffix_in_both_cases_invokes_the_function_once(arm64: Package) -> None:
+    *found, removal = notifications(arm64)
+    # Renditions stay when their source goes, so that no removal is of interest: this event never comes.
+    assert (removal["Event"], removal.get("Filter")) == ("s3:ReducedRedundancyLostObject", None)
+    assert {entry["Event"] for entry in found} == {"s3:ObjectCreated:*"}
+    assert {entry["Function"] for entry in found} == {"<ResizeLambdaFunction.Arn>"}
+    filters = [entry["Filter"] for entry in found]
+    assert sorted(filters, key=json.dumps) == [
+        {"S3Key": {"Rules": [{"Name": "suffix", "Value": suffix}]}} for suffix in BOTH_CASES
+    ]
+
+
+def test_no_suffix_ends_in_another_which_s3_refuses() -> None:
+    # Of two overlapping filters for one type of event S3 answers: "Configurations overlap".
+    assert [pair for pair in permutations(BOTH_CASES, 2) if pair[0].endswith(pair[1])] == []
+
+
+def test_both_buckets_are_private_encrypted_versioned_and_cleaned_of_broken_uploads(arm64: Package) -> None:
+    source = dict(arm64.properties("S3BucketSource"))
+    del source["NotificationConfiguration"]
+    assert source == {"BucketName": SOURCE} | HARDENED
+    assert arm64.properties("DestinationBucket") == {"BucketName": DESTINATION} | HARDENED
+
+
+@pytest.mark.parametrize(
+    ("policy", "bucket"), [("SourceBucketPolicy", SOURCE), ("DestinationBucketPolicy", DESTINATION)]
+)
+def test_both_buckets_refuse_anything_but_tls(arm64: Package, policy: str, bucket: str) -> None:
+    assert arm64.properties(policy)["Bucket"] == bucket
+    assert bucket_statements(arm64, policy) == [
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+
+
+@pytest.mark.parametrize("bucket", ["S3BucketSource", "DestinationBucket"])
+def test_removing_the_stack_keeps_both_buckets(arm64: Package, bucket: str) -> None:
+    resource = arm64.resources[bucket]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_the_bucket_of_deployments_is_private_too(arm64: Package) -> None:
+    bucket = arm64.properties("ServerlessDeploymentBucket")
+    assert bucket == {name: HARDENED[name] for name in ("PublicAccessBlockConfiguration", "BucketEncryption")}
+    (statement,) = bucket_statements(arm64, "ServerlessDeploymentBucketPolicy")
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
+
+
+def test_what_fails_is_retried_twice_within_six_hours_and_then_goes_to_the_failure_queue(arm64: Package) -> None:
+    (configuration,) = arm64.of_type("AWS::Lambda::EventInvokeConfig")
+    assert arm64.properties(configuration) == {
+        "FunctionName": "<ResizeLambdaFunction>",
+        "Qualifier": "$LATEST",
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 6 * 60 * 60,
+        "DestinationConfig": {"OnFailure": {"Destination": "<FailureQueue.Arn>"}},
+    }
+
+
+def test_the_failure_queue_is_encrypted_and_keeps_two_weeks(arm64: Package) -> None:
+    assert arm64.of_type("AWS::SQS::Queue") == ["FailureQueue"]
+    assert arm64.properties("FailureQueue") == {
+        "SqsManagedSseEnabled": True,
+        "MessageRetentionPeriod": 14 * 24 * 60 * 60,
+    }
+
+
+def test_the_function_is_this_one(arm64: Package) -> None:
+    function = dict(arm64.properties("ResizeLambdaFunction"))
+    del function["Code"]
+    # No ReservedConcurrentExecutions: young accounts have ten in all, and AWS refuses to reserve of these.
+    assert function == {
+        "FunctionName": "image-scaler-dev-resize",
+        "Description": "Makes renditions of images uploaded to the source bucket",
+        "Handler": "handler.lambda_handler",
+        "Runtime": "python3.13",
+        "Architectures": ["arm64"],
+        "MemorySize": 1792,
+        "Timeout": 60,
+        "Environment": {
+            "Variables": {
+                "SOURCE_BUCKET": SOURCE,
+                "DESTINATION_BUCKET": DESTINATION,
+                "FAILURE_QUEUE_URL": "<FailureQueue>",
+            }
+        },
+        "LoggingConfig": {"LogFormat": "JSON"},
+        "Role": "<IamRoleLambdaExecution.Arn>",
+        "Tags": [{"Key": "project", "Value": "image-scaler"}],
+    }
+
+
+def test_logs_are_kept_for_thirty_days_in_a_group_that_is_there_before_the_function(arm64: Package) -> None:
+    (group,) = arm64.of_type("AWS::Logs::LogGroup")
+    assert arm64.properties(group) == {"LogGroupName": "/aws/lambda/image-scaler-dev-resize", "RetentionInDays": 30}
+    assert group in arm64.resources["ResizeLambdaFunction"]["DependsOn"]
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_the_function_runs_on_the_machine_that_its_zip_is_for(
+    architecture: str, request: pytest.FixtureRequest
+) -> None:
+    package: Package = request.getfixturevalue(architecture)
+    assert package.properties("ResizeLambdaFunction")["Architectures"] == [architecture]
+
+
+def test_outputs_name_the_buckets_and_the_queue(arm64: Package) -> None:
+    ours = {name: value for name, value in arm64.outputs.items() if not name.startswith(("Serverless", "ResizeLambda"))}
+    assert ours == {
+        "SourceBucketName": SOURCE,
+        "DestinationBucketName": DESTINATION,
+        "FailureQueueUrl": "<FailureQueue>",
+    }
+
+
+def test_parameters_set_concurrency_memory_timeout_and_retention(with_own_settings: Package) -> None:
+    function = with_own_settings.properties("ResizeLambdaFunction")
+    assert function["ReservedConcurrentExecutions"] == 20
+    assert (function["MemorySize"], function["Timeout"]) == (3538, 120)
+    assert with_own_settings.properties("ResizeLogGroup")["RetentionInDays"] == 7
+
+
+def test_the_stage_is_in_every_name(with_own_settings: Package) -> None:
+    assert with_own_settings.outputs["SourceBucketName"] == f"image-scaler-prod-source-{ACCOUNT}"
+    assert with_own_settings.outputs["DestinationBucketName"] == f"image-scaler-prod-destination-{ACCOUNT}"
+    assert with_own_settings.properties("ResizeLambdaFunction")["FunctionName"] == "image-scaler-prod-resize"
+    assert "image-scaler-dev" not in with_own_settings.template_path.read_text()
+
+
+def test_an_existing_source_bucket_is_listened_to_and_not_made(with_existing_bucket: Package) -> None:
+    made = with_existing_bucket.of_type("AWS::S3::Bucket")
+    assert made == ["ServerlessDeploymentBucket", "DestinationBucket"]
+    policies = with_existing_bucket.of_type("AWS::S3::BucketPolicy")
+    assert policies == ["ServerlessDeploymentBucketPolicy", "DestinationBucketPolicy"]
+    (listener,) = with_existing_bucket.of_type("Custom::S3")
+    settings = with_existing_bucket.properties(listener)
+    assert (settings["BucketName"], settings["FunctionName"]) == ("my-uploads", "image-scaler-dev-resize")
+    assert sorted(settings["BucketConfigs"], key=json.dumps) == [
+        {"Event": "s3:ObjectCreated:*", "Rules": [{"Suffix": suffix}]} for suffix in BOTH_CASES
+    ]
+
+
+def test_an_existing_source_bucket_is_the_one_that_the_function_knows_and_may_read(
+    with_existing_bucket: Package,
+) -> None:
+    variables = with_existing_bucket.properties("ResizeLambdaFunction")["Environment"]["Variables"]
+    assert variables["SOURCE_BUCKET"] == with_existing_bucket.outputs["SourceBucketName"] == "my-uploads"
+    reads = [s for s in role_statements(with_existing_bucket) if s["Action"] in (["s3:GetObject"], ["s3:ListBucket"])]
+    assert [s["Resource"] for s in reads] == [["arn:aws:s3:::my-uploads/*"], ["arn:aws:s3:::my-uploads"]]
+
+
+def test_cfn_lint_has_nothing_to_say(arm64: Package, with_own_settings: Package) -> None:
+    assert linted(arm64, with_own_settings) == []
+
+
+def test_cfn_lint_says_of_an_existing_bucket_only_what_does_no_harm(with_existing_bucket: Package) -> None:
+    assert linted(with_existing_bucket) == [
+        "W1020 Fn::Sub",  # its name holds no variable, unlike that of a bucket of our own
+        "W1020 Fn::Sub",
+        "W3005 DependsOn",  # sls writes out dependencies that CloudFormation finds by itself
+        "W3005 DependsOn",
+    ]
+
+
+def linted(*packages: Package) -> list[str]:
+    lint = Path(sys.executable).with_name("cfn-lint")
+    command = [lint, "--format", "json", *(package.template_path for package in packages)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.stdout.startswith("["), run.stdout + run.stderr
+    found = json.loads(run.stdout)
+    return sorted(
+        f"{finding['Rule']['Id']} {[part for part in finding['Location']['Path'] if isinstance(part, str)][-1]}"
+        for finding in found
+    )

@@ -1,0 +1,186 @@
+"""The zip: what Lambda gets of us, and nothing else."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import distribution, version
+from io import BytesIO
+from pathlib import Path
+
+import pillow_heif
+import pytest
+from PIL import Image
+
+from image_scaler.config import load_renditions
+from tests.drawing import png
+from tests.packaging.packages import ROOT, Package
+from toolbox.local_aws import LocalAws
+
+MACHINES = {"arm64": 183, "x86_64": 62}
+"""ELF's e_machine, by Lambda's name of the architecture."""
+
+PROGRAM = """
+import json, sys
+import boto3
+sys.path.insert(0, sys.argv[1])
+import handler, pyvips
+answer = handler.lambda_handler(json.loads(sys.argv[2]), None)
+print(json.dumps({"answer": answer["statusCode"], "pyvips": pyvips.__file__, "compiled": pyvips.API_mode}))
+"""
+"""Does with an event what Lambda does."""
+
+RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")
+"""What Lambda's Python has installed."""
+
+
+@pytest.fixture(params=MACHINES)
+def architecture(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def built(architecture: str, request: pytest.FixtureRequest) -> Package:
+    package: Package = request.getfixturevalue(architecture)
+    return package
+
+
+def native_files(package: Package) -> list[str]:
+    return [name for name, body in package.files.items() if body.startswith(b"\x7fELF") or ".so" in Path(name).name]
+
+
+def test_every_native_file_is_for_the_machine_that_runs_the_function(built: Package, architecture: str) -> None:
+    machines = {name: struct.unpack_from("<H", built.files[name], 18)[0] for name in native_files(built)}
+    assert machines
+    assert set(machines.values()) == {MACHINES[architecture]}, machines
+
+
+def test_the_only_native_files_are_those_of_known_packages(built: Package) -> None:
+    assert {re.split(r"(?<=/)|\.", name)[0] for name in native_files(built)} == {
+        "_cffi_backend",
+        "_libvips",
+        "_pillow_heif",
+        "msgspec/",
+        "PIL/",
+        "pillow",  # pillow.libs
+        "pillow_heif",
+        "pyvips_binary",
+    }
+
+
+def test_libvips_is_the_one_of_its_wheel_and_pyvips_compiled_nothing_beside_it(built: Package) -> None:
+    # Where libvips' headers are installed, pyvips would compile a module for the machine that packages.
+    (wheel,) = (body.decode() for name, body in built.files.items() if re.match(r"pyvips-.*/WHEEL$", name))
+    assert "Tag: py3-none-any" in wheel
+    assert [name for name in native_files(built) if "vips" in name and not name.startswith("pyvips_binary.libs/")] == [
+        "_libvips.abi3.so"
+    ]
+
+
+def test_modules_for_one_version_of_python_are_for_that_of_the_function(built: Package) -> None:
+    runtime = built.properties("ResizeLambdaFunction")["Runtime"]
+    versions = {version for name in native_files(built) for version in re.findall(r"cpython-(\d+)", name)}
+    assert {f"python{version[0]}.{version[1:]}" for version in versions} == {runtime}
+
+
+def test_it_holds_the_handler_the_renditions_and_every_module_of_the_engine(built: Package) -> None:
+    engine = {path.relative_to(ROOT).as_posix() for path in (ROOT / "image_scaler").rglob("*.py")}
+    for name in {"handler.py", "renditions.toml"} | engine:
+        assert built.files[name] == (ROOT / name).read_bytes(), name
+
+
+def test_it_holds_nothing_but_ours_and_the_locked_packages(built: Package) -> None:
+    installed = {
+        *("cffi", "_cffi_backend.so", "msgspec", "pycparser", "pyvips", "_libvips.so", "pyvips_binary.libs"),
+        *("PIL", "pillow.libs", "pillow_heif", "pillow_heif.libs", "_pillow_heif.so"),
+    }
+    names = ("cffi", "msgspec", "pillow", "pillow_heif", "pycparser", "pyvips", "pyvips_binary")
+    described = {f"{name}-{version(name)}.dist-info" for name in names}
+    ours = {"handler.py", "renditions.toml", "image_scaler", "requirements.txt"}
+    top = {re.sub(r"\.(cpython-.*|abi3)\.so$", ".so", name.split("/")[0]) for name in built.files}
+    assert top == ours | installed | described
+
+
+def test_it_leaves_boto3_to_lambdas_own(built: Package) -> None:
+    found = {name for name in built.files if re.match(r"(boto3|botocore|s3transfer|urllib3|jmespath|dateutil)\b", name)}
+    assert found == set()
+
+
+def test_it_holds_no_bytecode_tests_or_tools(built: Package) -> None:
+    unwanted = re.compile(r"\.pyc$|__pycache__|(^|/)tests?/|^bin/|^toolbox/|^bench/|^node_modules/|\.lock$")
+    assert [name for name in built.files if unwanted.search(name)] == []
+
+
+def test_it_is_small_enough_to_start_fast(built: Package) -> None:
+    assert built.zip_path.stat().st_size < 25_000_000
+    assert sum(map(len, built.files.values())) < 80_000_000
+
+
+def test_building_it_twice_gives_the_same_bytes(arm64: Package, arm64_again: Package) -> None:
+    digests = {hashlib.sha256(package.zip_path.read_bytes()).hexdigest() for package in (arm64, arm64_again)}
+    assert len(digests) == 1
+
+
+def test_it_runs_with_nothing_but_boto3_beside_it(local: Package, bare_aws: LocalAws, tmp_path: Path) -> None:
+    assert_it_makes_renditions(local, sys.executable, bare_aws, tmp_path)
+
+
+def test_it_runs_on_lambdas_version_of_python(runnable_here: Package, bare_aws: LocalAws, tmp_path: Path) -> None:
+    runtime = runnable_here.properties("ResizeLambdaFunction")["Runtime"]
+    python = shutil.which(runtime)
+    if not python or subprocess.run([python, "-V"], env=PYENV, capture_output=True, check=False).returncode:
+        pytest.skip(f"{runtime} is not installed; the package for this machine's own Python is tested all the same")
+    assert_it_makes_renditions(runnable_here, python, bare_aws, tmp_path)
+
+
+PYENV = {"PATH": os.environ["PATH"], "PYENV_VERSION": "3.13"}
+"""For where python3.13 is pyenv's, which asks which one."""
+
+
+@pytest.fixture
+def bare_aws() -> Iterator[LocalAws]:
+    """A local AWS with nothing in it but two buckets."""
+    with LocalAws.launch() as aws:
+        for bucket in ("source", "destination"):
+            aws.client("s3").create_bucket(Bucket=bucket)
+        yield aws
+
+
+def assert_it_makes_renditions(package: Package, python: str, aws: LocalAws, folder: Path) -> None:
+    """Run the unzipped package beside boto3 where no other package can be imported."""
+    task, runtime = folder / "task", folder / "runtime"
+    with zipfile.ZipFile(package.zip_path) as archive:
+        archive.extractall(task)
+    runtime.mkdir()
+    for name in RUNTIME_PACKAGES:
+        module = name.removeprefix("python-") + (".py" if name == "six" else "")
+        (runtime / module).symlink_to(str(distribution(name).locate_file(module)))
+    s3, keys = aws.client("s3"), ["a.png", "b.heic"]
+    s3.put_object(Bucket="source", Key="a.png", Body=png())
+    s3.put_object(Bucket="source", Key="b.heic", Body=heic())
+    run = subprocess.run(
+        [python, "-S", "-c", PROGRAM, str(task), json.dumps({"bucket": "source", "keys": keys})],
+        env=PYENV | aws.env | {"PYTHONPATH": str(runtime), "DESTINATION_BUCKET": "destination"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    expected = {"answer": 200, "pyvips": str(task / "pyvips" / "__init__.py"), "compiled": True}
+    assert json.loads(run.stdout) == expected, run.stderr
+    written = {entry["Key"] for entry in s3.list_objects_v2(Bucket="destination")["Contents"]}
+    renditions = load_renditions(ROOT / "renditions.toml")
+    assert written >= {target.key for key in keys for target in renditions.targets(key)}
+
+
+def heic() -> bytes:
+    buffer = BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (320, 200), "red")).save(buffer)
+    return buffer.getvalue()
