@@ -47,9 +47,9 @@ format: $(READY) ## format the code, and mend what the linter can
 	@.venv/bin/ruff check --fix
 
 .PHONY: deploy
-deploy: $(READY) ## deploy to AWS; STAGE=dev by default
-	@.venv/bin/image-scaler check --stage "$(STAGE)"
-	@$(SLS) deploy --stage "$(STAGE)"
+deploy: $(READY) ## deploy to AWS; STAGE=dev by default, PARAMS="--param=memorySize=3538" for parameters
+	@.venv/bin/image-scaler check --stage "$(STAGE)" $(PARAMS)
+	@$(SLS) deploy --stage "$(STAGE)" $(PARAMS)
 
 .PHONY: remove
 remove: $(READY) ## remove the stack from AWS; STAGE=dev by default

@@ -15,8 +15,12 @@ The parts, from the ground up; each knows only those above it::
     imaging      image bytes -> renditions      /
     stripping    image bytes without metadata, the pixels as they are
     publishing   write a rendition so that old never replaces new
+    measuring    what processing one source took: bytes, and the time of each stage
     answers      what is answered to whoever sent an event
     failures     what is kept of a source that could not be processed
+    placeholders what a page shows of an image before it is there: its ThumbHash, its dominant colour
+    manifest     what was made of a source, for a web page to use
     service      Scaler: fetch, render, publish, report
     s3, sqs      the stores on AWS (the only users of boto3), plugged in by handler.py
+    telemetry    a line of the log and metrics for each upload (the only user of Powertools), plugged in as well
 """

@@ -2,11 +2,12 @@
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from image_scaler.events import Invocation, Sender
 from image_scaler.exceptions import ImageScalerError, RetryError
+from image_scaler.measuring import Measurements
 from image_scaler.store import ObjectRef
 
 
@@ -52,6 +53,9 @@ class Outcome:
     """The keys of renditions that went with their source."""
     error: ImageScalerError | None = None
     id: str = ""
+    is_removal: bool = False
+    """Whether the source was deleted, not uploaded."""
+    measured: Measurements = field(default_factory=Measurements, compare=False)
 
     @property
     def is_good(self) -> bool:

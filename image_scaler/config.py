@@ -114,9 +114,16 @@ class Settings:
     renditions: Renditions
     source_bucket: str | None = None
     """None: not known, as under `sls invoke local`; every event is then checked by itself."""
+    bucket_owners: Mapping[str, str] | None = None
+    """The accounts that these buckets belong to; S3 refuses a call where one has come into other hands."""
     failure_queue_url: str | None = None
     memory: int | None = None
     """The function's memory in bytes; None outside of Lambda."""
+
+    @property
+    def vcpus(self) -> int | None:
+        """The function's vCPUs, of which Lambda gives one for each 1,769 MB of memory; None outside of Lambda."""
+        return max(1, round(self.memory / (1769 * 1024**2))) if self.memory else None
 
     @property
     def limits(self) -> Limits:
@@ -127,8 +134,8 @@ class Settings:
     def load(cls, environ: Mapping[str, str], renditions_path: Path) -> "Settings":
         """Read the environment and renditions.toml.
 
-        Of the environment: DESTINATION_BUCKET, SOURCE_BUCKET, FAILURE_QUEUE_URL, and Lambda's own
-        AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
+        Of the environment: DESTINATION_BUCKET, SOURCE_BUCKET, DESTINATION_BUCKET_OWNER, SOURCE_BUCKET_OWNER,
+        FAILURE_QUEUE_URL, and Lambda's own AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
 
         Raises ConfigError whose one sentence says what is wrong.
         """
@@ -146,6 +153,7 @@ class Settings:
         return cls(
             destination_bucket=destination,
             source_bucket=source,
+            bucket_owners=_owner(environ, "DESTINATION_BUCKET") | _owner(environ, "SOURCE_BUCKET"),
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
             memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
             renditions=load_renditions(renditions_path),
@@ -160,6 +168,14 @@ def _bucket(environ: Mapping[str, str], variable: str) -> str | None:
     if name and not _BUCKET.fullmatch(name):
         raise ConfigError(f"expected the name of a bucket for {variable} but received {name!r}")
     return name or None
+
+
+def _owner(environ: Mapping[str, str], variable: str) -> dict[str, str]:
+    """Return the account that a bucket belongs to, by the bucket's name; empty where that is not said."""
+    bucket, owner = environ.get(variable), environ.get(f"{variable}_OWNER")
+    if owner and not re.fullmatch(r"\d{12}", owner):
+        raise ConfigError(f"expected the 12 digits of an account for {variable}_OWNER but received {owner!r}")
+    return {bucket: owner} if bucket and owner else {}
 
 
 def load_renditions(path: Path) -> Renditions:
@@ -180,7 +196,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"expected TOML in {name} but received a mistake: {error}") from error
-    for field in data.keys() - {"renditions", "rules", "limits", "inputs", "on_source_delete"}:
+    for field in data.keys() - {"renditions", "rules", "limits", "inputs", "on_source_delete", "manifest"}:
         raise ConfigError(
             f"expected only [renditions.<name>], [[rules]], [limits] and [inputs] in {name} but received {field}"
         )
@@ -195,6 +211,9 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     on_source_delete = data.get("on_source_delete", "keep")
     if on_source_delete not in ("keep", "remove"):
         raise ConfigError(f"expected one of keep, remove for on_source_delete but received {_show(on_source_delete)}")
+    manifest = data.get("manifest", True)
+    if not isinstance(manifest, bool):
+        raise ConfigError(f"expected true or false for manifest but received {_show(manifest)}")
     inputs = _convert(InputsTable, data.get("inputs", {}), "inputs")
     return Renditions(
         by_name,
@@ -202,6 +221,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         limits=Limits(**msgspec.structs.asdict(limits)),
         allow_svg=inputs.svg,
         on_source_delete=on_source_delete,
+        manifest=manifest,
     )
 
 

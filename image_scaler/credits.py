@@ -7,10 +7,9 @@ article 7, on rights-management information) and helps nobody's privacy.
 import re
 import struct
 from collections.abc import Mapping
+from html import escape
 from itertools import chain
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 _LONGEST = 1000
 """A line longer than this many characters is no credit line: it is left out."""
@@ -116,6 +115,9 @@ def _from_xmp(packet: object) -> dict[str, str]:
     start, end = packet.find(b"<x:xmpmeta"), packet.rfind(b"</x:xmpmeta>")
     if start < 0 or end < 0:
         return {}
+    # Imported here, because few sources have XMP, and a cold start waits for it.
+    from xml.etree import ElementTree
+
     try:
         # From the root element on: what stands before it, where alone entities can be declared, is cut off.
         root = ElementTree.fromstring(packet[start : end + len(b"</x:xmpmeta>")])  # noqa: S314

@@ -25,6 +25,11 @@ for _family in ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff"):
     pyvips.operation_block_set(f"VipsForeignLoad{_family}", False)
 
 
+def set_vcpus(number: int) -> None:
+    """Let libvips compute with as many threads as there are vCPUs; more would only cost memory and switching."""
+    pyvips.concurrency_set(number)
+
+
 def set_svg_allowed(allowed: bool) -> None:
     """Let SVG in, or keep it out as at the start, in this process.
 
@@ -143,12 +148,11 @@ def read_header(body: bytes, limits: Limits) -> Header:
         fields=fields,
         whole=bool(fields.get("interlaced", 0)) or format in (SourceFormat.AVIF, SourceFormat.HEIC),
     )
-    limits.check_pixels(
-        *header.size,
-        header.frames,
-        whole=header.whole or header.frames > 1,
-        bytes_per_pixel=_BYTES_PER_PIXEL_WHOLE.get(format, _BYTES_PER_PIXEL_HEIF),
-    )
+    is_whole = header.whole or header.frames > 1
+    limits.check_pixels(*header.size, header.frames, whole=is_whole)
+    if is_whole:
+        bytes_per_pixel = _BYTES_PER_PIXEL_WHOLE.get(format, _BYTES_PER_PIXEL_HEIF)
+        limits.check_memory(*header.size, header.frames, bytes_per_pixel)
     return header
 
 
@@ -179,6 +183,16 @@ def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
     if not image.hasalpha():
         return image.resize(x, vscale=y)
     return image.premultiply().resize(x, vscale=y).unpremultiply().cast(image.format)
+
+
+def rgba(image: pyvips.Image) -> bytes:
+    """Return what `decode` has returned, or `resize` made of it, in 8-bit sRGB with alpha: four bytes a pixel."""
+    image = _in_srgb(image, keep_profile=False)
+    if image.bands < 3:
+        image = image.colourspace("srgb")
+    if not image.hasalpha():
+        image = image.addalpha()
+    return bytes(image.write_to_memory())
 
 
 def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[pyvips.Image]:

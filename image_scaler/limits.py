@@ -35,29 +35,32 @@ class Limits:
                 "raise limits.source_bytes in renditions.toml"
             )
 
-    def check_pixels(self, width: int, height: int, frames: int, *, whole: bool, bytes_per_pixel: float) -> None:
-        """Raise ImageTooLargeError for a source of too many pixels, or that needs more memory than there is.
-
-        `whole`: it must be held in memory whole while it is decoded, at `bytes_per_pixel`.
-        """
+    def check_pixels(self, width: int, height: int, frames: int, *, whole: bool) -> None:
+        """Raise ImageTooLargeError for too many pixels; `whole`: they must be in memory all at once."""
         limit, name = (
             (self.whole_pixels, "limits.whole_pixels")
             if whole and self.whole_pixels < self.pixels
             else (self.pixels, "limits.pixels")
         )
-        pixels = width * height * frames
-        size = f"{width:,} x {height:,}" + (f" x {frames} frames" if frames > 1 else "")
-        if pixels > limit:
+        if width * height * frames > limit:
             kind = " for an image that is held in memory whole" if name == "limits.whole_pixels" else ""
             raise ImageTooLargeError(
-                f"expected at most {limit:,} pixels{kind} but received {size}: raise {name} in renditions.toml"
+                f"expected at most {limit:,} pixels{kind} but received {_size(width, height, frames)}: "
+                f"raise {name} in renditions.toml"
             )
-        needed = _AT_REST + round(pixels * bytes_per_pixel)
-        if whole and self.memory is not None and needed > self.memory:
+
+    def check_memory(self, width: int, height: int, frames: int, bytes_per_pixel: float) -> None:
+        """Raise ImageTooLargeError for pixels that need more memory than the function has."""
+        needed = _AT_REST + round(width * height * frames * bytes_per_pixel)
+        if self.memory is not None and needed > self.memory:
             raise ImageTooLargeError(
-                f"expected an image that decodes in {self.memory // _MEBIBYTE:,} MB of memory but one of {size} "
-                f"needs about {needed // _MEBIBYTE:,} MB: raise the function's memorySize"
+                f"expected {self.memory // _MEBIBYTE:,} MB of memory to be enough but {_size(width, height, frames)} "
+                f"pixels need about {needed // _MEBIBYTE:,} MB: raise the function's memorySize"
             )
+
+
+def _size(width: int, height: int, frames: int) -> str:
+    return f"{width:,} x {height:,}" + (f" x {frames} frames" if frames > 1 else "")
 
 
 DEFAULT_LIMITS = Limits()

@@ -99,19 +99,20 @@ class Publisher:
 
         return self._until_settled(ref, stamp, write)
 
-    def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[Published, int]:
-        """Copy the source as it is now, while it has `etag` at first; return the size in bytes too."""
+    def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[Published, str, int]:
+        """Copy the source as it is now, while it has `etag` at first; return the ETag and size in bytes copied, too."""
         copied = self._head(ref)
         current = self._store.head(self._source) if copied or etag is None else None
         if copied and copied == current:
-            return Published.UNCHANGED, copied.size
+            return Published.UNCHANGED, copied.etag, copied.size
         if etag is None and current:
             etag, size = current.etag, current.size
+        assert etag is not None  # noqa: S101  the source was looked at then
         for _ in range(_TRIES):
             copied_size = self._store.copy(self._source, ref, if_match=etag, size=size)
             current = self._head(self._source)
             if current is None or current.etag == etag:
-                return Published.WRITTEN, copied_size
+                return Published.WRITTEN, etag, copied_size
             # It was replaced while it was copied, and the event of that may have come before: copy that.
             etag, size = current.etag, current.size
         raise StorageError(f"could not copy {self._source}: it was replaced {_TRIES} times meanwhile")
@@ -143,7 +144,8 @@ class Publisher:
             else:
                 return Published.REPLACED if if_match else Published.WRITTEN
             if head is not None and (settled := self._settled_by(head, stamp)):
-                return settled
+                # After a write that was carried out and whose answer was lost, it is ours that is there.
+                return Published.REPLACED if if_match and settled is Published.UNCHANGED else settled
             if_match = head.etag if head else None
         raise StorageError(f"could not write {ref}: others wrote it {_TRIES} times meanwhile")
 

@@ -17,6 +17,9 @@ _ENGINE_VERSION = 1
 KEY_LIMIT = 1024
 """The longest key that S3 stores, in bytes of UTF-8."""
 
+MANIFESTS = "manifests/"
+"""The folder of the manifests in the destination bucket."""
+
 
 class Format(enum.StrEnum):
     """The formats that renditions are written in."""
@@ -141,13 +144,7 @@ class RenditionSpec:
 
         Raises DestinationKeyError where the key is longer than S3 allows.
         """
-        key = self.template.prefix + self._within(source_key)
-        if len(key.encode()) > KEY_LIMIT:
-            raise DestinationKeyError(
-                f"the key of rendition {self.name} would have {len(key.encode())} bytes, "
-                f"but S3 allows {KEY_LIMIT}: shorten the source's key"
-            )
-        return key
+        return _checked(self.template.prefix + self._within(source_key), f"rendition {self.name}")
 
     def _within(self, source_key: str) -> str:
         if self.template.suffix is not None:
@@ -204,12 +201,14 @@ class Renditions:
         limits: Limits | None = None,
         allow_svg: bool = False,
         on_source_delete: str = "keep",
+        manifest: bool = True,
     ) -> None:
         self.by_name = by_name
         self.rules = tuple(rules)
         self.limits = limits or DEFAULT_LIMITS
         self.allow_svg = allow_svg
         self.on_source_delete = on_source_delete
+        self.manifest = manifest
         self._patterns = [(_pattern(rule.match), rule.renditions) for rule in rules]
         specs = self.specs
         for index, spec in enumerate(specs):
@@ -219,6 +218,11 @@ class Renditions:
                         f"expected different keys for renditions {other.name} and {spec.name}, but both could "
                         f"write {spec.template.prefix}...: give one of them another name or key"
                     )
+            if manifest and spec.template.prefix.startswith(MANIFESTS):
+                raise ConfigError(
+                    f"expected a key outside of {MANIFESTS} for rendition {spec.name} but received "
+                    f"{spec.template.prefix}...: manifests are written there, unless manifest = false stands on top"
+                )
 
     @property
     def specs(self) -> tuple[RenditionSpec, ...]:
@@ -242,6 +246,35 @@ class Renditions:
             )
             for spec in self.specs_for(source_key)
         )
+
+    def manifest_key(self, source_key: str) -> str | None:
+        """Return the key of a source's manifest; None where it has none. Raises DestinationKeyError as `targets`."""
+        if not self.manifest or not self.specs_for(source_key):
+            return None
+        return _checked(f"{MANIFESTS}{source_key}.json", "the manifest")
+
+    def destination_keys(self, source_key: str) -> tuple[str, ...]:
+        """Return every key that is written for a source, the manifest's last; raises as `targets`."""
+        manifest_key = self.manifest_key(source_key)
+        return (*(target.key for target in self.targets(source_key)), *([manifest_key] if manifest_key else []))
+
+    def ladder(self, source_key: str) -> frozenset[str]:
+        """Return the names of a source's first ladder: one picture in several widths or formats. Empty without one."""
+        made = set(self.specs_for(source_key))
+        for name, specs in self.by_name.items():
+            if made.issuperset(specs) and (len(specs) > 1 or specs[0].name != name):
+                return frozenset(spec.name for spec in specs)
+        return frozenset()
+
+
+def _checked(key: str, what: str) -> str:
+    """Return the key; raises DestinationKeyError where it is longer than S3 allows."""
+    if len(key.encode()) > KEY_LIMIT:
+        raise DestinationKeyError(
+            f"the key of {what} would have {len(key.encode())} bytes, "
+            f"but S3 allows {KEY_LIMIT}: shorten the source's key"
+        )
+    return key
 
 
 def _pattern(glob: str) -> re.Pattern[str]:

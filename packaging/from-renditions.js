@@ -1,5 +1,6 @@
 // What the stack takes from renditions.toml, so that a change there needs no edit of serverless.yml:
-//   keys           key patterns in the destination bucket that the function may touch, one for each rendition
+//   keys           key patterns in the destination bucket that the function may touch: one for each rendition,
+//                  and one for the manifests
 //   actions        what it may do there: remove nothing, unless renditions go with their source
 //   removalEvent   the S3 event that tells of a removed source; where renditions stay, one that never comes
 'use strict';
@@ -10,7 +11,11 @@ const { parse } = require('smol-toml');
 
 module.exports = () => {
   const file = path.join(__dirname, '..', 'renditions.toml');
-  const { renditions, on_source_delete: onSourceDelete } = parse(fs.readFileSync(file, 'utf8'));
+  const {
+    renditions,
+    on_source_delete: onSourceDelete,
+    manifest = true,
+  } = parse(fs.readFileSync(file, 'utf8'));
   const goesAlong = onSourceDelete === 'remove';
   const patterns = Object.entries(renditions).map(([name, spec]) =>
     (spec.key || (spec.widths ? '{name}-{width}/{key}' : '{name}/{key}'))
@@ -18,7 +23,7 @@ module.exports = () => {
       .replaceAll(/\{\w+\}.*?(?=\/|$)/g, '*'),
   );
   return {
-    keys: [...new Set(patterns)].map((pattern) => ({
+    keys: [...new Set(patterns), ...(manifest ? ['manifests/*'] : [])].map((pattern) => ({
       'Fn::Sub': [
         'arn:${AWS::Partition}:s3:::${Bucket}/' + pattern,
         { Bucket: { Ref: 'DestinationBucket' } },

@@ -36,6 +36,8 @@ def test_scale_makes_the_renditions_of_a_folder(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     written = sorted(path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*"))
     assert written == [
+        "manifests/my photo+1.jpg.json",
+        "manifests/sub/logo.png.json",
         "resized/my photo+1.jpg",
         "resized/sub/logo.png",
         "small/my photo+1.jpg.webp",
@@ -119,6 +121,7 @@ def test_explain_tells_what_would_be_written_where(folder: Path) -> None:
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
     assert "small small/dir/IMG 1.HEIC.webp 100 x any, webp" in lines
+    assert "manifest manifests/dir/IMG 1.HEIC.json what was made, in JSON" in lines
 
 
 def test_explain_has_json_too(folder: Path) -> None:
@@ -126,6 +129,7 @@ def test_explain_has_json_too(folder: Path) -> None:
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"name": "resized", "key": "resized/a.jpg", "format": None},
         {"name": "small", "key": "small/a.jpg.webp", "format": "webp"},
+        {"name": "manifest", "key": "manifests/a.jpg.json", "format": "json"},
     ]
 
 

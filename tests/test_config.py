@@ -53,6 +53,9 @@ def test_jpg_and_center_are_understood_too() -> None:
     ("toml", "sentence"),
     [
         ("[renditions.a]\nwidth = 'big'", "an integer from 1 to 16383 for renditions.a.width but received 'big' (str)"),
+        ("manifest = 'off'\n[renditions.a]", "true or false for manifest but received 'off' (str)"),
+        ("[renditions.manifests]", "outside of manifests/ for rendition manifests but received manifests/..."),
+        ("[renditions.a]\nkey = 'manifests/a/{key}'", "outside of manifests/ for rendition a but"),
         ("[renditions.a]\nwidth = 0", "an integer from 1 to 16383 for renditions.a.width but received 0 (int)"),
         ("[renditions.a]\nwidth = 3.5", "an integer from 1 to 16383 for renditions.a.width but received 3.5 (float)"),
         ("[renditions.a]\nheight = 20000", "from 1 to 16383 for renditions.a.height but received 20000 (int)"),
@@ -133,6 +136,13 @@ def test_settings_come_from_the_environment() -> None:
     )
     assert (settings.destination_bucket, settings.source_bucket) == ("renditions", "uploads")
     assert settings.failure_queue_url == "https://queue"
+    assert settings.bucket_owners == {}
+
+
+def test_the_owners_of_the_buckets_come_from_the_environment_where_they_are_known() -> None:
+    environ = {"DESTINATION_BUCKET": "renditions", "DESTINATION_BUCKET_OWNER": "123456789012"}
+    environ |= {"SOURCE_BUCKET": "uploads", "SOURCE_BUCKET_OWNER": ""}
+    assert Settings.load(environ, PROJECT_RENDITIONS).bucket_owners == {"renditions": "123456789012"}
 
 
 @pytest.mark.parametrize(
@@ -142,9 +152,22 @@ def test_settings_come_from_the_environment() -> None:
         ({"DESTINATION_BUCKET": ""}, "the environment variable DESTINATION_BUCKET but it is not set"),
         ({"DESTINATION_BUCKET": "My Bucket"}, "a bucket for DESTINATION_BUCKET but received 'My Bucket'"),
         ({"DESTINATION_BUCKET": "one", "SOURCE_BUCKET": "one"}, "two buckets but received one for both"),
+        (
+            {"DESTINATION_BUCKET": "renditions", "DESTINATION_BUCKET_OWNER": "me"},
+            "the 12 digits of an account for DESTINATION_BUCKET_OWNER but received 'me'",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused_in_one_sentence(environ: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError, match="expected") as refusal:
         Settings.load(environ, PROJECT_RENDITIONS)
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(("memory", "vcpus"), [("128", 1), ("1792", 1), ("3538", 2), ("10240", 6)])
+def test_the_memory_of_the_function_tells_its_vcpus(memory: str, vcpus: int) -> None:
+    settings = Settings.load(
+        {"DESTINATION_BUCKET": "renditions", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}, PROJECT_RENDITIONS
+    )
+    assert settings.vcpus == vcpus
+    assert settings.limits.memory == int(memory) * 1024**2

@@ -8,12 +8,14 @@ two steps, as it does in S3: what it reads may be replaced before it is written.
 `ORDER_CASES=10000 pytest tests/test_order.py` tries as many cases of each machine.
 """
 
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+import pytest
 import pyvips
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -27,6 +29,8 @@ from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore
 
 SOURCE, DESTINATION, KEY = "source", "destination", "a.png"  # keys know nothing of each other: one is enough
+MANIFEST = f"manifests/{KEY}.json"
+COPY = "[renditions.copy]"
 RENDITIONS = """
 [renditions.copy]
 [renditions.small]
@@ -144,10 +148,11 @@ STEPS = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 99])  # 99: to its end
 
 class Buckets(RuleBasedStateMachine):
     on_source_delete = "keep"
+    renditions = RENDITIONS
 
     def __init__(self) -> None:
         super().__init__()
-        renditions = parse_renditions(f'on_source_delete = "{self.on_source_delete}"\n{RENDITIONS}')
+        renditions = parse_renditions(f'on_source_delete = "{self.on_source_delete}"\n{self.renditions}')
         self.settings = Settings(destination_bucket=DESTINATION, renditions=renditions)
         self.store = InMemoryStore()
         self.newest_first = False
@@ -218,15 +223,24 @@ class Buckets(RuleBasedStateMachine):
         if source is None:
             assert self.on_source_delete == "keep" or not made, f"orphans: {sorted(made)}"
             return
-        assert set(made) == {f"copy/{KEY}", f"small/{KEY}", f"other/{KEY}.webp"}
+        assert set(made) == set(self.settings.renditions.destination_keys(KEY))
         assert made[f"copy/{KEY}"].read() == source.read(), "the copy is stale"
         width = decoded(source.read()).width
-        for key in (f"small/{KEY}", f"other/{KEY}.webp"):
+        for key in made.keys() - {f"copy/{KEY}", MANIFEST}:
             assert decoded(made[key].read()).width == width, f"{key} is stale"
+        manifest = json.loads(made[MANIFEST].read())
+        assert manifest["source"]["etag"] == source.etag, "the manifest is stale"
+        known = None if self.renditions == COPY else width  # a source that is only copied is not looked into
+        listed = {entry["key"]: (entry["width"], entry["bytes"]) for entry in manifest["renditions"]}
+        assert listed == {key: (known, made[key].size) for key in made if key != MANIFEST}, "the manifest is wrong"
 
 
 class BucketsWithRemoval(Buckets):
     on_source_delete = "remove"
+
+
+class BucketsOfCopies(BucketsWithRemoval):
+    renditions = COPY
 
 
 CASES = int(os.environ.get("ORDER_CASES", 400))
@@ -239,5 +253,20 @@ def case_of(machine: T) -> Any:
     return test
 
 
+@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies])
+@pytest.mark.parametrize("steps", range(12))
+def test_what_a_killed_removal_took_from_a_source_that_came_back_is_made_again(
+    machine: type[Buckets], steps: int
+) -> None:
+    buckets = machine()
+    buckets.upload(version=1, steps=99)
+    buckets.delete(steps=steps)
+    buckets.upload(version=1, steps=99)
+    buckets.let_on(number=1, steps=1)  # it removes what has the same bytes as what it looked at
+    buckets.kill(number=1)
+    buckets.teardown()
+
+
 TestRenditionsThatStay = case_of(Buckets)
 TestRenditionsThatGoWithTheirSource = case_of(BucketsWithRemoval)
+TestCopiesThatGoWithTheirSource = case_of(BucketsOfCopies)

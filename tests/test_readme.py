@@ -1,5 +1,6 @@
 """The README says what the code does."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,10 +8,14 @@ import msgspec
 import pytest
 import yaml
 
+from image_scaler.answers import Written
 from image_scaler.config import RenditionTable, parse_renditions
 from image_scaler.geometry import Fit, Position
 from image_scaler.limits import DEFAULT_LIMITS
+from image_scaler.manifest import Source, manifest
+from image_scaler.measuring import Stage
 from image_scaler.renditions import Format
+from image_scaler.telemetry import Metric
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +57,25 @@ def test_the_table_of_fields_has_every_field_and_no_other() -> None:
     assert {name for cell in table("field") for name in words(cell)} == fields
 
 
+def test_the_table_of_settings_on_top_has_each_with_its_default() -> None:
+    rows = table("on top")
+    assert set(rows) == {"`manifest`", "`on_source_delete`"}
+    renditions = parse_renditions("[renditions.a]")
+    assert f"`{str(renditions.manifest).lower()}`" in rows["`manifest`"].split("|")[3]
+    assert f"`{renditions.on_source_delete}`" in rows["`on_source_delete`"].split("|")[3]
+
+
+def test_the_sample_manifest_has_what_a_manifest_has() -> None:
+    (sample,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    source = Source(key="dir/photo.jpg", etag="e", bytes=1)
+    written = Written("resized", "resized/dir/photo.jpg", None, None, 1, None)
+    content = json.loads(manifest(source, [written], ()))
+    shown = json.loads(sample)
+    assert shown.keys() == content.keys()
+    assert shown["source"].keys() == content["source"].keys()
+    assert {frozenset(entry) for entry in shown["renditions"]} == {frozenset(content["renditions"][0])}
+
+
 def test_the_values_of_fit_format_and_position_are_all_there() -> None:
     rows = table("field")
     assert " ".join(Fit) in words(rows["`fit`"])
@@ -71,10 +95,19 @@ def test_the_table_of_parameters_has_every_parameter_with_its_default() -> None:
     rows = table("parameter")
     defaults = STACK["params"]["default"]
     named = {word for cell in rows for word in words(cell)}
-    assert named == defaults.keys() | {"reservedConcurrency", "existingSourceBucket"}
+    assert named == defaults.keys() | {"reservedConcurrency", "existingSourceBucket", "alarmTopic"}
     for name, default in defaults.items():
         if "Bucket" not in name:
             assert f"`{default}`" in rows[f"`{name}`"]
+
+
+def test_every_metric_is_explained() -> None:
+    assert {name for cell in table("metric") for name in words(cell)} == set(Metric)
+
+
+def test_the_sample_line_of_the_log_has_every_stage() -> None:
+    (sample,) = re.findall(r"```jsonc\n(.*?)```", README, re.DOTALL)
+    assert json.loads(sample)["ms"].keys() == set(Stage)
 
 
 def test_the_suffixes_are_those_of_the_stack() -> None:

@@ -185,3 +185,40 @@ def test_every_key_that_s3_can_hold_gets_its_keys_or_a_refusal(key: str) -> None
     except DestinationKeyError:
         return
     assert all(len(destination.encode()) <= KEY_LIMIT for destination in written)
+
+
+MANIFEST = parse_renditions("rules = [{match = 'raw/**', renditions = []}]\n[renditions.a]\n[renditions.b]\nwidth = 1")
+
+
+def test_every_source_of_which_something_is_made_has_a_manifest_and_it_is_the_last_key() -> None:
+    assert MANIFEST.destination_keys("d/x.jpg") == ("a/d/x.jpg", "b/d/x.jpg", "manifests/d/x.jpg.json")
+    assert MANIFEST.destination_keys("raw/x.jpg") == ()
+
+
+def test_without_manifests_their_folder_is_like_any_other() -> None:
+    renditions = parse_renditions("manifest = false\n[renditions.manifests]")
+    assert renditions.destination_keys("x.jpg") == ("manifests/x.jpg",)
+
+
+def test_the_key_of_a_manifest_has_the_same_limit_as_all_others() -> None:
+    longest = "x" * (KEY_LIMIT - len("manifests/.json"))
+    assert MANIFEST.manifest_key(longest) == f"manifests/{longest}.json"
+    with pytest.raises(DestinationKeyError, match="the key of the manifest would have 1025 bytes"):
+        MANIFEST.manifest_key(longest + "x")
+
+
+@pytest.mark.parametrize(
+    ("toml", "names"),
+    [
+        ("[renditions.a]\n[renditions.b]\nwidth = 1", set()),
+        ("[renditions.a]\n[renditions.b]\nwidths = [1, 2]\nformats = ['webp', 'avif']", {"b-1", "b-2"}),
+        ("[renditions.a]\nwidths = [1]\n[renditions.b]\nwidths = [1, 2]", {"a-1"}),
+        ("[renditions.a]\nwidth = 9\nformats = ['webp', 'avif']", {"a"}),
+        (
+            "rules = [{match = '**', renditions = ['b']}]\n[renditions.a]\nwidths = [1]\n[renditions.b]\nwidths = [2]",
+            {"b-2"},
+        ),
+    ],
+)
+def test_the_ladder_of_a_source_is_the_first_that_is_made_of_it(toml: str, names: set[str]) -> None:
+    assert parse_renditions(toml).ladder("x.jpg") == names

@@ -1,8 +1,11 @@
+import base64
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote_plus
 
+import numpy as np
 import pytest
 
 from image_scaler.config import Settings, parse_renditions
@@ -14,6 +17,7 @@ from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore
 
 RENDITIONS = """
+manifest = false
 [renditions.resized]
 [renditions.thumbnail]
 width = 50
@@ -92,7 +96,7 @@ def test_a_rendition_says_its_type_and_how_long_it_may_be_cached(world: World) -
 
 
 def test_the_cache_control_of_the_source_is_kept_and_that_of_the_rendition_wins() -> None:
-    world = World('[renditions.a]\nwidth = 1\n[renditions.b]\nwidth = 1\ncache_control = "no-store"')
+    world = World('manifest = false\n[renditions.a]\nwidth = 1\n[renditions.b]\nwidth = 1\ncache_control = "no-store"')
     world.scaler.handle({"Records": [world.upload("x.jpg", cache_control="max-age=7")]})
     said = {ref.key: stored.cache_control for ref, stored in world.store.objects.items() if ref.bucket != "source"}
     assert said == {"a/x.jpg": "max-age=7", "b/x.jpg": "no-store"}
@@ -397,3 +401,138 @@ def test_metadata_of_any_content_is_never_a_crash(world: World) -> None:
         record = world.upload(f"{number}.jpg", metadata={"focal-point": value, "recipe": "a stranger's"})
         assert world.handle(record)["statusCode"] == 200
         assert f"web-200/{number}.jpg" in world.written
+
+
+WITH_MANIFEST = RENDITIONS.replace("manifest = false", "")
+
+
+def manifest_of(world: World, key: str) -> dict[str, Any]:
+    stored = world.store.objects[ObjectRef("destination", f"manifests/{key}.json")]
+    assert (stored.content_type, stored.cache_control) == ("application/json", "no-cache")
+    content: dict[str, Any] = json.loads(stored.read())
+    return content
+
+
+def test_the_manifest_of_an_upload_tells_what_is_there() -> None:
+    world = World(WITH_MANIFEST)
+    record = world.upload("dir/a b.jpg")
+    assert world.handle(record) == {"statusCode": 200, "body": "1 images, 4 renditions"}
+    manifest = manifest_of(world, "dir/a b.jpg")
+    size = {"width": 400, "height": 300}
+    etag = record["s3"]["object"]["eTag"]
+    assert manifest["source"] == {"key": "dir/a b.jpg", "etag": etag, "bytes": len(JPEG), **size, "format": "jpeg"}
+    there = {ref.key: stored for ref, stored in world.store.objects.items() if ref.bucket == "destination"}
+    del there["manifests/dir/a b.jpg.json"]
+    assert {entry["key"]: (entry["bytes"], entry["type"]) for entry in manifest["renditions"]} == {
+        key: (stored.size, stored.content_type) for key, stored in there.items()
+    }
+    widths = {entry["name"]: entry["width"] for entry in manifest["renditions"]}
+    assert widths == {"resized": 400, "thumbnail": 50, "web-100": 100, "web-200": 200}
+    assert manifest["srcset"] == {"jpeg": "web-100/dir/a%20b.jpg 100w, web-200/dir/a%20b.jpg 200w"}
+    assert re.fullmatch("#[0-9a-f]{6}", manifest["dominant_colour"])
+    assert len(base64.b64decode(manifest["thumbhash"])) > 20
+
+
+def test_the_manifest_is_written_when_all_else_is_there_and_not_before() -> None:
+    world = World(WITH_MANIFEST)
+    record = world.upload("a.jpg")
+    world.store.broken.add("web-200/a.jpg")
+    with pytest.raises(RetryError):
+        world.handle(record)
+    assert not any(key.startswith("manifests/") for key in world.written)
+    world.store.broken.clear()
+    world.handle(record)
+    assert list(world.store.objects)[-1].key == "manifests/a.jpg.json"
+
+
+@pytest.mark.parametrize("body", [b"", b"text", JPEG[: len(JPEG) // 2]])
+def test_a_rejected_source_has_no_manifest(body: bytes) -> None:
+    world = World(WITH_MANIFEST)
+    world.handle(world.upload("bad.jpg", body))
+    assert world.written == []
+
+
+def test_a_duplicate_of_an_event_does_not_write_the_manifest_again() -> None:
+    world = World(WITH_MANIFEST)
+    record = world.upload("a.jpg")
+    world.handle(record)
+    before = world.store.objects[ObjectRef("destination", "manifests/a.jpg.json")]
+    assert world.store.puts == 5
+    world.handle(record)
+    world.scaler.handle({"bucket": "source", "keys": ["a.jpg"]})
+    assert world.store.puts == 5
+    assert world.store.objects[ObjectRef("destination", "manifests/a.jpg.json")] is before
+
+
+def test_the_manifest_follows_the_source_and_no_late_event_turns_it_back() -> None:
+    world = World(WITH_MANIFEST)
+    older = world.upload("a.jpg", drawing.jpeg(drawing.photo(120, 80)))
+    world.handle(older)
+    newer = world.upload("a.jpg", drawing.jpeg(drawing.photo(160, 80)))
+    world.handle(newer)
+    world.handle(older)
+    manifest = manifest_of(world, "a.jpg")
+    assert (manifest["source"]["etag"], manifest["source"]["width"]) == (newer["s3"]["object"]["eTag"], 160)
+
+
+def test_another_recipe_makes_another_manifest() -> None:
+    world = World(WITH_MANIFEST)
+    world.handle(world.upload("a.jpg"))
+    world.reconfigure(WITH_MANIFEST + "[renditions.more]\nwidth = 70\n")
+    world.scaler.handle({"bucket": "source", "keys": ["a.jpg"]})
+    assert [entry["name"] for entry in manifest_of(world, "a.jpg")["renditions"]][-1] == "more"
+
+
+def test_the_manifest_of_copies_lists_them_without_a_look_into_the_source() -> None:
+    world = World("[renditions.resized]")
+    record = world.upload("anything.jpg", b"no image")
+    world.handle(record)
+    assert world.store.gets == 0
+    manifest = manifest_of(world, "anything.jpg")
+    assert manifest["source"] == {
+        "key": "anything.jpg",
+        "etag": record["s3"]["object"]["eTag"],
+        "bytes": 8,
+        "width": None,
+        "height": None,
+        "format": None,
+    }
+    assert [entry["key"] for entry in manifest["renditions"]] == ["resized/anything.jpg"]
+
+
+def test_the_manifest_goes_with_its_source() -> None:
+    world = World('on_source_delete = "remove"\n' + WITH_MANIFEST)
+    world.handle(world.upload("a.jpg"))
+    assert "manifests/a.jpg.json" in world.written
+    world.handle(world.delete("a.jpg"))
+    assert world.written == []
+
+
+def test_a_key_too_long_for_its_manifest_is_rejected_before_anything_is_written() -> None:
+    world = World("[renditions.a]")
+    answer = world.handle(world.upload("x" * 1007 + ".jpg"))
+    assert answer["statusCode"] == 500
+    assert "the key of the manifest would have 1026 bytes" in world.queue.records[0]["reason"]
+    assert world.written == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "width = 1",
+        "height = 3\nwidth = 5",
+        "width = 60\ntrim = true",
+        "width = 60\nkeep_profile = true",
+        "width = 60\nheight = 9\nfit = 'fill'",
+        "format = 'png'",
+    ],
+)
+def test_what_a_page_shows_first_looks_like_the_picture_whatever_is_made_of_it(field: str) -> None:
+    world = World(f"[renditions.a]\n{field}")
+    blue = drawing.png(drawing.srgb(np.full((90, 120, 3), drawing.BLUE, np.uint8)))
+    grey = bytes(drawing.decoded(blue).colourspace("b-w").pngsave_buffer())
+    world.handle(world.upload("blue.png", blue), world.upload("grey.png", grey))
+    colours = [manifest_of(world, f"{name}.png")["dominant_colour"] for name in ("blue", "grey")]
+    blue_, grey_ = (tuple(bytes.fromhex(colour[1:])) for colour in colours)
+    assert drawing.is_near(blue_, drawing.BLUE)
+    assert max(grey_) == min(grey_)

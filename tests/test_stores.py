@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -167,6 +168,62 @@ def test_above_its_limit_s3_copies_in_parts_and_keeps_what_is_stored_beside_the_
         assert copied["Body"].read() == body
         assert (copied["ContentType"], copied["Metadata"]) == ("image/tiff", {"a": "b"})
         assert copied["ETag"].endswith('-3"')
+
+
+OWNER = {"ExpectedBucketOwner": "123456789012"}
+SOURCE_OWNER = {"ExpectedSourceBucketOwner": "123456789012"}
+
+
+@pytest.mark.parametrize(
+    ("owned", "of_source", "of_destination", "of_copy", "of_part"),
+    [
+        ([], {}, {}, {}, {}),
+        (["destination"], {}, OWNER, OWNER, {}),
+        (["source", "destination"], OWNER, OWNER, OWNER | SOURCE_OWNER, OWNER),
+    ],
+    ids=["whose the buckets are is not known", "the source is of another account", "both are ours"],
+)
+def test_s3_is_told_whose_a_bucket_must_be_where_that_is_known(
+    owned: list[str],
+    of_source: dict[str, str],
+    of_destination: dict[str, str],
+    of_copy: dict[str, str],
+    of_part: dict[str, str],
+) -> None:
+    # Neither moto nor the local AWS refuses a wrong owner, as S3 does: what is sent is looked at.
+    calls: list[tuple[str, str, dict[str, str]]] = []
+
+    def note(params: dict[str, Any], model: Any, **other: object) -> None:
+        owners = {name: value for name, value in params.items() if name.endswith("BucketOwner")}
+        calls.append((model.name, params["Bucket"], owners))
+
+    with mock_aws():
+        client = boto3.client("s3")
+        for bucket in ("source", "destination"):
+            client.create_bucket(Bucket=bucket)
+        client.put_object(Bucket="source", Key="a.jpg", Body=bytes(6 * 1024**2))
+        client.meta.events.register("before-parameter-build.s3", note)
+        owners = dict.fromkeys(owned, "123456789012")
+        source, destination = ObjectRef("source", "a.jpg"), ObjectRef("destination", "a.jpg")
+        store = S3Store(client, owners=owners)
+        store.head(source)
+        store.get(source)
+        etag = store.put(destination, b"pixels", content_type="image/jpeg")
+        store.delete(destination, if_match=etag)
+        store.copy(source, destination, size=6 * 1024**2)
+        S3Store(client, owners=owners, copy_limit=5 * 1024**2).copy(source, destination)
+    assert calls[:6] == [
+        ("HeadObject", "source", of_source),
+        ("GetObject", "source", of_source),
+        ("PutObject", "destination", of_destination),
+        ("DeleteObject", "destination", of_destination),
+        ("CopyObject", "destination", of_copy),
+        ("HeadObject", "source", of_source),
+    ]
+    assert {(name, *owners.items()) for name, _, owners in calls[6:] if name != "HeadObject"} == {
+        (name, *of_part.items()) for name in ("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload")
+    }
+    assert {name: owners for name, _, owners in calls[6:]}.get("HeadObject", of_source) == of_source
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def explain(
 ) -> None:
     """Tell what would be written where for an upload under KEY."""
     try:
-        targets = _load(renditions).targets(key)
+        loaded = _load(renditions)
+        targets, manifest_key = loaded.targets(key), loaded.manifest_key(key)
     except DestinationKeyError as error:
         _stop(str(error))
     table = _table("rendition", "key", "what")
@@ -87,6 +88,10 @@ def explain(
             _print_json({"name": spec.name, "key": destination_key, "format": format})
         else:
             table.add_row(spec.name, destination_key, what)
+    if manifest_key and as_json:
+        _print_json({"name": "manifest", "key": manifest_key, "format": "json"})
+    elif manifest_key:
+        table.add_row("manifest", manifest_key, "what was made, in JSON")
     if not as_json:
         out.print(table if targets else f"Nothing is made of {key}: a rule without renditions matches it.")
 
@@ -107,6 +112,42 @@ def check(
         _stop(str(error))
     names = ", ".join(loaded.by_name)
     out.print(f"{renditions.name} and the stack's settings for stage {stage} are fine. Renditions: {names}")
+
+
+@main.command()
+def redrive(
+    queue_url: Annotated[str, typer.Option(envvar="FAILURE_QUEUE_URL", help="The stack's FailureQueueUrl.")],
+    function: Annotated[str, typer.Option(envvar="FUNCTION_NAME", help="The stack's function.")],
+    send: Annotated[
+        bool, typer.Option("--send/--dry-run", help="Send the events to the function again, or only show them.")
+    ] = False,
+    at_most: Annotated[int, typer.Option("--max", min=1, help="How many records to look at.")] = 100,
+) -> None:
+    """Show what is in the failure queue; with --send, let the function try it again.
+
+    A record is deleted when the function has accepted its event; what fails again comes back. Exit code 0: all were
+    shown or sent; 1: some message is no failure record, and was left; 2: the queue or the function could not be asked.
+    """
+    from toolbox.redrive import FailureQueueReader, RedriveError  # boto3 takes its time, which only this needs
+
+    table = _table("source", "reason", "" if send else "with --send")
+    readable = True
+    try:
+        reader = FailureQueueReader(queue_url, function)
+        with reader.held(at_most) as records:
+            for failed in records:
+                has_event = failed.event is not None
+                readable &= has_event
+                if send and has_event:
+                    reader.send(failed)
+                what = ("sent" if send else "would be sent") if has_event else "left in the queue"
+                table.add_row("\n".join(failed.sources) or "-", failed.reason, what)
+    except RedriveError as error:
+        if table.rows:
+            out.print(table)
+        _stop(str(error))
+    out.print(table if table.rows else "The failure queue is empty.")
+    raise typer.Exit(0 if readable else 1)
 
 
 def _load(path: Path) -> Renditions:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from image_scaler.config import load_renditions
 from image_scaler.exceptions import ConfigError, DestinationKeyError
+from image_scaler.renditions import MANIFESTS
 from toolbox import processes
 from toolbox.keep import wanted_port
 from toolbox.local_aws import LOCAL, LocalAws, LocalAwsError
@@ -48,7 +49,7 @@ class Source:
     key: str
     body: bytes
     expected: list[str]
-    """The keys of its renditions."""
+    """The keys of its renditions, and of its manifest."""
     uploaded: float = 0.0
     arrived: dict[str, float] = field(default_factory=dict)
     """Seconds from the upload to the rendition, by key."""
@@ -91,9 +92,7 @@ def run(files: str) -> bool:
         with step("Drawing sample images"):
             bodies = samples()
     try:
-        sources = [
-            Source(key, body, [target.key for target in renditions.targets(key)]) for key, body in bodies.items()
-        ]
+        sources = [Source(key, body, list(renditions.destination_keys(key))) for key, body in bodies.items()]
     except DestinationKeyError as error:
         raise DemoError(str(error)) from error
     _empty(OUT)
@@ -263,6 +262,8 @@ def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
                 table.add_row("", _plain(key), "[red]missing[/red]", "", "", "")
                 continue
             saved = "copy" if body == source.body else f"{1 - len(body) / max(1, len(source.body)):.1%}"
+            if key.startswith(MANIFESTS):
+                saved = ""
             table.add_row("", _plain(key), _size(body), decimal(len(body)), saved, f"{source.arrived[key]:.1f} s")
     out.print()
     out.print(table)
@@ -289,11 +290,11 @@ def _complain(aws: LocalAws, sources: list[Source]) -> bool:
     out.print()
     incomplete = [source for source in sources if len(source.arrived) < len(source.expected)]
     for source in incomplete:
-        count = f"{len(source.arrived)} of {len(source.expected)} renditions"
+        count = f"{len(source.arrived)} of {len(source.expected)} objects"
         why = source.failure or f"nothing more came within {IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
         err.print(f"{source.key}: {count}. {why}", style="red", markup=False)
     if not incomplete:
-        total = sum(len(source.expected) for source in sources)
+        total = sum(not key.startswith(MANIFESTS) for source in sources for key in source.expected)
         out.print(f"{len(sources)} images became {total} renditions. They are in {OUT.relative_to(ROOT)}/.")
     return not incomplete
 

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from image_scaler.config import load_renditions
+from image_scaler.renditions import MANIFESTS
 from toolbox.local_aws import ACCOUNT, LocalAws
 from toolbox.stack import ROOT
 
@@ -24,7 +25,7 @@ class Stack:
     """Our stack on the local AWS, used with the rights of the root user."""
 
     def __init__(self, aws: LocalAws) -> None:
-        self._aws = aws
+        self.aws = aws
         self.env = aws.env
         self.source = aws.env["SOURCE_BUCKET"]
         self.destination = aws.env["DESTINATION_BUCKET"]
@@ -34,26 +35,26 @@ class Stack:
 
     @cached_property
     def s3(self) -> Any:
-        return self._aws.client("s3")
+        return self.aws.client("s3")
 
     @cached_property
     def sqs(self) -> Any:
-        return self._aws.client("sqs")
+        return self.aws.client("sqs")
 
     @cached_property
     def lambda_(self) -> Any:
-        return self._aws.client("lambda")
+        return self.aws.client("lambda")
 
     @cached_property
     def logs(self) -> Any:
-        return self._aws.client("logs")
+        return self.aws.client("logs")
 
     @cached_property
     def function_role(self) -> boto3.Session:
         """A session with the rights of the function's own role."""
         role = self.lambda_.get_function(FunctionName=self.function)["Configuration"]["Role"]
         assert role.startswith(f"arn:aws:iam::{ACCOUNT}:role/")
-        answer = self._aws.client("sts").assume_role(RoleArn=role, RoleSessionName="test")
+        answer = self.aws.client("sts").assume_role(RoleArn=role, RoleSessionName="test")
         return boto3.Session(
             answer["Credentials"]["AccessKeyId"],
             answer["Credentials"]["SecretAccessKey"],
@@ -68,8 +69,8 @@ class Stack:
         self.s3.put_object(Bucket=self.source, Key=key, Body=body, **options)
 
     def expected_keys(self, key: str) -> set[str]:
-        """The destination keys of a source's renditions."""
-        return {target.key for target in load_renditions(ROOT / "renditions.toml").targets(key)}
+        """The destination keys of a source's renditions and its manifest."""
+        return set(load_renditions(ROOT / "renditions.toml").destination_keys(key))
 
     def keys_of(self, key: str) -> set[str]:
         """Every destination key that has the source's key in it."""
@@ -77,10 +78,17 @@ class Stack:
         return {entry["Key"] for page in pages for entry in page.get("Contents", []) if key in entry["Key"]}
 
     def renditions(self, key: str) -> dict[str, dict[str, Any]]:
-        """Wait for all renditions of a source and return them, with their bytes as Body."""
+        """Wait for all renditions of a source and its manifest; return the renditions, with their bytes as Body."""
         expected = self.expected_keys(key)
         self.eventually(lambda: expected <= self.keys_of(key), f"the renditions of {key}")
-        return {destination_key: self.read(destination_key) for destination_key in expected}
+        return {name: self.read(name) for name in expected if not name.startswith(MANIFESTS)}
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """Wait for the manifest of a source and return what it says."""
+        name = f"{MANIFESTS}{key}.json"
+        self.eventually(lambda: name in self.keys_of(key), f"the manifest of {key}")
+        content: dict[str, Any] = json.loads(self.read(name)["Body"])
+        return content
 
     def read(self, destination_key: str) -> dict[str, Any]:
         answer = self.s3.get_object(Bucket=self.destination, Key=destination_key)
@@ -140,7 +148,7 @@ class Stack:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not (found := look()):
             if time.monotonic() > deadline:
-                pytest.fail(f"waited {DEADLINE_SECONDS} s for {what}; the local AWS says:\n{self._aws.log_tail()}")
+                pytest.fail(f"waited {DEADLINE_SECONDS} s for {what}; the local AWS says:\n{self.aws.log_tail()}")
             time.sleep(0.05)
         return found
 

@@ -1,6 +1,9 @@
 """The rights of the function's role, tried one by one with its own credentials: least privilege."""
 
+import http.client
+import urllib.parse
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +28,8 @@ class AsFunction:
     destination: str
     queue: str
     other_queue: str
+    version: str
+    """Of the source."""
 
     def client(self, service: str) -> Any:
         return self.stack.client_of_function(service)
@@ -61,6 +66,7 @@ def function(stack: Stack) -> AsFunction:
         stack.destination,
         stack.failure_queue_url,
         stack.sqs.create_queue(QueueName=OTHER)["QueueUrl"],
+        stack.s3.head_object(Bucket=stack.source, Key=SOURCE_KEY)["VersionId"],
     )
 
 
@@ -73,6 +79,7 @@ ALLOWED: dict[str, Call] = {
     "write to resized": lambda f: f.put("resized/rights/a b+c.txt"),
     "write to thumbnail": lambda f: f.put("thumbnail/rights/a.webp"),
     "write to a width of the ladder": lambda f: f.put("web-1920/rights/a.avif"),
+    "write a manifest": lambda f: f.put("manifests/rights/a.jpg.json"),
     "write only what is new": lambda f: f.put("resized/rights/new.txt", IfNoneMatch="*"),
     "copy a source to resized": lambda f: f.copy(f.source, SOURCE_KEY, "resized/rights/copy.txt"),
     "copy a source in parts": AsFunction.copy_in_parts,
@@ -81,6 +88,12 @@ ALLOWED: dict[str, Call] = {
     "read a rendition": lambda f: f.s3.get_object(Bucket=f.destination, Key=DESTINATION_KEY),
     "look at a rendition": lambda f: f.s3.head_object(Bucket=f.destination, Key=DESTINATION_KEY),
     "list the renditions": lambda f: f.s3.list_objects_v2(Bucket=f.destination),
+    "copy a source without its tags": lambda f: f.s3.copy_object(
+        CopySource={"Bucket": f.source, "Key": SOURCE_KEY},
+        Bucket=f.destination,
+        Key="resized/rights/bare.txt",
+        TaggingDirective="REPLACE",
+    ),
     "copy a rendition": lambda f: f.copy(f.destination, DESTINATION_KEY, "resized/rights/again.txt"),
 }
 
@@ -93,6 +106,25 @@ DENIED: dict[str, Call] = {
     ),
     "read the ACL of a source": lambda f: f.s3.get_object_acl(Bucket=f.source, Key=SOURCE_KEY),
     "tag a source": lambda f: f.s3.put_object_tagging(Bucket=f.source, Key=SOURCE_KEY, Tagging={"TagSet": []}),
+    "read the tags of a source": lambda f: f.s3.get_object_tagging(Bucket=f.source, Key=SOURCE_KEY),
+    "tag a rendition": lambda f: f.s3.put_object_tagging(
+        Bucket=f.destination, Key=DESTINATION_KEY, Tagging={"TagSet": []}
+    ),
+    "read an older version of a source": lambda f: f.s3.get_object(
+        Bucket=f.source, Key=SOURCE_KEY, VersionId=f.version
+    ),
+    "list the versions of the sources": lambda f: f.s3.list_object_versions(Bucket=f.source),
+    "delete a version of a source": lambda f: f.s3.delete_object(Bucket=f.source, Key=SOURCE_KEY, VersionId=f.version),
+    "delete a version of a rendition": lambda f: f.s3.delete_object(
+        Bucket=f.destination, Key=DESTINATION_KEY, VersionId=f.version
+    ),
+    "change the ACL of a rendition": lambda f: f.s3.put_object_acl(
+        Bucket=f.destination, Key=DESTINATION_KEY, ACL="public-read"
+    ),
+    "list the uploads in parts": lambda f: f.s3.list_multipart_uploads(Bucket=f.destination),
+    "let the public in": lambda f: f.s3.delete_public_access_block(Bucket=f.destination),
+    "change a bucket's lifecycle": lambda f: f.s3.delete_bucket_lifecycle(Bucket=f.source),
+    "read a bucket's policy": lambda f: f.s3.get_bucket_policy(Bucket=f.source),
     "delete a rendition": lambda f: f.s3.delete_object(Bucket=f.destination, Key=DESTINATION_KEY),
     "write to the destination's top": lambda f: f.put("a.jpg"),
     "write to another folder": lambda f: f.put("other/a.jpg"),
@@ -153,3 +185,17 @@ def test_a_wrong_secret_opens_nothing(stack: Stack, function: AsFunction) -> Non
     s3 = session.client("s3", endpoint_url=stack.env["AWS_ENDPOINT_URL"])
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         s3.get_object(Bucket=function.source, Key=SOURCE_KEY)
+
+
+@pytest.mark.parametrize("bucket", ["source", "destination"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_nobody_comes_in_without_credentials(stack: Stack, function: AsFunction, bucket: str, method: str) -> None:
+    # That a request without TLS is refused, the test of the template holds: the local AWS speaks nothing else, and
+    # counts what comes from this machine as if it did.
+    names = {"source": (function.source, SOURCE_KEY), "destination": (function.destination, DESTINATION_KEY)}
+    name, key = names[bucket]
+    address = urllib.parse.urlsplit(stack.env["AWS_ENDPOINT_URL"])
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    with closing(connection):
+        connection.request(method, "/" + urllib.parse.quote(f"{name}/{key}"), body=b"x" if method == "PUT" else None)
+        assert connection.getresponse().status == 403

@@ -1,6 +1,7 @@
 """The commands of the Serverless Framework that people use beside `sls deploy`, on the deployed stack."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -46,7 +47,8 @@ def test_invoke_calls_the_deployed_function(stack: Stack) -> None:
 def test_invoke_local_runs_the_example_events(stack: Stack, example: str) -> None:
     stack.upload("dir/my photo+1.jpg", UPLOADED)
     text = sls(stack, "invoke", "local", "--function=resize", f"--path=events/{example}.json")
-    assert json.loads(text[text.index("{") :])["statusCode"] == 200
+    *_, answer = re.split(r"^(?=\{$)", text, flags=re.MULTILINE)  # after the lines of the log, each of one line
+    assert json.loads(answer)["statusCode"] == 200
 
 
 def test_invoke_local_writes_to_the_deployed_destination(stack: Stack) -> None:
@@ -60,3 +62,13 @@ def test_logs_shows_why_an_image_was_rejected(stack: Stack) -> None:
     stack.upload("sls/broken.jpg", b"exactly 29 bytes and no image")
     stack.failure_record("sls/broken.jpg")
     stack.eventually(lambda: "its 29 bytes are none" in sls(stack, "logs", "--function=resize"), "the line in the log")
+
+
+def test_logs_shows_the_line_and_the_metrics_of_an_upload_as_one_json_each(stack: Stack) -> None:
+    stack.upload("sls/told.jpg", UPLOADED)
+    stack.eventually(lambda: '"key": "sls/told.jpg"' in sls(stack, "logs", "--function=resize"), "the line in the log")
+    lines = [line[line.index("{") :] for line in sls(stack, "logs", "--function=resize").splitlines() if "{" in line]
+    told = [json.loads(line) for line in lines if '"key": "sls/told.jpg"' in line]
+    assert [(line["status"], line["bytes_in"]) for line in told] == [("ok", len(UPLOADED))]
+    metrics = [json.loads(line) for line in lines if '"_aws"' in line]
+    assert any(found["service"] == stack.function and found["Uploads"] == [1] for found in metrics)

@@ -6,6 +6,7 @@ import pytest
 from tests.packaging.packages import Package, package
 from toolbox.packages import local_package
 
+ALARM_TOPIC = "arn:aws:sns:us-east-1:123456789012:my.topic"
 OWN_RENDITIONS = """
 [renditions.original]
 key = "originals/{key}"
@@ -67,7 +68,10 @@ def with_existing_bucket(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 @pytest.fixture(scope="session")
 def with_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    parameters = ("reservedConcurrency=20", "memorySize=3538", "timeout=120", "logRetentionInDays=7")
+    parameters = (
+        *("reservedConcurrency=20", "memorySize=3538", "timeout=120", "logRetentionInDays=7"),
+        f"alarmTopic={ALARM_TOPIC}",
+    )
     return package(
         tmp_path_factory.mktemp("settings"),
         "--stage=prod",

@@ -72,7 +72,8 @@ class Package:
             case {"Fn::Sub": str(text)}:
                 return self._substituted(text, {})
             case dict():
-                return {name: self._resolved(value) for name, value in node.items()}
+                given = {name: value for name, value in node.items() if value != {"Ref": "AWS::NoValue"}}
+                return {name: self._resolved(value) for name, value in given.items()}
             case list():
                 return [self._resolved(value) for value in node]
         return node
@@ -81,7 +82,8 @@ class Package:
         first, *rest = text.split("${")
         for part in rest:
             name, _, literal = part.partition("}")
-            first += (variables.get(name) or self._reference(name)) + literal
+            known = f"${{{name[1:]}}}" if name.startswith("!") else variables.get(name)
+            first += (known or self._reference(name)) + literal
         return first
 
     def _reference(self, name: str) -> str:

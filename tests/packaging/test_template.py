@@ -83,7 +83,7 @@ def test_the_role_may_do_exactly_this(arm64: Package) -> None:
         {
             "Effect": "Allow",
             "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
-            "Resource": [f"{destination}/resized/*", f"{destination}/thumbnail/*", f"{destination}/web-*/*"],
+            "Resource": [f"{destination}/{folder}/*" for folder in ("resized", "thumbnail", "web-*", "manifests")],
         },
         {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<FailureQueue.Arn>"]},
     ]
@@ -103,8 +103,8 @@ def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(
     bucket = f"arn:aws:s3:::image-scaler-prod-destination-{ACCOUNT}"
     (allowed,) = (s["Resource"] for s in role_statements(with_own_settings) if "s3:PutObject" in s["Action"])
     patterns = [pattern.removeprefix(bucket + "/") for pattern in allowed]
-    for target in parse_renditions(OWN_RENDITIONS).targets("holiday/a.jpg"):
-        assert any(fnmatchcase(target.key, pattern) for pattern in patterns), target.key
+    for key in parse_renditions(OWN_RENDITIONS).destination_keys("holiday/a.jpg"):
+        assert any(fnmatchcase(key, pattern) for pattern in patterns), key
     for other in ("a.jpg", "holiday/a.jpg", "resized/a.jpg", "img.jpg", "cards/small/a.jpg", "original/a.jpg"):
         assert not any(fnmatchcase(other, pattern) for pattern in patterns), other
 
@@ -210,6 +210,8 @@ def test_the_function_is_this_one(arm64: Package) -> None:
             "Variables": {
                 "SOURCE_BUCKET": SOURCE,
                 "DESTINATION_BUCKET": DESTINATION,
+                "SOURCE_BUCKET_OWNER": ACCOUNT,
+                "DESTINATION_BUCKET_OWNER": ACCOUNT,
                 "FAILURE_QUEUE_URL": "<FailureQueue>",
             }
         },
@@ -274,6 +276,8 @@ def test_an_existing_source_bucket_is_the_one_that_the_function_knows_and_may_re
 ) -> None:
     variables = with_existing_bucket.properties("ResizeLambdaFunction")["Environment"]["Variables"]
     assert variables["SOURCE_BUCKET"] == with_existing_bucket.outputs["SourceBucketName"] == "my-uploads"
+    assert variables["DESTINATION_BUCKET_OWNER"] == ACCOUNT
+    assert "SOURCE_BUCKET_OWNER" not in variables  # it may be another account's
     reads = [s for s in role_statements(with_existing_bucket) if s["Action"] in (["s3:GetObject"], ["s3:ListBucket"])]
     assert [s["Resource"] for s in reads] == [["arn:aws:s3:::my-uploads/*"], ["arn:aws:s3:::my-uploads"]]
 

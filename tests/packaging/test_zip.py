@@ -34,7 +34,7 @@ import handler, pyvips
 answer = handler.lambda_handler(json.loads(sys.argv[2]), None)
 print(json.dumps({"answer": answer["statusCode"], "pyvips": pyvips.__file__, "compiled": pyvips.API_mode}))
 """
-"""Does with an event what Lambda does."""
+"""Does with an event what Lambda does; the last line that it prints is its answer."""
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")
 """What Lambda's Python has installed."""
@@ -100,8 +100,12 @@ def test_it_holds_nothing_but_ours_and_the_locked_packages(built: Package) -> No
     installed = {
         *("cffi", "_cffi_backend.so", "msgspec", "pycparser", "pyvips", "_libvips.so", "pyvips_binary.libs"),
         *("PIL", "pillow.libs", "pillow_heif", "pillow_heif.libs", "_pillow_heif.so"),
+        *("aws_lambda_powertools", "typing_extensions.py"),
     }
-    names = ("cffi", "msgspec", "pillow", "pillow_heif", "pycparser", "pyvips", "pyvips_binary")
+    names = {
+        *("aws_lambda_powertools", "cffi", "msgspec", "pillow", "pillow_heif", "pycparser", "pyvips", "pyvips_binary"),
+        "typing_extensions",
+    }
     described = {f"{name}-{version(name)}.dist-info" for name in names}
     ours = {"handler.py", "renditions.toml", "image_scaler", "requirements.txt"}
     top = {re.sub(r"\.(cpython-.*|abi3)\.so$", ".so", name.split("/")[0]) for name in built.files}
@@ -174,10 +178,13 @@ def assert_it_makes_renditions(package: Package, python: str, aws: LocalAws, fol
     )
     assert run.returncode == 0, run.stderr
     expected = {"answer": 200, "pyvips": str(task / "pyvips" / "__init__.py"), "compiled": True}
-    assert json.loads(run.stdout) == expected, run.stderr
+    *told, answered = map(json.loads, run.stdout.splitlines())
+    assert answered == expected, run.stderr
+    assert [line["source"]["key"] for line in told if "source" in line] == keys
+    assert sum("_aws" in line for line in told) == len(keys)
     written = {entry["Key"] for entry in s3.list_objects_v2(Bucket="destination")["Contents"]}
     renditions = load_renditions(ROOT / "renditions.toml")
-    assert written >= {target.key for key in keys for target in renditions.targets(key)}
+    assert written >= {destination_key for key in keys for destination_key in renditions.destination_keys(key)}
 
 
 def heic() -> bytes:

@@ -1,0 +1,127 @@
+"""The manifest of a source: what was made of it, in JSON, for a web page to use."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import quote
+
+from image_scaler.answers import Written
+from image_scaler.renditions import Target
+
+CONTENT_TYPE = "application/json"
+CACHE_CONTROL = "no-cache"
+"""It may be kept, but not used without asking: it tells whether the renditions are those of the source by now."""
+
+_VERSION = 1
+"""To be raised when something else is said of the same renditions, so that old manifests are told apart."""
+
+_CHOICES = ("image/avif", "image/webp")
+"""What a browser may choose from before the image that all of them show, the smallest first."""
+_FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
+"""What is shown where a browser knows none of the choices, the best first."""
+_SIZES = "100vw"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What is known of a source; of one that was only copied no more than the first three."""
+
+    key: str
+    etag: str
+    bytes: int
+    width: int | None = None
+    """In pixels, as the height, when it stands upright."""
+    height: int | None = None
+    format: str | None = None
+    """In lower case: `jpeg png webp gif avif heic tiff svg`."""
+
+
+def recipe(targets: Sequence[Target], ladder: Collection[str]) -> str:
+    """Return a short hash of all that a manifest depends on besides its source."""
+    parts = [(target.spec.recipe, target.key) for target in targets], sorted(ladder)
+    return hashlib.sha256(f"{_VERSION} {parts}".encode()).hexdigest()[:16]
+
+
+def manifest(
+    source: Source,
+    written: Sequence[Written],
+    ladder: Collection[str],
+    *,
+    thumbhash: bytes | None = None,
+    dominant_colour: str | None = None,
+) -> bytes:
+    """Return the manifest of a source, which says the same whenever the same was made of it.
+
+    `ladder` holds the names of the renditions that a `srcset` is made of: one picture in several widths and
+    formats. All URLs are relative to the destination bucket's root; `thumbhash` stands there in Base64.
+    """
+    renditions = [_entry(item, source) for item in written]
+    steps = [entry for entry in renditions if entry["name"] in ladder]
+    srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
+    content = {
+        "source": asdict(source),
+        "renditions": renditions,
+        "srcset": {type_.removeprefix("image/"): srcset for type_, srcset in srcsets.items()},
+        "picture": _picture(renditions, steps, srcsets),
+        "thumbhash": base64.b64encode(thumbhash).decode() if thumbhash else None,
+        "dominant_colour": dominant_colour,
+    }
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def _entry(item: Written, source: Source) -> dict[str, Any]:
+    """Return what is said of a rendition; a copy has the size and the type of its source."""
+    width, height, type_ = item.width, item.height, item.type
+    if type_ is None and source.format:
+        width, height = source.width, source.height
+        type_ = f"image/{'svg+xml' if source.format == 'svg' else source.format}"
+    return {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
+
+
+def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
+    """Return a `srcset` of all steps of a type, from narrow to wide; of those equally wide only the first."""
+    by_width: dict[int, str] = {}
+    for step in steps:
+        if step["type"] == type_:
+            by_width.setdefault(step["width"], quote(step["key"]))
+    return ", ".join(f"{url} {width}w" for width, url in sorted(by_width.items()))
+
+
+def _picture(
+    renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], srcsets: Mapping[str, str]
+) -> str | None:
+    """Return a `<picture>` of the steps; None where there is nothing that browsers show."""
+    shown = _fallback(renditions, steps)
+    if shown is None:
+        return None
+    sources = [
+        f"<source{_attributes(type=type_, srcset=srcsets[type_], sizes=_SIZES)}>"
+        for type_ in _CHOICES
+        if type_ in srcsets
+    ]
+    choice = {}
+    if shown in steps and shown["type"] not in _CHOICES:
+        choice = {"srcset": srcsets[shown["type"]], "sizes": _SIZES}
+    image = _attributes(
+        src=quote(shown["key"]), **choice, width=shown["width"], height=shown["height"], loading="lazy", alt=""
+    )
+    return f"<picture>{''.join(sources)}<img{image}></picture>"
+
+
+def _fallback(renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the widest step in the best format, or else the largest of all renditions that browsers show."""
+    for type_ in _FALLBACKS:
+        if of_type := [step for step in steps if step["type"] == type_]:
+            return max(of_type, key=lambda step: int(step["width"]))
+    shown = [entry for entry in renditions if entry["type"] in _FALLBACKS]
+    shown = shown or [entry for entry in renditions if entry["type"] in (None, "image/avif", "image/svg+xml")]
+    return max(shown, key=lambda entry: (entry["width"] or 0) * (entry["height"] or 0), default=None)
+
+
+def _attributes(**values: object) -> str:
+    """Return HTML attributes, without those that are None."""
+    return "".join(f' {name}="{html.escape(str(value))}"' for name, value in values.items() if value is not None)

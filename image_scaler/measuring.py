@@ -1,0 +1,60 @@
+"""What processing one source took: the bytes that it has, and the time of each stage."""
+
+import enum
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Stage(enum.StrEnum):
+    """A part of the work on one source."""
+
+    FETCH = "fetch"
+    """Waiting for S3, and the download."""
+    RENDER = "render"
+    """Decoding, scaling and encoding."""
+    STORE = "store"
+    """Writing and copying, added up over all objects. They are stored side by side and while others are still
+    encoded, so that this overlaps with `render` and with itself: it says how fast S3 is, not what it adds."""
+    TOTAL = "total"
+    """From the first to the last; less than the sum, by what overlaps."""
+
+
+class Measurements:
+    """Adds up what one source takes, in any thread."""
+
+    def __init__(self) -> None:
+        self.bytes_in = 0
+        """What the source has; 0 where that never came to light."""
+        self._seconds: dict[Stage, float] = {}
+        self._lock = Lock()
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """Add the time that the block takes, also when it raises."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def each(self, stage: Stage, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items, and add the time that each takes to come."""
+        iterator = iter(items)
+        while True:
+            with self.timed(stage):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+    @property
+    def milliseconds(self) -> Mapping[Stage, float]:
+        """The time of each stage that was reached."""
+        return {stage: round(self._seconds[stage] * 1000, 1) for stage in Stage if stage in self._seconds}

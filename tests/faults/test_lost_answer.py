@@ -1,0 +1,56 @@
+"""A write that was carried out, and whose answer was lost: the client's own retry is then told that it came second."""
+
+from collections.abc import Callable
+from typing import Any
+
+from image_scaler.config import Settings, parse_renditions
+from image_scaler.events import SourceEvent
+from image_scaler.exceptions import PreconditionFailedError
+from image_scaler.publishing import Stamp
+from image_scaler.service import Scaler
+from image_scaler.store import ObjectRef
+from tests.drawing import photo
+from tests.stores import InMemoryStore
+
+SOURCE, RENDITION = ObjectRef("source", "a.png"), ObjectRef("destination", "small/a.png.webp")
+SETTINGS = Settings(
+    destination_bucket="destination",
+    renditions=parse_renditions('[renditions.small]\nwidth = 40\nformat = "webp"'),
+)
+
+
+class LosingAnswers(InMemoryStore):
+    """Carries out the next write over another object, and tells what the retry of it is told.
+
+    `before` is what others do just before.
+    """
+
+    before: Callable[[], object] | None = None
+
+    def put(self, ref: ObjectRef, body: bytes, *, if_match: str | None = None, **options: Any) -> str:
+        before = self.before
+        if not if_match or not before:
+            return super().put(ref, body, if_match=if_match, **options)
+        self.before = None
+        before()
+        super().put(ref, body, if_match=if_match, **options)
+        raise PreconditionFailedError(f"{ref} has another ETag")
+
+
+def test_a_newer_rendition_of_the_same_bytes_that_was_written_over_is_made_again() -> None:
+    # Three versions of the source: the same pixels, and so the same rendition, in different bytes.
+    versions = [bytes(photo(64, 48).pngsave_buffer(compression=level)) for level in (1, 6, 9)]
+    store = LosingAnswers()
+    scaler = Scaler(SETTINGS, store)
+
+    def upload(version: int) -> SourceEvent:
+        etag = store.put(SOURCE, versions[version], content_type="image/png")
+        return SourceEvent(ref=SOURCE, etag=etag, sequencer=f"{version:02}", payload={})
+
+    scaler.scale(upload(0))
+    event = upload(1)
+    store.before = lambda: scaler.scale(upload(2))
+    scaler.scale(event)
+    stamp = Stamp.of(store.head(RENDITION))
+    assert stamp
+    assert stamp.source_etag == store.head(SOURCE).etag

@@ -1,0 +1,128 @@
+"""The alarms and the dashboard: each watches something that is there."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from image_scaler.telemetry import NAMESPACE, Metric
+from tests.packaging.conftest import ALARM_TOPIC
+from tests.packaging.packages import REGION, Package
+
+AWS_METRICS = {
+    ("AWS/Lambda", metric, "FunctionName", "<ResizeLambdaFunction>")
+    for metric in ("ConcurrentExecutions", "Duration", "Errors", "Throttles")
+} | {("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "<FailureQueue.QueueName>")}
+"""What AWS measures of the function and the queue, as far as it is watched here."""
+
+OWN_METRICS = {(NAMESPACE, metric.value, "service", "<ResizeLambdaFunction>") for metric in Metric}
+"""What the function emits, under its own name."""
+
+
+@pytest.fixture
+def alarms(arm64: Package) -> dict[str, dict[str, Any]]:
+    return {name: arm64.properties(name) for name in arm64.of_type("AWS::CloudWatch::Alarm")}
+
+
+def widgets(package: Package) -> list[dict[str, Any]]:
+    body = json.loads(package.properties("Dashboard")["DashboardBody"])
+    found: list[dict[str, Any]] = body["widgets"]
+    return found
+
+
+def watched(alarm: dict[str, Any]) -> tuple[str, ...]:
+    """Return the metric of an alarm as the dashboard writes it."""
+    metric = alarm if "MetricName" in alarm else alarm["Metrics"][1]["MetricStat"]["Metric"]
+    (dimension,) = metric["Dimensions"]
+    return (metric["Namespace"], metric["MetricName"], dimension["Name"], dimension["Value"])
+
+
+def test_there_is_an_alarm_for_all_that_needs_somebody(alarms: dict[str, dict[str, Any]]) -> None:
+    assert {alarm["AlarmName"]: watched(alarm)[1] for alarm in alarms.values()} == {
+        "image-scaler-dev-failure-queue": "ApproximateNumberOfMessagesVisible",
+        "image-scaler-dev-errors": "Errors",
+        "image-scaler-dev-throttles": "Throttles",
+        "image-scaler-dev-duration": "Duration",
+    }
+
+
+def test_every_alarm_watches_the_function_or_the_queue_of_this_stack(alarms: dict[str, dict[str, Any]]) -> None:
+    assert {watched(alarm) for alarm in alarms.values()} <= AWS_METRICS
+
+
+def test_an_alarm_goes_off_at_the_first_one_and_not_while_there_is_nothing(alarms: dict[str, dict[str, Any]]) -> None:
+    for name, alarm in alarms.items():
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        assert alarm["Threshold"] == (90 if name == "DurationAlarm" else 0)
+        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
+        # Longer than the queue's own metric needs to come.
+        assert (alarm.get("Period") or alarm["Metrics"][1]["MetricStat"]["Period"]) == 300
+    assert [alarms[name]["Statistic"] for name in ("FailureQueueAlarm", "ErrorsAlarm", "ThrottlesAlarm")] == [
+        *("Maximum", "Sum", "Sum")
+    ]
+
+
+@pytest.mark.parametrize(("fixture", "milliseconds"), [("arm64", 60_000), ("with_own_settings", 120_000)])
+def test_the_longest_duration_is_held_against_the_timeout_in_percent(
+    fixture: str, milliseconds: int, request: pytest.FixtureRequest
+) -> None:
+    package: Package = request.getfixturevalue(fixture)
+    assert package.properties("ResizeLambdaFunction")["Timeout"] * 1000 == milliseconds
+    percent, duration = package.properties("DurationAlarm")["Metrics"]
+    assert percent["Expression"] == f"100 * {duration['Id']} / {milliseconds}"
+    assert duration["MetricStat"]["Stat"] == "Maximum"
+    assert (percent.get("ReturnData", True), duration["ReturnData"]) == (True, False)
+
+
+def test_alarms_are_told_to_the_topic_that_is_given_and_to_nobody_by_default(
+    alarms: dict[str, dict[str, Any]], with_own_settings: Package
+) -> None:
+    assert all("AlarmActions" not in alarm for alarm in alarms.values())
+    for name in alarms:
+        assert with_own_settings.properties(name)["AlarmActions"] == [ALARM_TOPIC]
+
+
+def test_the_dashboard_shows_what_is_there_and_every_metric_that_the_function_emits(arm64: Package) -> None:
+    shown = {
+        tuple(part for part in metric if isinstance(part, str))
+        for widget in widgets(arm64)
+        for metric in widget["properties"]["metrics"]
+    } - {()}
+    own = {metric for metric in shown if metric[0] == NAMESPACE}
+    assert own == OWN_METRICS
+    assert shown - own == AWS_METRICS
+
+
+def test_the_dashboard_finds_every_reason_of_a_rejection(arm64: Package) -> None:
+    (search,) = [
+        metric[0]["expression"]
+        for widget in widgets(arm64)
+        for metric in widget["properties"]["metrics"]
+        if isinstance(metric[0], dict)
+    ]
+    schema, filters = re.fullmatch(r"SEARCH\('\{(.*?)\} (.*)', 'Sum', 300\)", search).groups()  # type: ignore[union-attr]
+    assert schema == f"{NAMESPACE},reason,service"
+    assert filters == f'MetricName="{Metric.REJECTED}" service="<ResizeLambdaFunction>"'
+
+
+def test_the_dashboard_shows_the_slow_stages_too(arm64: Package) -> None:
+    metrics = [metric for widget in widgets(arm64) for metric in widget["properties"]["metrics"]]
+    for stage in (Metric.FETCH_TIME, Metric.RENDER_TIME, Metric.STORE_TIME):
+        assert [metric[4]["stat"] for metric in metrics if stage in metric] == ["p50", "p95"]
+
+
+def test_the_widgets_of_the_dashboard_are_of_this_region_and_lie_side_by_side(arm64: Package) -> None:
+    taken: set[tuple[int, int]] = set()
+    for widget in widgets(arm64):
+        assert (widget["type"], widget["properties"]["region"]) == ("metric", REGION)
+        x, y, width, height = (widget[name] for name in ("x", "y", "width", "height"))
+        cells = {(x + i, y + j) for i in range(width) for j in range(height)}
+        assert x + width <= 24
+        assert not taken & cells
+        taken |= cells
+
+
+def test_the_dashboard_and_the_alarms_are_called_after_the_stage(with_own_settings: Package) -> None:
+    assert with_own_settings.properties("Dashboard")["DashboardName"] == "image-scaler-prod"
+    assert with_own_settings.properties("ErrorsAlarm")["AlarmName"] == "image-scaler-prod-errors"

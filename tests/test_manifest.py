@@ -1,0 +1,214 @@
+"""What a manifest says of given renditions; test_service has when it is written."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from image_scaler.answers import Written
+from image_scaler.config import parse_renditions
+from image_scaler.manifest import Source, manifest, recipe
+
+LADDER = {"web-640", "web-1280"}
+HOSTILE = [
+    'a"onerror="alert(1).jpg',
+    "a'><script>alert(1)</script>.jpg",
+    "a&quot;&amp;.jpg",
+    "a\nb\r\t.jpg",
+    "a, b 640w.jpg",
+    "été/日本/🖼.jpg",
+    "100%/%2F+?#.jpg",
+    "\x00\x1b[31m.jpg",
+]
+
+
+class Picture(HTMLParser):
+    """The elements of a `<picture>` with their attributes; what it should not hold fails."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        raise AssertionError(f"text in a picture: {data!r}")
+
+    handle_comment = handle_decl = handle_pi = handle_data
+
+
+def of(*written: Written, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
+    source = Source(key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": "jpeg"} | known))
+    content: dict[str, Any] = json.loads(manifest(source, written, ladder))
+    return content
+
+
+def step(width: int, type_: str, *, is_wide: bool = True, key: str = "a.jpg") -> Written:
+    """A step of the ladder; otherwise one that came out no wider than 700 pixels, as the source was."""
+    wide = width if is_wide else min(700, width)
+    return Written(f"web-{width}", f"web-{width}/{key}.{type_}", wide, wide // 2, 100, f"image/{type_}")
+
+
+def copy(key: str = "a.jpg") -> Written:
+    return Written("resized", f"resized/{key}", None, None, 9000, None)
+
+
+def elements(content: dict[str, Any]) -> list[tuple[str, dict[str, str | None]]]:
+    return Picture(content["picture"]).elements
+
+
+BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "webp")]
+
+
+def test_a_manifest_tells_all_of_the_source_and_of_every_rendition() -> None:
+    source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format="jpeg")
+    written = [copy(), step(640, "webp")]
+    content = json.loads(manifest(source, written, LADDER, thumbhash=b"\x01\x02", dominant_colour="#102030"))
+    assert content == {
+        "source": {"key": "a.jpg", "etag": "e", "bytes": 9000, "width": 1500, "height": 1000, "format": "jpeg"},
+        "renditions": [
+            {
+                "name": "resized",
+                "key": "resized/a.jpg",
+                "width": 1500,
+                "height": 1000,
+                "bytes": 9000,
+                "type": "image/jpeg",
+            },
+            {
+                "name": "web-640",
+                "key": "web-640/a.jpg.webp",
+                "width": 640,
+                "height": 320,
+                "bytes": 100,
+                "type": "image/webp",
+            },
+        ],
+        "srcset": {"webp": "web-640/a.jpg.webp 640w"},
+        "picture": content["picture"],
+        "thumbhash": "AQI=",
+        "dominant_colour": "#102030",
+    }
+
+
+def test_a_srcset_goes_from_narrow_to_wide_whatever_the_order_of_the_recipe() -> None:
+    content = of(*reversed(BOTH))
+    assert content["srcset"] == {
+        "webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w",
+        "avif": "web-640/a.jpg.avif 640w, web-1280/a.jpg.avif 1280w",
+    }
+
+
+def test_steps_that_came_out_alike_are_listed_once() -> None:
+    content = of(*(step(width, "webp", is_wide=False) for width in (640, 1280, 1920)), ladder=LADDER | {"web-1920"})
+    assert content["srcset"] == {"webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 700w"}
+
+
+def test_what_is_no_step_of_the_ladder_is_in_no_srcset() -> None:
+    thumbnail = Written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp")
+    assert "thumbnail" not in json.dumps(of(thumbnail, *BOTH)["srcset"])
+
+
+def test_a_picture_offers_avif_then_webp_and_then_what_every_browser_shows() -> None:
+    found = elements(of(copy(), *reversed(BOTH), step(640, "jpeg"), step(1280, "jpeg")))
+    assert [(tag, attributes.get("type")) for tag, attributes in found] == [
+        ("picture", None),
+        ("source", "image/avif"),
+        ("source", "image/webp"),
+        ("img", None),
+    ]
+    assert found[1][1]["srcset"] == "web-640/a.jpg.avif 640w, web-1280/a.jpg.avif 1280w"
+    assert {attributes["sizes"] for _, attributes in found[1:]} == {"100vw"}
+    assert found[3][1] == {
+        "src": "web-1280/a.jpg.jpeg",
+        "srcset": "web-640/a.jpg.jpeg 640w, web-1280/a.jpg.jpeg 1280w",
+        "sizes": "100vw",
+        "width": "1280",
+        "height": "640",
+        "loading": "lazy",
+        "alt": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ([*BOTH, copy()], "web-1280/a.jpg.webp"),
+        ([step(640, "png"), step(640, "webp"), copy()], "web-640/a.jpg.png"),
+        ([step(640, "avif"), copy()], "resized/a.jpg"),
+        ([step(640, "avif")], "web-640/a.jpg.avif"),
+        ([Written("small", "small/a.jpg", 10, 10, 1, "image/jpeg"), copy()], "resized/a.jpg"),
+        ([Written("s", "s/a.jpg", 10, 9, 1, "image/jpeg"), Written("l", "l/a.jpg", 90, 90, 1, "image/png")], "l/a.jpg"),
+    ],
+)
+def test_the_image_of_a_picture_is_what_most_browsers_show(written: list[Written], shown: str) -> None:
+    assert elements(of(*written))[-1][1]["src"] == shown
+
+
+def test_a_copy_that_browsers_do_not_show_is_in_no_picture() -> None:
+    assert of(copy(), format="heic")["picture"] is None
+    small = Written("small", "small/a.jpg.webp", 10, 10, 1, "image/webp")
+    assert elements(of(copy(), small, format="tiff"))[-1][1]["src"] == "small/a.jpg.webp"
+
+
+def test_of_a_source_that_was_only_copied_the_copies_are_listed() -> None:
+    content = of(copy(), width=None, height=None, format=None)
+    assert content["renditions"] == [
+        {"name": "resized", "key": "resized/a.jpg", "width": None, "height": None, "bytes": 9000, "type": None}
+    ]
+    assert (content["srcset"], content["thumbhash"], content["dominant_colour"]) == ({}, None, None)
+    assert elements(content)[-1] == ("img", {"src": "resized/a.jpg", "loading": "lazy", "alt": ""})
+
+
+@given(st.text(min_size=1))
+@pytest.mark.parametrize("base", ["", "https://images.example.com/"])
+@example(HOSTILE[0])
+@example(HOSTILE[1])
+@example(HOSTILE[2])
+@example(HOSTILE[3])
+@example(HOSTILE[4])
+@example(HOSTILE[5])
+@example(HOSTILE[6])
+@example(HOSTILE[7])
+def test_any_key_gives_json_and_a_picture_that_holds_that_key_and_nothing_else(base: str, key: str) -> None:
+    written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
+    source = Source(key=key, etag="e", bytes=1, width=9, height=9, format="jpeg")
+    content = json.loads(manifest(source, written, LADDER))
+    assert content["source"]["key"] == key
+    # As in the README: what is put before every URL goes before every URL, and nowhere else.
+    picture = re.sub(r'(src="|srcset="|, )', rf"\g<1>{base}", content["picture"])
+    _, avif, image = Picture(picture).elements
+    assert [tag for tag, _ in (avif, image)] == ["source", "img"]
+    assert avif[1].keys() == {"type", "srcset", "sizes"}
+    assert image[1].keys() == {"src", "srcset", "sizes", "width", "height", "loading", "alt"}
+    for attributes, type_ in ((avif[1], "avif"), (image[1], "jpeg")):
+        steps = [step.split(" ") for step in str(attributes["srcset"]).split(", ")]
+        assert [(unquote(url.removeprefix(base)), width) for url, width in steps] == [
+            (f"web-{width}/{key}.{type_}", f"{width}w") for width in (640, 1280)
+        ]
+    assert image[1]["src"] == base + quote(f"web-1280/{key}.jpeg")
+
+
+def test_the_recipe_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> None:
+    def of_(toml: str) -> str:
+        renditions = parse_renditions(toml)
+        return recipe(renditions.targets("a.jpg"), renditions.ladder("a.jpg"))
+
+    recipes = [
+        of_("[renditions.a]\nwidth = 1"),
+        of_("[renditions.a]\nwidth = 2"),
+        of_("[renditions.a]\nwidth = 1\nkey = 'b/{key}'"),
+        of_("[renditions.a]\nwidth = 1\n[renditions.b]"),
+        of_("[renditions.a]\nwidths = [1]"),
+    ]
+    assert len(set(recipes)) == len(recipes)
+    assert of_("[renditions.a]\nwidth = 1") == recipes[0]

@@ -1,0 +1,24 @@
+"""The function's time is enough for what it waits for."""
+
+import re
+from pathlib import Path
+
+from image_scaler.s3 import CLIENT_CONFIG
+from image_scaler.service import TIME_TO_END
+
+LONGEST_PAUSES = (1, 2, 4, 8)
+"""In seconds, before each further try: botocore waits a random part of it."""
+
+
+def timeout() -> int:
+    """The function's, in seconds, where nothing else is said."""
+    text = (Path(__file__).parents[1] / "serverless.yml").read_text(encoding="utf-8")
+    (found,) = re.findall(r"^    timeout: (\d+)$", text, re.MULTILINE)
+    return int(found)
+
+
+def test_the_slowest_request_leaves_the_function_time_to_end_by_itself() -> None:
+    tries = CLIENT_CONFIG.retries["total_max_attempts"]
+    slowest = tries * (CLIENT_CONFIG.connect_timeout + CLIENT_CONFIG.read_timeout) + sum(LONGEST_PAUSES[: tries - 1])
+    body_that_stalls = CLIENT_CONFIG.read_timeout
+    assert slowest + body_that_stalls <= timeout() - TIME_TO_END

@@ -1,0 +1,117 @@
+"""What is in the failure queue, and sending it to the function again."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_scaler import events
+from image_scaler.exceptions import EventError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
+
+HOLD_SECONDS = 120
+"""How long a record is kept from other readers of the queue while it is looked at here."""
+
+
+class RedriveError(Exception):
+    """The queue or the function could not be asked; says why."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A message of the failure queue."""
+
+    receipt: str
+    sources: list[str]
+    """As s3://bucket/key; empty where the message names none."""
+    reason: str
+    event: Any
+    """What to send to the function again; None where the message is no failure record."""
+
+
+class FailureQueueReader:
+    """The failure queue of a stack, and its function."""
+
+    def __init__(
+        self,
+        queue_url: str,
+        function: str,
+        sqs: "SQSClient | None" = None,
+        lambda_: "LambdaClient | None" = None,
+    ) -> None:
+        self._url = queue_url
+        self._function = function
+        with _explained(f"look for {queue_url}"):
+            self._sqs: SQSClient = sqs or boto3.client("sqs")
+            self._lambda: LambdaClient = lambda_ or boto3.client("lambda")
+
+    @contextmanager
+    def held(self, at_most: int) -> Iterator[list[Failed]]:
+        """Hold messages of the queue; at the end, those that are still in it are there for everybody again."""
+        found: list[Failed] = []
+        try:
+            with _explained(f"read {self._url}"):
+                while len(found) < at_most:
+                    # Waiting a second asks all of SQS's servers, not some.
+                    answer = self._sqs.receive_message(
+                        QueueUrl=self._url,
+                        MaxNumberOfMessages=min(10, at_most - len(found)),
+                        VisibilityTimeout=HOLD_SECONDS,
+                        WaitTimeSeconds=1,
+                    )
+                    if not (messages := answer.get("Messages")):
+                        break
+                    found += [_failed(message["ReceiptHandle"], message["Body"]) for message in messages]
+            yield found
+        finally:
+            with _explained(f"give back the messages of {self._url}"):
+                for failed in found:
+                    try:
+                        self._sqs.change_message_visibility(
+                            QueueUrl=self._url, ReceiptHandle=failed.receipt, VisibilityTimeout=0
+                        )
+                    except self._sqs.exceptions.ClientError:
+                        continue  # it was deleted
+
+    def send(self, failed: Failed) -> None:
+        """Send the event to the function again, and then delete its message."""
+        with _explained(f"send {', '.join(failed.sources) or 'an event'} to {self._function}"):
+            # As S3 does, not waiting for it: with the retries and the failure record of such an event.
+            answer = self._lambda.invoke(
+                FunctionName=self._function, InvocationType="Event", Payload=json.dumps(failed.event).encode()
+            )
+        if answer["StatusCode"] != 202:
+            raise RedriveError(f"expected {self._function} to accept the event but it answered {answer['StatusCode']}")
+        with _explained(f"delete a message of {self._url}"):
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=failed.receipt)
+
+
+def _failed(receipt: str, body: str) -> Failed:
+    try:
+        record = json.loads(body)
+        event, response, context = (record.get(f"{n}") for n in ("requestPayload", "responsePayload", "requestContext"))
+    except (ValueError, AttributeError):
+        event = None
+    if event is None:
+        return Failed(receipt, [], "this is no failure record", None)
+    try:
+        sources = [str(part.ref) for part in events.parse(event).parts if isinstance(part, events.SourceEvent)]
+    except EventError:
+        sources = []
+    reason = (isinstance(response, dict) and response.get("errorMessage")) or (context or {}).get("condition")
+    return Failed(receipt, sources, str(reason or "no reason was given"), event)
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise RedriveError(f"could not {doing}: {error}") from error
