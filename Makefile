@@ -27,11 +27,20 @@ down: $(READY) ## stop it
 	@.venv/bin/python -m toolbox.keep down
 
 .PHONY: test
-test: $(READY) ## run the linters and all tests
+test: $(READY) .venv-audit/ready ## run the linters and all tests
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/pytest
+
+.PHONY: load
+load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000
+	@.venv/bin/python -m toolbox.load $(N)
+
+.PHONY: audit
+audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned
+	@.venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements.txt
+	@npm audit --omit=optional
 
 .PHONY: fuzz
 fuzz: $(READY) ## feed damaged images to the engine; CASES=20000 SEED=1
@@ -63,6 +72,12 @@ remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 	@PKG_CONFIG_PATH= PKG_CONFIG_LIBDIR=/nonexistent .venv/bin/uv pip install --quiet --require-hashes -r requirements-dev.txt
 	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-audit/ready: requirements-audit.txt .venv/ready
+	@echo "Installing what audits the stack into .venv-audit ..."
+	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	@.venv/bin/uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements-audit.txt
 	@touch $@
 
 node_modules/ready: package.json package-lock.json

@@ -18,7 +18,7 @@ from image_scaler.telemetry import NAMESPACE, Metric, Telemetry
 from tests import drawing
 from tests.stores import InMemoryQueue, InMemoryStore
 
-COPY = "manifest = false\n[renditions.resized]\n"
+COPY = "[renditions.resized]\n"
 WEB = '[renditions.web]\nwidths = [50, 100]\nformat = "webp"\n'
 JPEG = drawing.jpeg()
 NUMBERS = count()
@@ -189,7 +189,7 @@ def test_a_part_of_an_event_that_cannot_be_read_is_told_of_too(watched: Watched)
 
 
 def test_a_deletion_has_a_line_but_is_no_upload(capsys: pytest.CaptureFixture[str]) -> None:
-    watched = Watched(capsys, 'on_source_delete = "remove"\nmanifest = false\n' + WEB)
+    watched = Watched(capsys, 'on_source_delete = "remove"\n' + WEB)
     watched.upload("a.jpg")
     watched.notify("a.jpg")
     watched.read()

@@ -25,7 +25,8 @@ if not (AUDIT / "checkov").exists():
 def checkov(package: Package, settings: Path) -> set[str]:
     """The checks that the template fails."""
     command = [AUDIT / "checkov", "--file", package.template_path, "--config-file", settings, "--output", "json"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Elsewhere than in the repository, where it would find .checkov.yaml by itself.
+    run = subprocess.run(command, cwd=package.folder, capture_output=True, text=True, check=False)
     assert run.stdout.startswith(("{", "[")), run.stdout + run.stderr
     report = json.loads(run.stdout)
     assert report["summary"]["passed"] > 20

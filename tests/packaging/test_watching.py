@@ -33,9 +33,8 @@ def widgets(package: Package) -> list[dict[str, Any]]:
 
 def watched(alarm: dict[str, Any]) -> tuple[str, ...]:
     """Return the metric of an alarm as the dashboard writes it."""
-    metric = alarm if "MetricName" in alarm else alarm["Metrics"][1]["MetricStat"]["Metric"]
-    (dimension,) = metric["Dimensions"]
-    return (metric["Namespace"], metric["MetricName"], dimension["Name"], dimension["Value"])
+    (dimension,) = alarm["Dimensions"]
+    return (alarm["Namespace"], alarm["MetricName"], dimension["Name"], dimension["Value"])
 
 
 def test_there_is_an_alarm_for_all_that_needs_somebody(alarms: dict[str, dict[str, Any]]) -> None:
@@ -54,25 +53,19 @@ def test_every_alarm_watches_the_function_or_the_queue_of_this_stack(alarms: dic
 def test_an_alarm_goes_off_at_the_first_one_and_not_while_there_is_nothing(alarms: dict[str, dict[str, Any]]) -> None:
     for name, alarm in alarms.items():
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        assert alarm["Threshold"] == (90 if name == "DurationAlarm" else 0)
+        assert alarm["Threshold"] == (54_000 if name == "DurationAlarm" else 0)
         assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
-        # Longer than the queue's own metric needs to come.
-        assert (alarm.get("Period") or alarm["Metrics"][1]["MetricStat"]["Period"]) == 300
-    assert [alarms[name]["Statistic"] for name in ("FailureQueueAlarm", "ErrorsAlarm", "ThrottlesAlarm")] == [
-        *("Maximum", "Sum", "Sum")
-    ]
+        assert alarm["Statistic"] == ("Sum" if name in ("ErrorsAlarm", "ThrottlesAlarm") else "Maximum")
+        assert alarm["Period"] == 300
 
 
-@pytest.mark.parametrize(("fixture", "milliseconds"), [("arm64", 60_000), ("with_own_settings", 120_000)])
-def test_the_longest_duration_is_held_against_the_timeout_in_percent(
-    fixture: str, milliseconds: int, request: pytest.FixtureRequest
+@pytest.mark.parametrize("fixture", ["arm64", "with_own_settings"])
+def test_the_longest_duration_may_come_to_nine_tenths_of_the_timeout(
+    fixture: str, request: pytest.FixtureRequest
 ) -> None:
     package: Package = request.getfixturevalue(fixture)
-    assert package.properties("ResizeLambdaFunction")["Timeout"] * 1000 == milliseconds
-    percent, duration = package.properties("DurationAlarm")["Metrics"]
-    assert percent["Expression"] == f"100 * {duration['Id']} / {milliseconds}"
-    assert duration["MetricStat"]["Stat"] == "Maximum"
-    assert (percent.get("ReturnData", True), duration["ReturnData"]) == (True, False)
+    seconds = package.properties("ResizeLambdaFunction")["Timeout"]
+    assert package.properties("DurationAlarm")["Threshold"] == 0.9 * 1000 * seconds
 
 
 def test_alarms_are_told_to_the_topic_that_is_given_and_to_nobody_by_default(
