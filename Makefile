@@ -35,7 +35,7 @@ test: $(READY) .venv-audit/ready ## run the linters and all tests
 
 .PHONY: load
 load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000
-	@.venv/bin/python -m toolbox.load $(N)
+	@.venv/bin/python -m toolbox.load --uploads $(or $(N),2000)
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned
