@@ -28,7 +28,7 @@ def entries(name: str) -> dict[str, list[str]]:
 
 
 def test_every_requirement_is_pinned_and_hashed() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt"):
         for requirement in entries(name).values():
             assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.+]+", requirement[0])
             assert any(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in requirement), requirement[0]
