@@ -268,11 +268,16 @@ class Renditions:
 
 
 def _checked(key: str, what: str) -> str:
-    """Return the key; raises DestinationKeyError where it is longer than S3 allows."""
-    if len(key.encode()) > KEY_LIMIT:
+    """Return the key; raises DestinationKeyError where it is longer than S3 allows, or no text in UTF-8."""
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError as error:
         raise DestinationKeyError(
-            f"the key of {what} would have {len(key.encode())} bytes, "
-            f"but S3 allows {KEY_LIMIT}: shorten the source's key"
+            f"expected a key that is text but the key of {what} holds half a character"
+        ) from error
+    if length > KEY_LIMIT:
+        raise DestinationKeyError(
+            f"the key of {what} would have {length} bytes, but S3 allows {KEY_LIMIT}: shorten the source's key"
         )
     return key
 

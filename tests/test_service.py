@@ -536,3 +536,11 @@ def test_what_a_page_shows_first_looks_like_the_picture_whatever_is_made_of_it(f
     blue_, grey_ = (tuple(bytes.fromhex(colour[1:])) for colour in colours)
     assert drawing.is_near(blue_, drawing.BLUE)
     assert max(grey_) == min(grey_)
+
+
+def test_a_key_that_is_no_text_is_rejected_and_stops_no_other(world: World) -> None:
+    world.upload("good.jpg")
+    answer = world.scaler.handle({"bucket": "source", "keys": ["\ud800.jpg", "good.jpg"]})
+    assert answer["statusCode"] == 500
+    assert "resized/good.jpg" in world.written
+    assert "half a character" in world.queue.records[0]["reason"]
