@@ -39,8 +39,8 @@ load: $(READY) ## send 2,000 uploads through the local AWS, and account for ever
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned
-	@.venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements.txt
-	@npm audit --omit=optional
+	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-dev.txt
+	@npm audit
 
 .PHONY: fuzz
 fuzz: $(READY) ## feed damaged images to the engine; CASES=20000 SEED=1
