@@ -141,7 +141,7 @@ def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_no
     old = case.store.get(ref).etag
     case.put("a.jpg", b"new")
     if isinstance(case.store, S3Store):
-        pytest.skip("moto ignores CopySourceIfMatch; the end-to-end tests hold S3Store to it")
+        pytest.skip("moto ignores CopySourceIfMatch; tests/faults/test_conditions.py holds S3Store to it")
     copied = ObjectRef(case.destination, "a.jpg")
     with pytest.raises(PreconditionFailedError):
         case.store.copy(ref, copied, if_match=old, size=3)

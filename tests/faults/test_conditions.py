@@ -1,0 +1,23 @@
+"""Conditions that moto does not know, on the local AWS."""
+
+import pytest
+
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError
+from image_scaler.s3 import S3Store
+from image_scaler.store import ObjectRef
+from toolbox.local_aws import LocalAws
+
+
+def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_nothing(local_aws: LocalAws) -> None:
+    client = local_aws.client("s3")
+    client.create_bucket(Bucket="conditions")
+    store = S3Store(client)
+    source, copied = ObjectRef("conditions", "a.jpg"), ObjectRef("conditions", "resized/a.jpg")
+    old = store.put(source, b"old", content_type="image/jpeg")
+    new = store.put(source, b"new", content_type="image/jpeg")
+    with pytest.raises(PreconditionFailedError):
+        store.copy(source, copied, if_match=old, size=3)
+    with pytest.raises(ObjectNotFoundError):
+        store.head(copied)
+    assert store.copy(source, copied, if_match=new, size=3) == 3
+    assert store.head(copied).etag == new
