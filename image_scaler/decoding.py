@@ -182,7 +182,9 @@ def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
     x, y = size.width / image.width, size.height / image.height
     if not image.hasalpha():
         return image.resize(x, vscale=y)
-    return image.premultiply().resize(x, vscale=y).unpremultiply().cast(image.format)
+    # Back to 8 bits before it is scaled, as sharp does: libvips' vector code knows no floating point.
+    premultiplied = image.premultiply().cast(image.format)
+    return premultiplied.resize(x, vscale=y).unpremultiply().cast(image.format)
 
 
 def rgba(image: pyvips.Image) -> bytes:
@@ -205,7 +207,8 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[py
             shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
             return [_open(body, access="sequential", shrink=shrink)]
         case SourceFormat.GIF | SourceFormat.WEBP if frames > 1:
-            roll = _open(body, n=frames).copy_memory()
+            # Frame after frame is read on, as `decode` asks for them, and none is held twice.
+            roll = _open(body, n=frames, access="sequential")
             height = roll.get("page-height")
             return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
         case SourceFormat.HEIC:
@@ -243,12 +246,17 @@ def _open_heic(body: bytes) -> pyvips.Image:
 
 
 def _bare(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
-    """Return the pixels in memory, without any metadata but the profile, and without a second alpha or more."""
+    """Return the pixels in memory, without any metadata but the profile.
+
+    They have no second alpha or more, and none at all where nothing is transparent: it costs as much as a colour.
+    """
     bands = min(image.bands, 2 if image.interpretation == "b-w" else 4)
     if bands < image.bands:
         image = image[:bands]
     pixels = pyvips.Image.new_from_memory(image.write_to_memory(), image.width, image.height, bands, image.format)
     pixels = pixels.copy(interpretation=image.interpretation)
+    if pixels.hasalpha() and pixels[bands - 1].min() == 255:
+        pixels = pixels[: bands - 1].copy_memory()
     if keep_profile and image.get_typeof("icc-profile-data") and _is_whole(image.get("icc-profile-data")):
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", image.get("icc-profile-data"))
     return pixels

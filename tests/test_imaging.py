@@ -141,6 +141,20 @@ def test_colours_do_not_bleed_out_of_transparent_pixels() -> None:
         assert alpha < 10 or red < 30 < blue
 
 
+def test_half_transparent_colours_are_neither_darkened_nor_lightened() -> None:
+    image = (pyvips.Image.black(300, 200, bands=3) + list(RED)).bandjoin(128).cast("uchar").copy(interpretation="srgb")
+    body = drawing.png(image)
+    for width in (299, 200, 75):
+        pixel = decoded(render(body, f'width = {width}\nformat = "png"').body)(width // 2, width // 3)
+        assert is_near(tuple(pixel), (*RED, 128), 1)
+
+
+def test_an_alpha_channel_in_which_nothing_is_transparent_goes() -> None:
+    body = drawing.png(drawing.quadrants().addalpha())
+    for format in ("png", "webp", "avif"):
+        assert decoded(render(body, f'width = 100\nformat = "{format}"').body).bands == 3
+
+
 def test_nothing_of_the_metadata_is_left() -> None:
     image = drawing.quadrants().copy()
     for field, value in {

@@ -93,6 +93,27 @@ def test_progressive_jpeg_and_interlaced_png() -> None:
         assert progressive.get("interlaced") == 1
 
 
+STANDARD_TABLE = bytes.fromhex("00 01 05 01 01 01 01 01 01 00 00 00 00 00 00 00")
+"""The lengths of the codes in the table for DC luminance of ITU-T T.81, annex K.3."""
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "has_its_own"),
+    [
+        pytest.param(drawing.photo(), "width = 1000", False, id="large and full of detail"),
+        pytest.param(drawing.photo(), "width = 400", True, id="small"),
+        pytest.param(drawing.quadrants(1600, 1200), "width = 1000", True, id="large and smooth"),
+        pytest.param(drawing.photo(), "width = 1000\nprogressive = true", True, id="progressive"),
+        pytest.param(drawing.photo(), "width = 1000\nmax_bytes = 90000", True, id="with a budget"),
+    ],
+)
+def test_a_jpeg_gets_huffman_tables_of_its_own_where_they_are_worth_their_time(
+    source: pyvips.Image, table: str, has_its_own: bool
+) -> None:
+    rendition = render(drawing.jpeg(source), table + '\nformat = "jpeg"')
+    assert (STANDARD_TABLE in rendition.body) is not has_its_own
+
+
 def test_chroma_subsampling() -> None:
     body = drawing.png()
     for said, got in (
