@@ -76,7 +76,9 @@ def _of_ladders(ladders: dict[str, Any], drawn: set[str]) -> Iterable[str]:
         + ". SSIM is the mean over all sizes, on luma of gamma-encoded sRGB (11 x 11 Gaussian window), "
         "against the fully decoded source scaled in one step by Lanczos 3 in gamma-encoded sRGB, as every "
         "contestant scales; of animations, the first frame's. SSIM of colour is that of Cb and Cr: sharp's "
-        "AVIF has full colour resolution. Peak memory is that of the whole process, start-up included."
+        "AVIF has full colour resolution. Peak memory is that of the whole process, start-up included. Threads: one "
+        "for ours, as the function sets it with its default memory of one vCPU, and for sharp by its own default "
+        "(on glibc); libvips takes one for each core."
     )
     for name, text in (
         ("cpu", "Processor time for a ladder"),

@@ -1,4 +1,4 @@
-"""The engine of this repository, as the function runs it."""
+"""The engine of this repository, as the function runs it with its default memory: on one vCPU."""
 
 import json
 import sys
@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 from image_scaler.config import parse_renditions
+from image_scaler.decoding import set_vcpus
 from image_scaler.imaging import SourceImage
 
 
 def main() -> None:
     """Make the ladder; see the package."""
+    set_vcpus(1)
     source, format, widths, out = sys.argv[1:]
     if source == "-":
         return
