@@ -20,7 +20,9 @@ The parts, from the ground up; each knows only those above it::
     failures     what is kept of a source that could not be processed
     placeholders what a page shows of an image before it is there: its ThumbHash, its dominant colour
     manifest     what was made of a source, for a web page to use
-    service      Scaler: fetch, render, publish, report
+    writing      one version of a source -> its renditions and its manifest in the destination
+    upkeep       make the destination what the source says: write, remove, repair
+    service      Scaler: every source of an event is settled, and nothing that went wrong is lost
     s3, sqs      the stores on AWS (the only users of boto3), plugged in by handler.py
     telemetry    a line of the log and metrics for each upload (the only user of Powertools), plugged in as well
 """

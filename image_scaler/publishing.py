@@ -11,18 +11,17 @@ is there. The rules, with what they rest on:
   zeros on the right they sort like the events happened. A caller without one asks the source itself: while that
   has the ETag that was read, nobody knows better.
 - Who was superseded looks whether it left anything behind, and then makes the renditions of the newer source too
-  (see Scaler): an ETag is the same for the same bytes, so that a condition on it cannot tell a newer rendition from
+  (see upkeep): an ETag is the same for the same bytes, so that a condition on it cannot tell a newer rendition from
   the one that was looked at, where both have the same pixels.
 - A copy within S3 carries nothing but what its source does. Who has copied looks at the source once more, and
   copies again where that has changed meanwhile.
 """
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import Head, ObjectRef, ObjectStore
+from image_scaler.store import Head, ObjectRef, ObjectStore, head_if_there
 
 _TRIES = 8
 """How often a write is tried that others come before; each time another event has made progress."""
@@ -85,23 +84,31 @@ class Publisher:
         self, ref: ObjectRef, body: bytes, stamp: Stamp, *, content_type: str, cache_control: str | None = None
     ) -> Published:
         """Write a rendition, unless a newer one is there."""
-
-        def write(if_match: str | None) -> None:
-            self._store.put(
-                ref,
-                body,
-                content_type=content_type,
-                cache_control=cache_control,
-                metadata=stamp.as_metadata(),
-                if_none_match=if_match is None,
-                if_match=if_match,
-            )
-
-        return self._until_settled(ref, stamp, write)
+        if_match: str | None = None
+        for _ in range(_TRIES):
+            try:
+                self._store.put(
+                    ref,
+                    body,
+                    content_type=content_type,
+                    cache_control=cache_control,
+                    metadata=stamp.as_metadata(),
+                    if_none_match=if_match is None,
+                    if_match=if_match,
+                )
+            except (ObjectNotFoundError, PreconditionFailedError):
+                head = head_if_there(self._store, ref)
+            else:
+                return Published.REPLACED if if_match else Published.WRITTEN
+            if head is not None and (settled := self._settled_by(head, stamp)):
+                # After a write that was carried out and whose answer was lost, it is ours that is there.
+                return Published.REPLACED if if_match and settled is Published.UNCHANGED else settled
+            if_match = head.etag if head else None
+        raise StorageError(f"could not write {ref}: others wrote it {_TRIES} times meanwhile")
 
     def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[Published, str, int]:
         """Copy the source as it is now, while it has `etag` at first; return the ETag and size in bytes copied, too."""
-        copied = self._head(ref)
+        copied = head_if_there(self._store, ref)
         current = self._store.head(self._source) if copied or etag is None else None
         if copied and copied == current:
             return Published.UNCHANGED, copied.etag, copied.size
@@ -110,7 +117,7 @@ class Publisher:
         assert etag is not None  # noqa: S101  the source was looked at then
         for _ in range(_TRIES):
             copied_size = self._store.copy(self._source, ref, if_match=etag, size=size)
-            current = self._head(self._source)
+            current = head_if_there(self._store, self._source)
             if current is None or current.etag == etag:
                 return Published.WRITTEN, etag, copied_size
             # It was replaced while it was copied, and the event of that may have come before: copy that.
@@ -119,35 +126,20 @@ class Publisher:
 
     def remove(self, ref: ObjectRef, sequencer: str | None) -> Published:
         """Delete a rendition of a source that is gone, unless it was made by a later event."""
-        head = self._head(ref)
+        head = head_if_there(self._store, ref)
         if head is None:
             return Published.UNCHANGED
         stamp = Stamp.of(head)
         if stamp and stamp.sequencer and sequencer and is_later(stamp.sequencer, sequencer):
             return Published.SUPERSEDED
         # After the look at the rendition: what is written from now on has another ETag.
-        if self._head(self._source) is not None:
+        if head_if_there(self._store, self._source) is not None:
             return Published.SUPERSEDED
         try:
             self._store.delete(ref, if_match=head.etag)
         except (ObjectNotFoundError, PreconditionFailedError):
             return Published.SUPERSEDED
         return Published.WRITTEN
-
-    def _until_settled(self, ref: ObjectRef, stamp: Stamp, write: Callable[[str | None], None]) -> Published:
-        if_match: str | None = None
-        for _ in range(_TRIES):
-            try:
-                write(if_match)
-            except (ObjectNotFoundError, PreconditionFailedError):
-                head = self._head(ref)
-            else:
-                return Published.REPLACED if if_match else Published.WRITTEN
-            if head is not None and (settled := self._settled_by(head, stamp)):
-                # After a write that was carried out and whose answer was lost, it is ours that is there.
-                return Published.REPLACED if if_match and settled is Published.UNCHANGED else settled
-            if_match = head.etag if head else None
-        raise StorageError(f"could not write {ref}: others wrote it {_TRIES} times meanwhile")
 
     def _settled_by(self, head: Head, mine: Stamp) -> Published | None:
         """Return what makes a write needless, or None where mine is to replace what is there."""
@@ -162,11 +154,5 @@ class Publisher:
             return None  # the same source under another recipe
         if (theirs.source_etag, theirs.recipe) == (mine.source_etag, mine.recipe) and mine.sequencer is None:
             return Published.UNCHANGED
-        current = self._head(self._source)
+        current = head_if_there(self._store, self._source)
         return Published.SUPERSEDED if current is None or current.etag != mine.source_etag else None
-
-    def _head(self, ref: ObjectRef) -> Head | None:
-        try:
-            return self._store.head(ref)
-        except ObjectNotFoundError:
-            return None

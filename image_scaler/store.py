@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from image_scaler.exceptions import ObjectNotFoundError
+
 
 class ObjectRef(NamedTuple):
     """One object. The key is always already decoded: `my photo+1.jpg`, never `my+photo%2B1.jpg`.
@@ -86,3 +88,11 @@ class ObjectStore(Protocol):
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         """Delete the object while it has that ETag."""
         ...
+
+
+def head_if_there(store: ObjectStore, ref: ObjectRef) -> Head | None:
+    """Return what is stored beside an object's content; None where there is no such object."""
+    try:
+        return store.head(ref)
+    except ObjectNotFoundError:
+        return None

@@ -10,8 +10,9 @@ import pytest
 
 from image_scaler.config import Settings, parse_renditions
 from image_scaler.exceptions import EventError, RetryError
-from image_scaler.service import DEFAULT_CACHE_CONTROL, Scaler
+from image_scaler.service import Scaler
 from image_scaler.store import ObjectRef
+from image_scaler.writing import DEFAULT_CACHE_CONTROL
 from tests import drawing
 from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore

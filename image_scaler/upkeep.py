@@ -1,0 +1,119 @@
+"""Make the destination what the source says: write, remove, and repair what events of the past have left."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from image_scaler.answers import Status
+from image_scaler.config import Settings
+from image_scaler.events import SourceEvent
+from image_scaler.exceptions import LoopError, ObjectNotFoundError, PreconditionFailedError, RejectedError
+from image_scaler.measuring import Measurements
+from image_scaler.publishing import Published, Publisher, Stamp
+from image_scaler.store import Head, ObjectRef, ObjectStore, head_if_there
+from image_scaler.writing import Job, Writer
+
+
+class Upkeep:
+    """Settles one event of a source after the other; keeps no state of one."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
+        """`executor` gives what stores renditions while the next are encoded."""
+        self._settings = settings
+        self._store = store
+        self._writer = Writer(settings, store, executor)
+
+    def settle(self, job: Job) -> Status:
+        """Make the destination what the source says by now; adds to the job what was done, also when it raises.
+
+        Returns OK, SUPERSEDED or IGNORED. Raises RejectedError, ObjectNotFoundError where a source without an ETag is
+        missing, and StorageError.
+        """
+        source = job.source
+        self._refuse_loop(source)
+        self._settings.renditions.destination_keys(source.ref.key)  # refuses keys too long before anything is written
+        goes_along = self._settings.renditions.on_source_delete == "remove"
+        if source.is_removed:
+            return self._remove_all(job) if goes_along else Status.IGNORED
+        missing: ObjectNotFoundError | None = None
+        try:
+            status = self._writer.write(job)
+        except PreconditionFailedError:
+            status = Status.SUPERSEDED
+        except ObjectNotFoundError as gone:
+            status, missing = Status.SUPERSEDED, gone
+        if status is Status.SUPERSEDED:
+            self._repair(job, at_once=False)
+        # It may have gone while its renditions were made, and the event of that may have come before they were.
+        if goes_along and head_if_there(self._store, source.ref) is None:
+            status = self._remove_all(job)
+        if missing and source.etag is None:  # nobody said which version is meant: then there should be one
+            raise missing
+        return status
+
+    def _repair(self, job: Job, *, at_once: bool) -> None:
+        """Make the renditions of the source as it is by now, where this event left what is not of that.
+
+        Mostly a newer event has done so or will. But this one, or a try of it that was killed, may have
+        overwritten what that one wrote: see publishing on what a condition on an ETag cannot tell. `at_once`:
+        without looking whether it left anything.
+        """
+        mine = [job.source]
+        targets = self._settings.renditions.targets(job.source.ref.key)
+        copies = {target.key for target in targets if target.spec.is_copy}
+        keys = self._settings.renditions.destination_keys(job.source.ref.key)
+        while current := head_if_there(self._store, job.source.ref):
+            if not at_once and not any(self._is_left_by(mine, key, key in copies, current) for key in keys):
+                return
+            at_once = False
+            mine.append(replace(job.source, etag=current.etag, size=current.size, sequencer=None, is_removed=False))
+            again = replace(job, source=mine[-1], written=[], removed=[], measured=Measurements())
+            try:
+                if self._writer.write(again) is not Status.SUPERSEDED:
+                    return
+            except RejectedError:
+                return  # its own event tells of that
+            except (ObjectNotFoundError, PreconditionFailedError):
+                continue  # it has changed again
+
+    def _is_left_by(self, mine: Sequence[SourceEvent], key: str, is_copy: bool, current: Head) -> bool:
+        """Return whether one of these events made a rendition, or the manifest, of another source than the current."""
+        head = head_if_there(self._store, ObjectRef(self._settings.destination_bucket, key))
+        if head is None:
+            return False
+        if is_copy:
+            return head.etag != current.etag and any(event.etag in (None, head.etag) for event in mine)
+        stamp = Stamp.of(head)
+        return (
+            stamp is not None
+            and stamp.source_etag != current.etag
+            and any(event.sequencer == stamp.sequencer for event in mine)
+        )
+
+    def _remove_all(self, job: Job) -> Status:
+        """Remove the manifest and the renditions of a source that is gone, and add their keys to the job."""
+        source = job.source
+        publisher = Publisher(self._store, source.ref)
+        keys = self._settings.renditions.destination_keys(source.ref.key)[::-1]
+        is_first = True
+        while True:
+            results = {
+                key: publisher.remove(ObjectRef(self._settings.destination_bucket, key), source.sequencer)
+                for key in keys
+            }
+            gone = [key for key, result in results.items() if result is Published.WRITTEN]
+            job.removed.extend(gone)
+            # Of a source that is there, what is missing may have been removed by a try of this event that was killed.
+            is_missing = is_first and Published.UNCHANGED in results.values() and head_if_there(self._store, source.ref)
+            if not gone and not is_missing:
+                return Status.OK
+            is_first = False
+            # It may be back by now, and its renditions may have been there already; and then gone once more.
+            self._repair(job, at_once=True)
+
+    def _refuse_loop(self, source: SourceEvent) -> None:
+        if source.ref.bucket == self._settings.destination_bucket:
+            raise LoopError(
+                f"expected a source outside the destination bucket but received {source.ref}: "
+                "its renditions would be taken for uploads"
+            )
