@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import charts
 from bench.charts import OTHERS, OURS, Bar, Line, Panel
-from bench.targets import Verdict, case_name, format_name, of_contestant, ratios, verdicts
+from bench.targets import REASONS, Verdict, case_name, format_name, of_contestant, ratios, verdicts
 
 COLOURS = {
     "ours": OURS,
@@ -51,6 +51,11 @@ def _sections(results: dict[str, Any], drawn: Iterable[str], command: str) -> It
             ("target", "case", "figure", ""),
             [(v.target, v.case, v.figure, "met" if v.is_met else "**missed**") for v in _by_target(held)],
         )
+        missed = {verdict.kind for verdict in held if not verdict.is_met}
+        reasons = [f"- **{kind}**: {reason}" for kind, reason in REASONS.items() if kind in missed]
+        if reasons:
+            yield "Where a target is missed, and why:"
+            yield "\n".join(reasons)
     if ladders := results.get("ladders"):
         yield from _of_ladders(ladders, set(drawn))
     if copies := results.get("copies"):
