@@ -10,10 +10,10 @@ The parts, from the ground up; each knows only those above it::
     config       renditions.toml and the environment -> Settings
     events       any event -> source references
     credits      who made an image: the metadata that stays
+    stripping    image bytes without metadata, the pixels as they are; of an AVIF by stripping_avif
     decoding     image bytes -> pixels          \
     encoding     pixels -> image bytes           | the only users of libvips
     imaging      image bytes -> renditions      /
-    stripping    image bytes without metadata, the pixels as they are
     publishing   write a rendition so that old never replaces new
     measuring    what processing one source took: bytes, and the time of each stage
     answers      what is answered to whoever sent an event

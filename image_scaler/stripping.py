@@ -5,27 +5,41 @@ profile stays, since the pixels mean nothing without it, and in JPEG the orienta
 """
 
 import struct
+import zlib
 from collections.abc import Iterator
 
+from image_scaler import stripping_avif
 from image_scaler.credits import Credits
 from image_scaler.renditions import Format
+
+_CODE = (b"<?php", b"<script")
 
 
 def strip(body: bytes, format: Format, orientation: int, known: Credits) -> bytes | None:
     """Return the file with nothing but pixels, colour profile, orientation and `known` of who made it.
 
-    None where that cannot be told from the pixels with certainty: the file is then better encoded anew.
+    None where that cannot be told from the pixels with certainty, or where the pixels' own bytes read like code that a
+    careless server would run: the file is then better encoded anew.
     """
     try:
-        match format:
-            case Format.JPEG:
-                return _strip_jpeg(body, orientation, known)
-            case Format.PNG if orientation == 1:
-                return _strip_png(body, known)
-            case Format.WEBP if orientation == 1:
-                return _strip_webp(body, known)
-    except (struct.error, IndexError, ValueError):
+        stripped = _stripped(body, format, orientation, known)
+    except (struct.error, LookupError, ValueError):
         return None
+    return stripped if stripped and not any(code in stripped.lower() for code in _CODE) else None
+
+
+def _stripped(body: bytes, format: Format, orientation: int, known: Credits) -> bytes | None:
+    match format:
+        case Format.JPEG:
+            return _strip_jpeg(body, orientation, known)
+        case Format.PNG if orientation == 1:
+            return _strip_png(body, known)
+        case Format.WEBP if orientation == 1:
+            return _strip_webp(body, known)
+        case Format.GIF:  # which has no place for who made it
+            return _strip_gif(body)
+        case Format.AVIF if orientation == 1 and not any(known):
+            return stripping_avif.strip(body)
     return None
 
 
@@ -95,12 +109,15 @@ _PNG_KEPT = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sR
 
 
 def _strip_png(body: bytes, known: Credits) -> bytes | None:
-    if any(known):
-        return None  # to be written as chunks of their own, which encoding does
-    kept = [body[:8]]
+    kept, is_said = [body[:8]], False
     for name, chunk in _png_chunks(body):
         if name in (b"acTL", b"fcTL", b"fdAT"):
             return None  # an animation: later frames are not part of the picture that was looked at
+        if name == b"IDAT" and any(known) and not is_said:
+            is_said = True
+            kept.append(_png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + known.as_xmp()))
+            if exif := known.as_exif():
+                kept.append(_png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
         if name in _PNG_KEPT:
             kept.append(chunk)
         elif not name[0] & 0x20:
@@ -122,20 +139,86 @@ def _png_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
 
 
+def _png_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+_WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
+_WEBP_EXIF, _WEBP_XMP = 1 << 3, 1 << 2
+"""Flags of VP8X."""
+
+
 def _strip_webp(body: bytes, known: Credits) -> bytes | None:
-    if any(known):
-        return None
-    kept = b""
-    at, end = 12, 8 + struct.unpack("<I", body[4:8])[0]
-    while at < end:
-        name = body[at : at + 4]
+    exif, xmp = known.as_exif().removeprefix(b"Exif\0\0"), known.as_xmp()
+    flags = (_WEBP_EXIF if exif else 0) | (_WEBP_XMP if xmp else 0)
+    kept = []
+    for name, content in _webp_chunks(body[12 : 8 + struct.unpack("<I", body[4:8])[0]]):
+        match name:
+            case b"VP8X":
+                flags |= content[0] & ~(_WEBP_EXIF | _WEBP_XMP)
+                kept.append(_webp_chunk(name, bytes([flags]) + content[1:10]))
+            case b"ANMF":  # sixteen bytes on the frame, and then chunks again
+                frame = [_webp_chunk(*chunk) for chunk in _webp_chunks(content[16:]) if chunk[0] in _WEBP_PIXELS]
+                kept.append(_webp_chunk(name, content[:16] + b"".join(frame)))
+            case b"ICCP" | b"ANIM":
+                kept.append(_webp_chunk(name, content))
+            case _ if name in _WEBP_PIXELS:
+                kept.append(_webp_chunk(name, content))
+    if any(known) and not (kept and kept[0].startswith(b"VP8X")):
+        return None  # who made it was not read from this
+    kept += [_webp_chunk(name, content) for name, content in ((b"EXIF", exif), (b"XMP ", xmp)) if content]
+    chunks = b"WEBP" + b"".join(kept)
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+def _webp_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at < len(body):
         (length,) = struct.unpack("<I", body[at + 4 : at + 8])
-        chunk = body[at : at + 8 + length + length % 2]
-        if len(chunk) < 8 + length:
-            return None
-        if name == b"VP8X":  # without the flags for EXIF (bit 3) and XMP (bit 2)
-            chunk = chunk[:8] + bytes([chunk[8] & ~0x0C]) + chunk[9:]
-        if name in (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"ANIM", b"ANMF"):
-            kept += chunk
+        content = body[at + 8 : at + 8 + length]
+        if len(content) < length:
+            raise ValueError("cut off")
+        yield body[at : at + 4], content
         at += 8 + length + length % 2
-    return b"RIFF" + struct.pack("<I", 4 + len(kept)) + b"WEBP" + kept
+
+
+def _webp_chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+_GIF_LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+
+
+def _strip_gif(body: bytes) -> bytes | None:
+    """Keep the pictures with how long each is shown, and how often all are played."""
+    at = 13 + _gif_palette(body[10])
+    kept = [body[:at]]
+    while body[at] != 0x3B:
+        start = at
+        if body[at] == 0x2C:
+            at += 10 + _gif_palette(body[at + 9]) + 1
+        elif body[at] == 0x21:
+            at += 2
+        else:
+            return None
+        end = _gif_blocks_end(body, at)
+        label = body[start + 1]
+        if body[start] == 0x2C or label == 0xF9:
+            kept.append(body[start:end])
+        elif label == 0xFF and body[start + 3 : start + 14] in _GIF_LOOPS and body[start + 14 : start + 16] == b"\3\1":
+            kept.append(body[start : start + 18] + b"\0")
+        elif label not in (0xFE, 0xFF):
+            return None  # text that is to be drawn, or what nobody knows
+        at = end
+    return b"".join(kept) + b"\x3b"
+
+
+def _gif_palette(packed: int) -> int:
+    """Return the bytes of the palette that such a field says will follow."""
+    return 3 << ((packed & 7) + 1) if packed & 0x80 else 0
+
+
+def _gif_blocks_end(body: bytes, at: int) -> int:
+    while body[at]:
+        at += 1 + body[at]
+    return at + 1
