@@ -158,8 +158,10 @@ def _strip_webp(body: bytes, known: Credits) -> bytes | None:
                 flags |= content[0] & ~(_WEBP_EXIF | _WEBP_XMP)
                 kept.append(_webp_chunk(name, bytes([flags]) + content[1:10]))
             case b"ANMF":  # sixteen bytes on the frame, and then chunks again
-                frame = [_webp_chunk(*chunk) for chunk in _webp_chunks(content[16:]) if chunk[0] in _WEBP_PIXELS]
-                kept.append(_webp_chunk(name, content[:16] + b"".join(frame)))
+                frame = [chunk for chunk in _webp_chunks(content[16:]) if chunk[0] in _WEBP_PIXELS]
+                if len([chunk for chunk in frame if chunk[0] != b"ALPH"]) != 1:
+                    return None
+                kept.append(_webp_chunk(name, content[:16] + b"".join(_webp_chunk(*chunk) for chunk in frame)))
             case b"ICCP" | b"ANIM":
                 kept.append(_webp_chunk(name, content))
             case _ if name in _WEBP_PIXELS:
