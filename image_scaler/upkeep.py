@@ -1,6 +1,6 @@
 """Make the destination what the source says: write, remove, and repair what events of the past have left."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -59,11 +59,11 @@ class Upkeep:
         without looking whether it left anything.
         """
         mine = [job.source]
-        targets = self._settings.renditions.targets(job.source.ref.key)
-        copies = {target.key for target in targets if target.spec.is_copy}
-        keys = self._settings.renditions.destination_keys(job.source.ref.key)
         while current := head_if_there(self._store, job.source.ref):
-            if not at_once and not any(self._is_left_by(mine, key, key in copies, current) for key in keys):
+            if not at_once and not any(
+                head and not is_current and self._is_left_by(mine, head)
+                for head, is_current in self._looks(job, current)
+            ):
                 return
             at_once = False
             mine.append(replace(job.source, etag=current.etag, size=current.size, sequencer=None, is_removed=False))
@@ -76,19 +76,24 @@ class Upkeep:
             except (ObjectNotFoundError, PreconditionFailedError):
                 continue  # it has changed again
 
-    def _is_left_by(self, mine: Sequence[SourceEvent], key: str, is_copy: bool, current: Head) -> bool:
-        """Return whether one of these events made a rendition, or the manifest, of another source than the current."""
-        head = head_if_there(self._store, ObjectRef(self._settings.destination_bucket, key))
-        if head is None:
-            return False
-        if is_copy:
-            return head.etag != current.etag and any(event.etag in (None, head.etag) for event in mine)
+    def _looks(self, job: Job, current: Head) -> Iterator[tuple[Head | None, bool]]:
+        """Yield what is stored beside each rendition and the manifest, and whether it is of the current source.
+
+        A copy of a multipart upload or an object under a KMS key never has its source's ETag, and then is never taken
+        for current: it is copied again once too often, rather than not at all.
+        """
+        targets = self._settings.renditions.targets(job.source.ref.key)
+        copies = {target.key for target in targets if target.spec.is_copy}
+        for key in self._settings.renditions.destination_keys(job.source.ref.key):
+            head = head_if_there(self._store, ObjectRef(self._settings.destination_bucket, key))
+            stamp = Stamp.of(head) if head and key not in copies else None
+            etag = stamp.source_etag if stamp else head.etag if head else None
+            yield head, etag == current.etag
+
+    def _is_left_by(self, mine: Sequence[SourceEvent], head: Head) -> bool:
+        """Return whether one of these events may have made what is there; a copy does not say which has."""
         stamp = Stamp.of(head)
-        return (
-            stamp is not None
-            and stamp.source_etag != current.etag
-            and any(event.sequencer == stamp.sequencer for event in mine)
-        )
+        return stamp is None or any(event.sequencer == stamp.sequencer for event in mine)
 
     def _remove_all(self, job: Job) -> Status:
         """Remove the manifest and the renditions of a source that is gone, and add their keys to the job."""
@@ -103,9 +108,11 @@ class Upkeep:
             }
             gone = [key for key, result in results.items() if result is Published.WRITTEN]
             job.removed.extend(gone)
-            # Of a source that is there, what is missing may have been removed by a try of this event that was killed.
-            is_missing = is_first and Published.UNCHANGED in results.values() and head_if_there(self._store, source.ref)
-            if not gone and not is_missing:
+            # A source may be there all the same: come back, and a try of this event that was killed has removed what
+            # is missing; or an older version of it, which is the current one again.
+            current = head_if_there(self._store, source.ref) if is_first and not gone else None
+            is_whole = current is None or all(is_current for _, is_current in self._looks(job, current))
+            if not gone and is_whole:
                 return Status.OK
             is_first = False
             # It may be back by now, and its renditions may have been there already; and then gone once more.

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -135,13 +136,17 @@ class SteppedStore:
         self._stop()
         read = self._store.get(source, if_match=if_match)
         self._stop()
-        self._store.objects[destination] = read
+        # Whatever the source was uploaded in, its copy is one part.
+        self._store.objects[destination] = replace(read, etag=read.etag.removesuffix(IN_PARTS))
         return read.size
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         self._stop()
         self._store.delete(ref, if_match=if_match)
 
+
+IN_PARTS = "-2"
+"""At the end of the ETag of what was uploaded in two parts."""
 
 STEPS = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 99])  # 99: to its end
 
@@ -155,21 +160,29 @@ class Buckets(RuleBasedStateMachine):
         renditions = parse_renditions(f'on_source_delete = "{self.on_source_delete}"\n{self.renditions}')
         self.settings = Settings(destination_bucket=DESTINATION, renditions=renditions)
         self.store = InMemoryStore()
-        self.newest_first = False
+        self.newest_first = self.in_parts = False
         self.events: list[dict[str, Any]] = []
         self.done: list[dict[str, Any]] = []  # those that some run has brought to its end
         self.runs: list[tuple[Run, dict[str, Any]]] = []
         self.killed: list[dict[str, Any]] = []
 
-    @initialize(newest_first=st.booleans())
-    def choose_how_the_dust_settles(self, newest_first: bool) -> None:
+    @initialize(newest_first=st.booleans(), in_parts=st.booleans())
+    def choose_how_uploads_come_and_the_dust_settles(self, newest_first: bool, in_parts: bool) -> None:
         self.newest_first = newest_first
+        self.in_parts = in_parts
 
     @rule(version=st.integers(1, 3), steps=STEPS)
     def upload(self, version: int, steps: int) -> None:
-        body = image(version)
-        etag = self.store.put(ObjectRef(SOURCE, KEY), body, content_type="image/png")
-        self.happen("ObjectCreated:Put", steps, eTag=etag, size=len(body))
+        source = self.place(version)
+        self.happen("ObjectCreated:Put", steps, eTag=source.etag, size=source.size)
+
+    def place(self, version: int) -> StoredObject:
+        """From now on this version is the source."""
+        ref = ObjectRef(SOURCE, KEY)
+        self.store.put(ref, image(version), content_type="image/png")
+        if self.in_parts:
+            self.store.objects[ref] = replace(self.store.objects[ref], etag=self.store.objects[ref].etag + IN_PARTS)
+        return self.store.objects[ref]
 
     @rule(steps=STEPS)
     def delete(self, steps: int) -> None:
@@ -237,6 +250,13 @@ class Buckets(RuleBasedStateMachine):
 
 class BucketsWithRemoval(Buckets):
     on_source_delete = "remove"
+
+    @precondition(lambda self: ObjectRef(SOURCE, KEY) in self.store.objects)
+    @rule(version=st.integers(1, 3), steps=STEPS)
+    def delete_the_newest_version(self, version: int, steps: int) -> None:
+        """The version before it, whichever that was, is the source again; nobody tells of that."""
+        self.place(version)
+        self.happen("ObjectRemoved:Delete", steps)
 
 
 class BucketsOfCopies(BucketsWithRemoval):
