@@ -10,6 +10,7 @@ The parts, from the ground up; each knows only those above it::
     config       renditions.toml and the environment -> Settings
     events       any event -> source references
     credits      who made an image: the metadata that stays
+    profiles     what a colour profile says, by its numbers
     stripping    image bytes without metadata, the pixels as they are; of an AVIF by stripping_avif
     decoding     image bytes -> pixels          \
     encoding     pixels -> image bytes           | the only users of libvips

@@ -34,6 +34,8 @@ _SOURCE_FORMATS = {
 _BYTES_PER_PIXEL_RENDERED = 12.0
 """Peak memory of scaling and encoding a rendition; one of 100 megapixels was measured at 0.8 GB as JPEG, 1.2 as GIF."""
 
+_BYTES_PER_PIXEL_DECODED = 4.0
+
 _LONGEST_SIDE: dict[Format | None, int] = {
     Format.JPEG: 65_500,
     Format.WEBP: 16_383,
@@ -102,7 +104,7 @@ class SourceImage:
         groups: dict[tuple[bool, bool], list[Target]] = {}
         for target in targets:
             groups.setdefault((target.spec.trim, target.spec.keep_profile), []).append(target)
-        by_group = {group: self._scaled(members, *group) for group, members in groups.items()}
+        by_group = {group: self._scaled(members, *group, len(groups)) for group, members in groups.items()}
         scaled = by_group.values()
         if groups:
             least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
@@ -134,7 +136,7 @@ class SourceImage:
         return Preview(size, decoding.rgba(pyramid.at(size)))
 
     def _scaled(
-        self, targets: Sequence[Target], trim: bool, keep_profile: bool
+        self, targets: Sequence[Target], trim: bool, keep_profile: bool, groups: int
     ) -> tuple[list["_Pyramid"], list[tuple[Target, Plan]]]:
         """Decode for these targets; return a pyramid for each frame, and the targets planned, the largest first."""
         frames = max(self._frames(target) for target in targets)
@@ -145,7 +147,7 @@ class SourceImage:
             size = Size(images[0].width, images[0].height)
         work = [(target, _plan(size, target.spec)) for target in targets]
         for target, planned in work:
-            self._check_output(target, planned)
+            self._check_output(target, planned, groups)
         work.sort(key=lambda item: item[1].resize.width * item[1].resize.height, reverse=True)
         if not trim:
             size = Size(
@@ -155,7 +157,7 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return [_Pyramid(image) for image in images], work
 
-    def _check_output(self, target: Target, planned: Plan) -> None:
+    def _check_output(self, target: Target, planned: Plan, groups: int) -> None:
         """Raise ImageTooLargeError for a rendition that its format cannot hold, or that is beyond the limits."""
         longest = _LONGEST_SIDE.get(target.format, max(planned.output))
         if max(planned.output) > longest:
@@ -164,7 +166,9 @@ class SourceImage:
                 f"would have {planned.output.width:,} x {planned.output.height:,}: give it a width or a height"
             )
         self._limits.check_pixels(*planned.resize, self._frames(target), whole=False)
-        self._limits.check_memory(*planned.resize, self._frames(target), _BYTES_PER_PIXEL_RENDERED)
+        # What is decoded for each group stays until all are done.
+        bytes_per_pixel = _BYTES_PER_PIXEL_RENDERED + _BYTES_PER_PIXEL_DECODED * (groups - 1)
+        self._limits.check_memory(*planned.resize, self._frames(target), bytes_per_pixel, len(self._body))
 
     def _frames(self, target: Target) -> int:
         moves = target.format is not None and target.format.is_animated and target.spec.animated
@@ -195,7 +199,7 @@ class SourceImage:
 
     def _stripped(self, spec: RenditionSpec, format: Format, frames: int, encoded: bytes) -> bytes:
         """Return the source's own pixels without its metadata, where that is smaller than `encoded`."""
-        if frames != self._header.fields.get("n-pages", 1):
+        if frames != self._header.fields.get("n-pages", 1) or self._header.is_cmyk:  # which browsers do not show
             return encoded
         kept = self._credits if spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._body, format, self._header.orientation, kept)

@@ -49,9 +49,9 @@ class Limits:
                 f"raise {name} in renditions.toml"
             )
 
-    def check_memory(self, width: int, height: int, frames: int, bytes_per_pixel: float) -> None:
-        """Raise ImageTooLargeError for pixels that need more memory than the function has."""
-        needed = _AT_REST + round(width * height * frames * bytes_per_pixel)
+    def check_memory(self, width: int, height: int, frames: int, bytes_per_pixel: float, body: int) -> None:
+        """Raise ImageTooLargeError for pixels that need more memory than the function has, beside a `body` in bytes."""
+        needed = _AT_REST + body + round(width * height * frames * bytes_per_pixel)
         if self.memory is not None and needed > self.memory:
             raise ImageTooLargeError(
                 f"expected {self.memory // _MEBIBYTE:,} MB of memory to be enough but {_size(width, height, frames)} "

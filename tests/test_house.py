@@ -18,7 +18,8 @@ ARROWS = {
     "config": {"exceptions", "geometry", "limits", "renditions"},
     "events": {"exceptions", "store"},
     "credits": set(),
-    "decoding": {"exceptions", "geometry", "limits"},
+    "profiles": set(),
+    "decoding": {"exceptions", "geometry", "limits", "profiles"},
     "encoding": {"credits", "renditions"},
     "stripping": {"credits", "renditions", "stripping_avif"},
     "stripping_avif": set(),
@@ -58,7 +59,7 @@ ARROWS = {
     },
     "s3": {"exceptions", "store"},
     "sqs": {"exceptions", "s3"},
-    "telemetry": {"answers", "measuring"},
+    "telemetry": {"answers", "exceptions", "measuring"},
 }
 DOORS = {
     "pyvips": {"decoding", "encoding", "imaging"},

@@ -272,7 +272,7 @@ def test_a_limit_names_itself_what_came_and_how_to_raise_it() -> None:
         "at most 9,000 pixels for an image that is held in memory whole but received 400 x 300: raise limits.whole": (
             Limits(whole_pixels=9_000)
         ),
-        "130 MB of memory to be enough but 400 x 300 pixels need about 130 MB: raise the function's memorySize": Limits(
+        "130 MB of memory to be enough but 400 x 300 pixels need about 131 MB: raise the function's memorySize": Limits(
             memory=130 * 1024**2
         ),
     }
