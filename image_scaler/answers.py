@@ -53,6 +53,8 @@ class Outcome:
     """The keys of renditions that went with their source."""
     error: ImageScalerError | None = None
     id: str = ""
+    is_lost: bool = False
+    """Whether a failure record of it was due and could not be kept."""
     is_removal: bool = False
     """Whether the source was deleted, not uploaded."""
     measured: Measurements = field(default_factory=Measurements, compare=False)
@@ -66,7 +68,8 @@ class Outcome:
 def answer(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Return what the function returns.
 
-    Raises RetryError where the sender is one for whom Lambda retries what raises, and something failed.
+    Raises RetryError where the sender is one for whom Lambda retries what raises, and something failed. A call may
+    be such a sender as well, which the event does not tell: so where a source would be lost without that.
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     match invocation.sender:
@@ -74,7 +77,9 @@ def answer(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any
             return {"batchItemFailures": [{"itemIdentifier": number} for number in dict.fromkeys(o.id for o in failed)]}
         case Sender.BATCH:
             return _batch_answer(invocation.event, outcomes)
-        case Sender.NOTIFICATION if failed:
+        case Sender.NOTIFICATION | Sender.CALLER if any(
+            outcome.is_lost or invocation.sender is Sender.NOTIFICATION for outcome in failed
+        ):
             reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
             raise RetryError(f"{len(failed)} of {len(outcomes)} sources failed: {reasons}")
     if all(outcome.is_good for outcome in outcomes):

@@ -3,7 +3,7 @@
 import re
 import string
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -112,8 +112,6 @@ class Settings:
 
     destination_bucket: str
     renditions: Renditions
-    source_bucket: str | None = None
-    """None: not known, as under `sls invoke local`; every event is then checked by itself."""
     bucket_owners: Mapping[str, str] | None = None
     """The accounts that these buckets belong to; S3 refuses a call where one has come into other hands."""
     failure_queue_url: str | None = None
@@ -152,7 +150,6 @@ class Settings:
             )
         return cls(
             destination_bucket=destination,
-            source_bucket=source,
             bucket_owners=_owner(environ, "DESTINATION_BUCKET") | _owner(environ, "SOURCE_BUCKET"),
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
             memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
@@ -178,6 +175,10 @@ def _owner(environ: Mapping[str, str], variable: str) -> dict[str, str]:
     return {bucket: owner} if bucket and owner else {}
 
 
+_ON_TOP = ("on_source_delete", "manifest")
+"""The settings that stand before the first table."""
+
+
 def load_renditions(path: Path) -> Renditions:
     """Read and check renditions.toml.
 
@@ -196,9 +197,10 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"expected TOML in {name} but received a mistake: {error}") from error
-    for field in data.keys() - {"renditions", "rules", "limits", "inputs", "on_source_delete", "manifest"}:
+    for field in data.keys() - {"renditions", "rules", "limits", "inputs", *_ON_TOP}:
         raise ConfigError(
-            f"expected only [renditions.<name>], [[rules]], [limits] and [inputs] in {name} but received {field}"
+            f"expected only {', '.join(_ON_TOP)}, [renditions.<name>], [[rules]], [limits] and [inputs] in {name} "
+            f"but received {field!r}{_meant(field, _ON_TOP)}"
         )
     tables = data.get("renditions")
     if not isinstance(tables, dict) or not tables:
@@ -230,6 +232,7 @@ def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
     where = f"renditions.{name}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
         raise ConfigError(f"expected lower-case letters, digits, - and _ in a name but received [{where}]")
+    raw = _respelled(raw)
     table = _convert(RenditionTable, raw, where)
     for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
@@ -276,17 +279,29 @@ def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
     )
 
 
+def _respelled(raw: Any) -> Any:
+    """Return a table with `centre` and `jpeg` where it says `center` and `jpg`."""
+    if not isinstance(raw, dict):
+        return raw
+
+    def ours(value: Any) -> Any:
+        if isinstance(value, list):
+            return [ours(item) for item in value]
+        return {"center": "centre", "jpg": "jpeg"}.get(value, value) if isinstance(value, str) else value
+
+    return raw | {field: ours(raw[field]) for field in ("position", "format", "formats") if field in raw}
+
+
 def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format | None) -> None:
     """Refuse options that the format does not have; where the key decides the format they may be there for some."""
-    if format is None:
-        return
     for field, having in _FORMATS_WITH.items():
-        if field in raw and format not in having:
+        if field in raw and format not in (None, *having):
             raise ConfigError(f"expected a format of {', '.join(having)} beside {where}.{field} but received {format}")
-    highest = _HIGHEST_EFFORT.get(format, 10)
+    highest = _HIGHEST_EFFORT[format] if format in _HIGHEST_EFFORT else min(_HIGHEST_EFFORT.values())
     if table.effort is not None and table.effort > highest:
         raise ConfigError(
-            f"expected an integer from 0 to {highest} for {where}.effort in {format} but received {table.effort}"
+            f"expected an integer from 0 to {highest} for {where}.effort in {format or 'whatever format a key says'} "
+            f"but received {table.effort}"
         )
 
 
@@ -344,14 +359,6 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 def _convert(type_: type[T], raw: Any, where: str) -> T:
     """Check a table against its type; raises ConfigError with the field's own description."""
-    spellings = {"center": "centre", "jpg": "jpeg"}
-    if isinstance(raw, dict):
-        raw = {
-            field: [spellings.get(v, v) if isinstance(v, str) else v for v in value]
-            if isinstance(value, list)
-            else (spellings.get(value, value) if isinstance(value, str) and field != "match" else value)
-            for field, value in raw.items()
-        }
     try:
         return msgspec.convert(raw, type_)
     except msgspec.ValidationError as error:
@@ -359,8 +366,11 @@ def _convert(type_: type[T], raw: Any, where: str) -> T:
         if not isinstance(raw, dict):
             raise ConfigError(f"expected a table for {where} but received {_show(raw)}") from error
         for unknown in raw.keys() - fields.keys():
+            if unknown in _ON_TOP:
+                raise ConfigError(f"expected {unknown} before the first table but received it in {where}") from error
             raise ConfigError(
                 f"expected no other fields than {', '.join(fields)} for {where} but received {unknown!r}"
+                f"{_meant(unknown, fields)}"
             ) from error
         for field in fields.values():
             if field.required and field.name not in raw:
@@ -372,6 +382,14 @@ def _convert(type_: type[T], raw: Any, where: str) -> T:
         raise ConfigError(
             f"expected {_describe(fields[name].type)} for {where}.{name} but received {_show(raw[name])}"
         ) from error
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    """Return a question after the word that may be meant; "" where none is near."""
+    # Imported here, because only a mistake needs it.
+    from difflib import get_close_matches
+
+    return "".join(f": is {near} meant?" for near in get_close_matches(word, known, n=1))
 
 
 def _describe(type_: Any) -> str:

@@ -101,12 +101,16 @@ def _from_notification(event: Mapping[str, Any]) -> Iterator[SourceEvent | Unrea
             raise EventError(f"expected {EXPECTED} but received {_outline(event)}")
 
 
+_REMOVALS = ("ObjectRemoved:", "LifecycleExpiration:")
+"""By somebody, or by a rule of the bucket."""
+
+
 def _from_record(record: Any) -> Iterator[SourceEvent | UnreadableEvent]:
     match record:
         case {"s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **details}}}:
             yield SourceEvent(
                 ref=ObjectRef(bucket, unquote_plus(key)),
-                is_removed=str(record.get("eventName")).startswith("ObjectRemoved"),
+                is_removed=str(record.get("eventName")).startswith(_REMOVALS),
                 etag=_optional(details.get("eTag"), str),
                 size=_optional(details.get("size"), int),
                 sequencer=_optional(details.get("sequencer"), str),

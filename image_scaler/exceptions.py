@@ -14,6 +14,7 @@ ImageScalerError
 ├── StorageError                S3 or SQS refused or did not answer; a retry may mend it
 │   ├── ObjectNotFoundError     there is no such object
 │   └── PreconditionFailedError the object is no longer the one that was meant
+├── UnforeseenError             what nobody thought of; a retry may mend it
 ├── OutOfTimeError              the function's time was over before all was made
 └── RetryError                  some source of an event failed; raised so that Lambda retries the event
 """
@@ -65,6 +66,10 @@ class ObjectNotFoundError(StorageError):
 
 class PreconditionFailedError(StorageError):
     """The object is no longer the one that was meant: its ETag has changed."""
+
+
+class UnforeseenError(ImageScalerError):
+    """What nobody thought of went wrong with a source; its cause is the exception itself. A retry may mend it."""
 
 
 class OutOfTimeError(ImageScalerError):

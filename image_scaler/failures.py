@@ -17,9 +17,16 @@ class FailureQueue(Protocol):
 
 
 def failure_record(
-    payload: Mapping[str, Any], source: ObjectRef | None, error: ImageScalerError, written: Sequence[str]
+    payload: Mapping[str, Any],
+    source: ObjectRef | None,
+    error: ImageScalerError,
+    written: Sequence[str],
+    *,
+    is_final: bool,
 ) -> dict[str, Any]:
     """Return what is kept of a source: its event, the reason, and the keys that were written all the same.
+
+    `is_final`: no retry can mend it, and its condition is `Rejected`; otherwise `Failed`.
 
     It has the shape of the record that Lambda sends to an on-failure destination (requestPayload,
     responsePayload), so that one reader understands both; sending requestPayload to the function again
@@ -28,7 +35,7 @@ def failure_record(
     return {
         "version": "1.0",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "requestContext": {"condition": "Rejected"},
+        "requestContext": {"condition": "Rejected" if is_final else "Failed"},
         "requestPayload": payload,
         "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
         "source": source._asdict() if source else None,

@@ -10,7 +10,7 @@ from image_scaler.answers import Outcome, Status, answer
 from image_scaler.config import Settings
 from image_scaler.decoding import set_svg_allowed, set_vcpus
 from image_scaler.events import Invocation, Sender, SourceEvent, UnreadableEvent
-from image_scaler.exceptions import ImageScalerError, ObjectNotFoundError, RejectedError, StorageError
+from image_scaler.exceptions import ImageScalerError, ObjectNotFoundError, RejectedError, StorageError, UnforeseenError
 from image_scaler.failures import FailureQueue, failure_record
 from image_scaler.measuring import Stage
 from image_scaler.store import ObjectStore
@@ -50,8 +50,8 @@ class Scaler:
         that the function's time is nearly over.
 
         Raises RetryError at the end where a source of a notification failed that a retry may mend, so that
-        Lambda retries the event: a returned 500 would count as success there. Raises EventError for an event
-        of no known kind.
+        Lambda retries the event: a returned 500 would count as success there. So too where no failure record could
+        be kept, whoever has sent the event. Raises EventError for an event of no known kind.
         """
         invocation = events.parse(event)
         outcomes = [self._handle_part(invocation, part, seconds_left) for part in invocation.parts]
@@ -75,16 +75,22 @@ class Scaler:
         """Keep a failure record; a source of which none could be kept has failed, so that it is not lost."""
         if self._failure_queue is None:
             return outcome
-        record = failure_record(payload, outcome.source, reason, [item.key for item in outcome.written])
+        record = failure_record(
+            payload,
+            outcome.source,
+            reason,
+            [item.key for item in outcome.written],
+            is_final=outcome.status is Status.REJECTED,
+        )
         try:
             self._failure_queue.send(record)
         except ImageScalerError as error:
             lost = StorageError(f"{reason}; and no failure record could be kept of that: {error}")
-            return replace(outcome, status=Status.FAILED, error=lost)
+            return replace(outcome, status=Status.FAILED, error=lost, is_lost=True)
         return outcome
 
     def scale(self, source: SourceEvent, seconds_left: Callable[[], float] = lambda: 900.0) -> Outcome:
-        """Make and store all renditions of one source, or remove them with it; never raises an ImageScalerError."""
+        """Make and store all renditions of one source, or remove them with it; raises nothing."""
         job = Job(source, seconds_left)
         error: ImageScalerError | None = None
         try:
@@ -94,6 +100,9 @@ class Scaler:
             status, error = Status.REJECTED, reason
         except ImageScalerError as reason:
             status, error = Status.FAILED, reason
+        except Exception as reason:  # or else one source would take all others of its event with it
+            status, error = Status.FAILED, UnforeseenError(f"{type(reason).__name__}: {reason}")
+            error.__cause__ = reason
         return Outcome(
             source=source.ref,
             status=status,

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from image_scaler.answers import Outcome, Status
+from image_scaler.exceptions import UnforeseenError
 from image_scaler.measuring import Stage
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Telemetry:
                 "request_id": self._request_id,
                 "error": {"type": type(error).__name__, "text": str(error)} if error else None,
             },
+            # Where it went wrong, of what only a programmer can mend.
+            exc_info=error.__cause__ if isinstance(error, UnforeseenError) else None,
         )
 
     def _count(self, outcome: Outcome) -> None:

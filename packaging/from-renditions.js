@@ -2,7 +2,8 @@
 //   keys           key patterns in the destination bucket that the function may touch: one for each rendition,
 //                  and one for the manifests
 //   actions        what it may do there: remove nothing, unless renditions go with their source
-//   removalEvent   the S3 event that tells of a removed source; where renditions stay, one that never comes
+//   removalEvents  the S3 events that tell of a removed source, by somebody or by a rule of the bucket; where renditions
+//                  stay, two that no bucket sends by default, and that would change nothing
 'use strict';
 
 const fs = require('fs');
@@ -35,6 +36,8 @@ module.exports = () => {
       's3:AbortMultipartUpload',
       ...(goesAlong ? ['s3:DeleteObject'] : []),
     ],
-    removalEvent: goesAlong ? 's3:ObjectRemoved:*' : 's3:ReducedRedundancyLostObject',
+    removalEvents: goesAlong
+      ? ['s3:ObjectRemoved:*', 's3:LifecycleExpiration:*']
+      : ['s3:ReducedRedundancyLostObject', 's3:Replication:OperationMissedThreshold'],
   };
 };

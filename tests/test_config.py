@@ -75,7 +75,7 @@ def test_jpg_and_center_are_understood_too() -> None:
         ),
         ("[renditions.a]\nwidth = 1\nbackground = 'red'", "a colour like #ffffff or #ffffff00"),
         ('[renditions.a]\nwidth = 1\ncache_control = "x\\ny"', "a value like public, max-age=86400"),
-        ("[renditions.a]\nwidht = 1", "but received 'widht'"),
+        ("[renditions.a]\nwidht = 1", "but received 'widht': is width meant?"),
         ("[renditions.a]\nwidth = 1\nwidths = [1]", "either width or widths for renditions.a but received both"),
         ("[renditions.a]\nheight = 1\nwidths = [1]", "either height or widths for renditions.a but received both"),
         (
@@ -88,7 +88,10 @@ def test_jpg_and_center_are_understood_too() -> None:
         ("renditions = 1", "at least one [renditions.<name>] table"),
         ("", "at least one [renditions.<name>] table"),
         ("[renditions]\na = 1", "a table for renditions.a but received 1 (int)"),
-        ("[rendition.a]", "[limits] and [inputs] in renditions.toml but received rendition"),
+        ("[rendition.a]", "[limits] and [inputs] in renditions.toml but received 'rendition'"),
+        ("manifests = false\n[renditions.a]", "but received 'manifests': is manifest meant?"),
+        ("[renditions.a]\nmanifest = false", "manifest before the first table but received it in renditions.a"),
+        ("[renditions.a]\nwidth = 1\neffort = 7", "from 0 to 6 for renditions.a.effort in whatever format a key says"),
         ("[renditions.a", "TOML in renditions.toml but received a mistake"),
         ("rules = 1\n[renditions.a]", "[[rules]] tables in renditions.toml but received 1 (int) for rules"),
         ("[renditions.a]\n[[rules]]\nmatch = 'x'", "a list of names of renditions for rules[0].renditions"),
@@ -134,7 +137,7 @@ def test_settings_come_from_the_environment() -> None:
         {"DESTINATION_BUCKET": "renditions", "SOURCE_BUCKET": "uploads", "FAILURE_QUEUE_URL": "https://queue"},
         PROJECT_RENDITIONS,
     )
-    assert (settings.destination_bucket, settings.source_bucket) == ("renditions", "uploads")
+    assert settings.destination_bucket == "renditions"
     assert settings.failure_queue_url == "https://queue"
     assert settings.bucket_owners == {}
 

@@ -193,6 +193,30 @@ def test_a_failure_record_that_cannot_be_kept_makes_the_source_fail_so_that_it_i
         world.scaler.handle({"Records": [world.upload("bad.jpg", b"x")]})
 
 
+def test_a_call_that_may_have_been_sent_without_waiting_for_its_answer_is_not_lost_either(world: World) -> None:
+    world.upload("bad.jpg", b"x")
+    world.queue.is_broken = True
+    with pytest.raises(RetryError, match="the queue does not answer"):
+        world.scaler.handle({"bucket": "source", "keys": ["bad.jpg"]})
+
+
+def test_what_nobody_foresaw_fails_one_source_and_stops_no_other(world: World) -> None:
+    def read() -> bytes:
+        raise RuntimeError("nobody thought of this")
+
+    records = [world.upload("a.jpg"), world.upload("b.jpg")]
+    ref = ObjectRef("source", "a.jpg")
+    world.store.objects[ref] = replace(world.store.objects[ref], read=read)
+    with pytest.raises(RetryError, match="RuntimeError: nobody thought of this"):
+        world.handle(*records)
+    assert "resized/b.jpg" in world.written
+    answer = world.scaler.handle({"bucket": "source", "keys": ["a.jpg", "b.jpg"]})
+    assert answer == {"statusCode": 500, "body": "Error moving image"}
+    (record,) = world.queue.records
+    assert record["requestContext"] == {"condition": "Failed"}
+    assert record["responsePayload"]["errorType"] == "UnforeseenError"
+
+
 def test_a_direct_caller_gets_500_and_the_queue_the_record_of_what_failed(world: World) -> None:
     world.upload("a.jpg")
     world.store.broken.add("a.jpg")
@@ -305,11 +329,25 @@ def test_renditions_stay_when_their_source_is_deleted(world: World) -> None:
 REMOVING = 'on_source_delete = "remove"\n' + RENDITIONS
 
 
-def test_renditions_go_with_their_source_where_that_is_asked_for() -> None:
+@pytest.mark.parametrize(
+    "name", ["ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:DeleteMarkerCreated"]
+)
+def test_renditions_go_with_their_source_where_that_is_asked_for(name: str) -> None:
     world = World(REMOVING)
     world.handle(world.upload("a.jpg"), world.upload("b.jpg"))
-    assert world.handle(world.delete("a.jpg"))["statusCode"] == 200
+    assert world.handle(world.delete("a.jpg") | {"eventName": name})["statusCode"] == 200
     assert world.written == ["resized/b.jpg", "thumbnail/b.jpg.webp", "web-100/b.jpg", "web-200/b.jpg"]
+
+
+def test_an_older_version_that_is_the_current_one_again_has_its_renditions_again() -> None:
+    world = World(REMOVING)
+    world.handle(world.upload("a.jpg", drawing.jpeg(drawing.quadrants(300, 200))))
+    world.handle(world.upload("a.jpg", drawing.jpeg(drawing.quadrants(150, 100))))
+    removal = world.delete("a.jpg")  # of the newest version
+    world.upload("a.jpg", drawing.jpeg(drawing.quadrants(300, 200)))  # of which no event tells
+    assert world.width_of("web-200/a.jpg") == 150
+    world.handle(removal)
+    assert world.width_of("web-200/a.jpg") == 200
 
 
 def test_a_late_removal_does_not_touch_the_renditions_of_a_newer_image() -> None:
@@ -387,14 +425,10 @@ def test_near_its_deadline_the_function_stops_by_itself_and_says_what_is_left(wo
 @pytest.mark.parametrize(
     "key", ["a\nERROR forged.jpg", "a\r\x1b[31m.jpg", "../../etc/passwd.jpg", "/a.jpg", "a//b.jpg", "😀.jpg"]
 )
-def test_any_key_is_only_a_key_and_forges_no_line_of_the_log(
-    world: World, key: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_any_key_is_only_a_key(world: World, key: str) -> None:
     world.handle(world.upload(key), world.upload("x" + key, b"no image"))
     assert f"resized/{key}" in world.written
-    for record in caplog.records:
-        assert record.getMessage().isprintable()
+    assert f"resized/x{key}" not in world.written
 
 
 def test_metadata_of_any_content_is_never_a_crash(world: World) -> None:

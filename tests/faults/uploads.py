@@ -101,7 +101,7 @@ class Uploads:
 
     @cache  # noqa: B019  there is one of them in all
     def _scaler(self, client_tries: int) -> Scaler:
-        settings = Settings(destination_bucket=DESTINATION, source_bucket=SOURCE, renditions=RENDITIONS)
+        settings = Settings(destination_bucket=DESTINATION, renditions=RENDITIONS)
         store, queue = (self._exits.enter_context(closing(self._client(s, client_tries))) for s in ("s3", "sqs"))
         return Scaler(settings, S3Store(store), SqsFailureQueue(self._queue, queue))
 

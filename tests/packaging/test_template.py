@@ -77,6 +77,19 @@ def test_the_role_may_do_exactly_this(arm64: Package) -> None:
         {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{SOURCE}/*"]},
         {
             "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": ["arn:aws:kms:*:*:key/*"],
+            "Condition": [
+                {
+                    "StringLike": {
+                        "kms:ViaService": "s3.*.amazonaws.com",
+                        "kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{SOURCE}", f"arn:aws:s3:::{SOURCE}/*"],
+                    }
+                }
+            ],
+        },
+        {
+            "Effect": "Allow",
             "Action": ["s3:ListBucket"],
             "Resource": [f"arn:aws:s3:::{SOURCE}", destination],
         },
@@ -122,9 +135,10 @@ def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: P
 
 
 def test_every_kind_of_upload_of_every_suffix_in_both_cases_invokes_the_function_once(arm64: Package) -> None:
-    *found, removal = notifications(arm64)
-    # Renditions stay when their source goes, so that no removal is of interest: this event never comes.
+    *found, removal, expiration = notifications(arm64)
+    # Renditions stay when their source goes, so that no removal is of interest: these events never come.
     assert (removal["Event"], removal.get("Filter")) == ("s3:ReducedRedundancyLostObject", None)
+    assert (expiration["Event"], expiration.get("Filter")) == ("s3:Replication:OperationMissedThreshold", None)
     assert {entry["Event"] for entry in found} == {"s3:ObjectCreated:*"}
     assert {entry["Function"] for entry in found} == {"<ResizeLambdaFunction.Arn>"}
     filters = [entry["Filter"] for entry in found]
@@ -142,7 +156,16 @@ def test_both_buckets_are_private_encrypted_versioned_and_cleaned_of_broken_uplo
     source = dict(arm64.properties("S3BucketSource"))
     del source["NotificationConfiguration"]
     assert source == {"BucketName": SOURCE} | HARDENED
-    assert arm64.properties("DestinationBucket") == {"BucketName": DESTINATION} | HARDENED
+    destination = dict(arm64.properties("DestinationBucket"))
+    broken_uploads, replaced_renditions = destination.pop("LifecycleConfiguration")["Rules"]
+    assert destination == {"BucketName": DESTINATION} | {k: v for k, v in HARDENED.items() if k in destination}
+    assert {"Rules": [broken_uploads]} == HARDENED["LifecycleConfiguration"]
+    assert replaced_renditions == {
+        "Id": "drop-replaced-renditions",
+        "Status": "Enabled",
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+        "ExpiredObjectDeleteMarker": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -266,8 +289,9 @@ def test_an_existing_source_bucket_is_listened_to_and_not_made(with_existing_buc
     (listener,) = with_existing_bucket.of_type("Custom::S3")
     settings = with_existing_bucket.properties(listener)
     assert (settings["BucketName"], settings["FunctionName"]) == ("my-uploads", "image-scaler-dev-resize")
-    *uploads, removal = settings["BucketConfigs"]
+    *uploads, removal, expiration = settings["BucketConfigs"]
     assert removal == {"Event": "s3:ReducedRedundancyLostObject", "Rules": []}  # never comes: see the other template
+    assert expiration == {"Event": "s3:Replication:OperationMissedThreshold", "Rules": []}
     assert sorted(uploads, key=json.dumps) == [
         {"Event": "s3:ObjectCreated:*", "Rules": [{"Suffix": suffix}]} for suffix in BOTH_CASES
     ]
