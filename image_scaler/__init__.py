@@ -6,6 +6,7 @@ The parts, from the ground up; each knows only those above it::
     geometry     sizes and crops: arithmetic only
     store        where objects are kept: ObjectRef, the ObjectStore protocol
     limits       what a source may cost
+    globs        which keys a pattern means
     renditions   what to make of a source, and under which key
     config       renditions.toml and the environment -> Settings
     events       any event -> source references

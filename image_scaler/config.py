@@ -34,9 +34,9 @@ Sides = Annotated[list[Side], Meta(min_length=1, description=f"a list of integer
 Formats = Annotated[list[Format], Meta(min_length=1, description=f"a list of {', '.join(Format)}")]
 Flag = Annotated[bool, Meta(description="true or false")]
 Colour = Annotated[
-    str, Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})$", description="a colour like #ffffff or #ffffff00")
+    str, Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z", description="a colour like #ffffff or #ffffff00")
 ]
-CacheControl = Annotated[str, Meta(pattern=r"^[ -~]+$", description="a value like public, max-age=86400")]
+CacheControl = Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a value like public, max-age=86400")]
 Subsampling = Annotated[Literal["4:2:0", "4:4:4"], _one_of(("4:2:0", "4:4:4"))]
 Count = Annotated[int, Meta(ge=1, description="an integer from 1")]
 
@@ -195,7 +195,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     """Check the text of a renditions.toml; as `load_renditions`."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"expected TOML in {name} but received a mistake: {error}") from error
     for field in data.keys() - {"renditions", "rules", "limits", "inputs", *_ON_TOP}:
         raise ConfigError(

@@ -12,7 +12,7 @@ from typing import Any
 import pyvips
 
 from image_scaler import profiles
-from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
+from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
 from image_scaler.geometry import Size
 from image_scaler.limits import Limits
 
@@ -65,8 +65,8 @@ _FORMAT_OF_LOADER = {
 _BYTES_PER_PIXEL_WHOLE = {SourceFormat.JPEG: 8.0, SourceFormat.PNG: 11.0, SourceFormat.GIF: 8.0, SourceFormat.WEBP: 8.5}
 """Peak memory of decoding an image that is held whole: measured with a progressive CMYK JPEG, an interlaced PNG of 16
 bits with alpha, an animated GIF and a WebP of 60 megapixels."""
-_BYTES_PER_PIXEL_HEIF = 16.0
-"""As above; an AVIF of 20 megapixels was measured at 324 MB."""
+_BYTES_PER_PIXEL_HEIF = 23.0
+"""As above, with an AVIF of 12 bits with full colour resolution and alpha, of 60 megapixels."""
 
 _FIELDS = (
     "vips-loader",
@@ -82,6 +82,16 @@ _FIELDS = (
     "iptc-data",
 )
 """What is read of libvips' metadata fields; others may even have names that are no UTF-8."""
+
+_MOST_BANDS = 10
+"""The most values for a pixel: four and alpha, and some that are left out. A TIFF may have thousands."""
+_MOST_SCANS = 100
+"""The most scans of a JPEG: a progressive one has ten, and thousands are as valid; each goes over all pixels."""
+_MOST_WEBP_FRAMES = 10_000
+"""The most frames of a WebP, all of which are looked through before any; the time grows with their square."""
+
+LIBVIPS_ERRORS = (pyvips.Error, UnicodeDecodeError)
+"""What libvips' refusals come as: its words may quote the file, in bytes that are no UTF-8."""
 
 _FAIL_ON = "error"
 """Damaged pixels are an error; mere warnings are not: real phones write JPEGs that libjpeg warns of."""
@@ -129,14 +139,17 @@ def read_header(body: bytes, limits: Limits) -> Header:
     if not body:
         raise UnsupportedImageError("the object is empty: it has no bytes")
     limits.check_bytes(len(body))
+    _check_parts(body)
     try:
         image = pyvips.Image.new_from_buffer(body, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
-    except pyvips.Error as error:
+    except LIBVIPS_ERRORS as error:
         raise UnsupportedImageError(
             f"expected an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF) but its {len(body):,} bytes are none, "
             f"or its header is damaged: {reason(error)}"
         ) from error
+    if image.bands > _MOST_BANDS:
+        raise ImageTooLargeError(f"expected at most {_MOST_BANDS} values for a pixel but received {image.bands:,}")
     format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
     if format is SourceFormat.AVIF and fields.get("heif-compression") == "hevc":
         format = SourceFormat.HEIC
@@ -160,6 +173,17 @@ def read_header(body: bytes, limits: Limits) -> Header:
     return header
 
 
+def _check_parts(body: bytes) -> None:
+    """Refuse what has so many parts that libvips takes minutes for them, however few pixels it has.
+
+    A part's name may also stand in the pixels' own bytes, but not hundreds of times.
+    """
+    parts = ((b"\xff\xd8", b"\xff\xda", _MOST_SCANS, "scans"), (b"RIFF", b"ANMF", _MOST_WEBP_FRAMES, "frames"))
+    for start, name, most, what in parts:
+        if body.startswith(start) and (count := body.count(name)) > most:
+            raise ImageTooLargeError(f"expected at most {most:,} {what} in a file but received {count:,}")
+
+
 def decode(
     body: bytes, header: Header, size: Size, frames: int = 1, *, keep_profile: bool = False
 ) -> list[pyvips.Image]:
@@ -175,7 +199,7 @@ def decode(
             _upright(_bare(_in_srgb(resize(image, stored), keep_profile), keep_profile), header.orientation)
             for image in _load(body, header, stored, frames)
         ]
-    except pyvips.Error as error:
+    except LIBVIPS_ERRORS as error:
         raise DamagedImageError(f"the {header.format} image cannot be decoded: {reason(error)}") from error
 
 
@@ -237,13 +261,16 @@ def _open_heic(body: bytes) -> pyvips.Image:
         ) from None
     try:
         picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=True)
-        bands, row = len(picture.mode), picture.stride
+        is_wide = picture.mode == "I;16"  # grey of more than 8 bits, which convert_hdr_to_8bit passes over
+        bands, row = 1 if is_wide else len(picture.mode), picture.stride
         pixels = bytes(picture.data)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
         raise DamagedImageError(f"the HEIC image cannot be decoded: {' '.join(str(error).split())}") from error
     # Rows may be padded: take them as they lie, and cut the padding off.
-    image = pyvips.Image.new_from_memory(pixels, row // bands, picture.size[1], bands, "uchar")
-    image = image.crop(0, 0, *picture.size).copy(interpretation="srgb" if bands >= 3 else "b-w")
+    sample = "ushort" if is_wide else "uchar"
+    image = pyvips.Image.new_from_memory(pixels, row // bands // (2 if is_wide else 1), picture.size[1], bands, sample)
+    kind = "grey16" if is_wide else "srgb" if bands >= 3 else "b-w"
+    image = image.crop(0, 0, *picture.size).copy(interpretation=kind)
     if profile := picture.info.get("icc_profile"):
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
@@ -258,7 +285,8 @@ def _bare(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     if bands < image.bands:
         image = image[:bands]
     pixels = pyvips.Image.new_from_memory(image.write_to_memory(), image.width, image.height, bands, image.format)
-    pixels = pixels.copy(interpretation=image.interpretation)
+    # Of what a TIFF calls otherwise it is not known which band is alpha.
+    pixels = pixels.copy(interpretation="srgb" if bands >= 3 else "b-w")
     if pixels.hasalpha() and pixels[bands - 1].min() == 255:
         pixels = pixels[: bands - 1].copy_memory()
     if keep_profile and image.get_typeof("icc-profile-data") and profiles.is_whole(image.get("icc-profile-data")):
@@ -289,7 +317,7 @@ def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
                 input_profile="cmyk" if is_cmyk else "srgb",
                 black_point_compensation=True,
             )
-        except pyvips.Error:
+        except LIBVIPS_ERRORS:
             return _in_8_bits(image)
         return converted.colourspace("b-w") if is_grey else converted
     return _in_8_bits(image)
@@ -301,7 +329,8 @@ def _in_8_bits(image: pyvips.Image) -> pyvips.Image:
     return image if image.format == "uchar" else image.cast("uchar")
 
 
-def reason(error: pyvips.Error) -> str:
-    """Return libvips' own words in one line, without its notes on seeking."""
-    lines = (line.strip() for line in str(error).splitlines())
+def reason(error: Exception) -> str:
+    """Return libvips' own words in one line, without its notes on seeking; of one of LIBVIPS_ERRORS."""
+    words = error.object.decode("utf-8", "backslashreplace") if isinstance(error, UnicodeDecodeError) else str(error)
+    lines = (line.strip() for line in words.splitlines())
     return "; ".join(line for line in lines if line and not line.startswith("source: bad seek"))

@@ -188,7 +188,7 @@ def _from_call(bucket: str, key: object) -> SourceEvent | UnreadableEvent:
 def _json(text: object) -> Any:
     try:
         value = json.loads(text if isinstance(text, str) else "")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EventError(f"expected a notification in JSON but received {str(text)[:60]!r}") from error
     if not isinstance(value, dict):
         raise EventError(f"expected {EXPECTED} but received {_outline(value)}")
@@ -207,8 +207,12 @@ def _optional(value: object, type_: type[T]) -> T | None:
     return value if isinstance(value, type_) else None
 
 
+def _one_line(text: object) -> str:
+    return str(text).encode("unicode_escape").decode()
+
+
 def _outline(value: object) -> str:
     """Return a value's outer shape: enough to recognise it, without what it holds."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(sorted(map(str, value))) or 'nothing in it'}"
+        return f"an object with {', '.join(sorted(_one_line(name) for name in value))[:200] or 'nothing in it'}"
     return type(value).__name__

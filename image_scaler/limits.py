@@ -6,6 +6,9 @@ from image_scaler.exceptions import ImageTooLargeError
 
 _MEBIBYTE = 1024**2
 
+LONGEST_SIDE = 65_535
+"""In pixels, as in JPEG. Whole rows are in memory at a time, hundreds of them, and no limit of pixels counts these."""
+
 _AT_REST = 130 * _MEBIBYTE
 """Memory of the function while it does nothing: Python, boto3 and libvips loaded."""
 
@@ -36,7 +39,14 @@ class Limits:
             )
 
     def check_pixels(self, width: int, height: int, frames: int, *, whole: bool) -> None:
-        """Raise ImageTooLargeError for too many pixels; `whole`: they must be in memory all at once."""
+        """Raise ImageTooLargeError for too many pixels, or a side that is too long.
+
+        `whole`: they must be in memory all at once.
+        """
+        if max(width, height) > LONGEST_SIDE:
+            raise ImageTooLargeError(
+                f"expected at most {LONGEST_SIDE:,} pixels a side but received {_size(width, height, frames)}"
+            )
         limit, name = (
             (self.whole_pixels, "limits.whole_pixels")
             if whole and self.whole_pixels < self.pixels

@@ -2,13 +2,13 @@
 
 import enum
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.geometry import Fit, Position
+from image_scaler.globs import Glob
 from image_scaler.limits import DEFAULT_LIMITS, Limits
 
 _ENGINE_VERSION = 1
@@ -209,7 +209,7 @@ class Renditions:
         self.allow_svg = allow_svg
         self.on_source_delete = on_source_delete
         self.manifest = manifest
-        self._patterns = [(_pattern(rule.match), rule.renditions) for rule in rules]
+        self._globs = [(Glob(rule.match), rule.renditions) for rule in rules]
         specs = self.specs
         for index, spec in enumerate(specs):
             for other in specs[:index]:
@@ -231,8 +231,8 @@ class Renditions:
 
     def specs_for(self, source_key: str) -> tuple[RenditionSpec, ...]:
         """Return the recipes for a source: of the first rule that matches its key, or all."""
-        for pattern, names in self._patterns:
-            if pattern.fullmatch(source_key):
+        for glob, names in self._globs:
+            if glob.matches(source_key):
                 return tuple(spec for name in names for spec in self.by_name[name])
         return self.specs
 
@@ -280,10 +280,3 @@ def _checked(key: str, what: str) -> str:
             f"the key of {what} would have {length} bytes, but S3 allows {KEY_LIMIT}: shorten the source's key"
         )
     return key
-
-
-def _pattern(glob: str) -> re.Pattern[str]:
-    """Return the regular expression of a glob: `**` spans folders, `*` and `?` stay within one."""
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
-    return re.compile("".join(parts.get(token) or re.escape(token) for token in tokens), re.DOTALL)

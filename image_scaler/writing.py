@@ -188,7 +188,7 @@ class Writer:
 
 def _refuse_when_late(job: Job, open_targets: Sequence[Target]) -> None:
     if open_targets and job.seconds_left() < TIME_TO_END:
-        left = ", ".join(target.key for target in open_targets)
+        left = ", ".join(target.spec.name for target in open_targets)
         raise OutOfTimeError(f"the function's time is over before {left} could be made: raise its timeout or memory")
 
 

@@ -417,7 +417,7 @@ def test_batch_operations_get_a_result_for_each_task(world: World, key: str, cod
 
 def test_near_its_deadline_the_function_stops_by_itself_and_says_what_is_left(world: World) -> None:
     clock = iter([60.0, 60.0, 1.0])  # at the start, after the first rendition, after the second
-    with pytest.raises(RetryError, match=r"time is over before resized/a\.jpg, thumbnail/a\.jpg\.webp could be made"):
+    with pytest.raises(RetryError, match=r"time is over before resized, thumbnail could be made"):
         world.scaler.handle({"Records": [world.upload("a.jpg")]}, lambda: next(clock, 1.0))
     assert world.written == ["web-100/a.jpg", "web-200/a.jpg"]
 
