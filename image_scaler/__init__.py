@@ -12,7 +12,8 @@ The parts, from the ground up; each knows only those above it::
     events       any event -> source references
     credits      who made an image: the metadata that stays
     profiles     what a colour profile says, by its numbers
-    stripping    image bytes without metadata, the pixels as they are; of an AVIF by stripping_avif
+    stripping    image bytes without metadata, the pixels as they are: by stripping_avif, stripping_gif,
+                 stripping_jpeg, stripping_png, stripping_webp
     decoding     image bytes -> pixels          \
     encoding     pixels -> image bytes           | the only users of libvips
     imaging      image bytes -> renditions      /

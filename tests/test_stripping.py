@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from random import Random
 
 import pytest
@@ -184,3 +185,67 @@ def test_pixels_that_spell_code_are_encoded_anew(code: bytes) -> None:
     at = len(body) // 2
     assert strip(body, Format.JPEG, 1, NO_CREDITS) is not None
     assert strip(body[:at] + code + body[at:], Format.JPEG, 1, NO_CREDITS) is None
+
+
+SMUGGLED = b"52.5200N-SERIAL"
+
+
+def jpeg_with(parts: bytes, *, after_pixels: bool = False) -> bytes:
+    body = drawing.jpeg(drawing.photo(48, 32), keep="none")
+    return body[:-2] + parts + body[-2:] if after_pixels else body[:2] + parts + body[2:]
+
+
+def png_with(name: bytes, content: bytes, *, before: bytes = b"IDAT") -> bytes:
+    body = bytes(drawing.photo(48, 32).pngsave_buffer(keep="none"))
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    at = body.index(before) - 4 if before else len(body)
+    return body[:at] + chunk + body[at:]
+
+
+def webp_with(name: bytes, content: bytes, *, first: bool = False) -> bytes:
+    chunks = bytes(drawing.photo(48, 32).webpsave_buffer(keep="none"))[12:]
+    added = name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+    inner = b"WEBP" + (added + chunks if first else chunks + added)
+    return b"RIFF" + struct.pack("<I", len(inner)) + inner
+
+
+SEGMENT = struct.pack(">H", 2 + len(SMUGGLED)) + SMUGGLED
+
+
+@pytest.mark.parametrize(
+    ("format", "body"),
+    [
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xe1" + SEGMENT), id="JPEG: APP1"),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xfe" + SEGMENT), id="JPEG: comment"),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xff\xe1" + SEGMENT), id="JPEG: a fill byte before APP1"),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\x01\xff\xe1" + SEGMENT), id="JPEG: TEM before APP1"),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xdb" + SEGMENT), id="JPEG: a table that is none"),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xdc" + SEGMENT), id="JPEG: DNL"),
+        pytest.param(
+            Format.JPEG,
+            jpeg_with(b"\xff\xe2" + struct.pack(">H", 31) + b"ICC_PROFILE\0\1\1" + SMUGGLED),
+            id="JPEG: a profile that is none",
+        ),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xfe" + SEGMENT, after_pixels=True), id="JPEG: comment at the end"),
+        pytest.param(Format.JPEG, jpeg_with(b"\xff\xc4" + SEGMENT, after_pixels=True), id="JPEG: table at the end"),
+        pytest.param(Format.JPEG, jpeg_with(b"") + SMUGGLED, id="JPEG: behind it"),
+        pytest.param(Format.PNG, png_with(b"tEXt", b"GPS\0" + SMUGGLED), id="PNG: text"),
+        pytest.param(Format.PNG, png_with(b"gAMA", SMUGGLED), id="PNG: a gamma that is none"),
+        pytest.param(Format.PNG, png_with(b"tRNS", SMUGGLED), id="PNG: transparency that is none"),
+        pytest.param(Format.PNG, png_with(b"PLTE", SMUGGLED), id="PNG: a palette that is not used"),
+        pytest.param(Format.PNG, png_with(b"iCCP", SMUGGLED + b"\0\0" + zlib.compress(b"x")), id="PNG: profile's name"),
+        pytest.param(Format.PNG, png_with(b"IDAT", SMUGGLED, before=b"IEND"), id="PNG: behind the compressed pixels"),
+        pytest.param(Format.PNG, png_with(b"tEXt", SMUGGLED, before=b""), id="PNG: behind it"),
+        pytest.param(Format.PNG, png_with(b"SeCr", SMUGGLED), id="PNG: an unknown critical chunk"),
+        pytest.param(Format.WEBP, webp_with(b"EXIF", SMUGGLED), id="WebP: EXIF"),
+        pytest.param(Format.WEBP, webp_with(b"what", SMUGGLED), id="WebP: an unknown chunk"),
+        pytest.param(Format.WEBP, webp_with(b"VP8L", SMUGGLED), id="WebP: a second picture"),
+        pytest.param(Format.WEBP, webp_with(b"ALPH", SMUGGLED), id="WebP: alpha behind the picture"),
+        pytest.param(Format.WEBP, webp_with(b"VP8X", bytes(10) + SMUGGLED, first=True), id="WebP: a longer header"),
+        pytest.param(Format.WEBP, webp_with(b"ICCP", SMUGGLED, first=True), id="WebP: a profile that is none"),
+        pytest.param(Format.WEBP, webp_with(b"what", b"") + SMUGGLED, id="WebP: behind it"),
+    ],
+)
+def test_nothing_can_be_smuggled_past_it(format: Format, body: bytes) -> None:
+    assert SMUGGLED in body
+    assert SMUGGLED not in (strip(body, format, 1, NO_CREDITS) or b"")
