@@ -331,6 +331,9 @@ def _in_8_bits(image: pyvips.Image) -> pyvips.Image:
 
 def reason(error: Exception) -> str:
     """Return libvips' own words in one line, without its notes on seeking; of one of LIBVIPS_ERRORS."""
-    words = error.object.decode("utf-8", "backslashreplace") if isinstance(error, UnicodeDecodeError) else str(error)
+    words = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        words = error.object.decode("utf-8", "backslashreplace")
+        pyvips.vips_lib.vips_error_clear()  # which pyvips has not come to: they would stand in every error from now on
     lines = (line.strip() for line in words.splitlines())
     return "; ".join(line for line in lines if line and not line.startswith("source: bad seek"))

@@ -1,18 +1,23 @@
 """Images that are valid, or nearly, and still unlike most."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 import pyvips
+from PIL import Image
 
 from image_scaler.config import parse_renditions
-from image_scaler.exceptions import ImageTooLargeError
+from image_scaler.exceptions import ImageTooLargeError, RejectedError
 from image_scaler.imaging import Rendition, SourceImage
 from image_scaler.renditions import Format
 from tests import drawing
 from tests.drawing import QUADRANTS, RED, corners, decoded, is_near
+
+TABLE = '[renditions.x]\nwidth = 20\nformat = "png"'
 
 
 def render(body: bytes, table: str) -> Rendition:
@@ -35,6 +40,70 @@ def test_of_many_bands_only_colours_and_one_alpha_are_looked_at(bands: int, form
     for interpretation in ("multiband", "b-w", "srgb"):
         body = bytes(image.copy(interpretation=interpretation).tiffsave_buffer())
         assert render(body, f'width = 40\nformat = "{format}"').size == (40, 30)
+
+
+@pytest.mark.parametrize("bands", [2, 4, 5])
+def test_bands_of_no_known_meaning_can_be_laid_on_a_background(bands: int) -> None:
+    grey = drawing.quadrants().colourspace("b-w")
+    body = bytes(grey.bandjoin([grey] * (bands - 1)).copy(interpretation="multiband").tiffsave_buffer())
+    table = 'width = 300\nheight = 50\nfit = "contain"\nformat = "png"'
+    assert render(body, table).size == (300, 50)
+
+
+def test_thousands_of_bands_are_rejected_before_they_are_decoded() -> None:
+    grey = pyvips.Image.black(8, 8)
+    body = bytes(grey.bandjoin([grey] * 999).tiffsave_buffer())
+    with pytest.raises(ImageTooLargeError, match="at most 10 values for a pixel but received 1,000"):
+        SourceImage(body)
+
+
+def test_a_very_long_side_is_rejected_however_few_pixels_there_are() -> None:
+    with pytest.raises(ImageTooLargeError, match="at most 65,535 pixels a side but received 100,000 x 2"):
+        SourceImage(bytes(pyvips.Image.black(100_000, 2).pngsave_buffer()))
+
+
+def test_a_jpeg_of_hundreds_of_scans_and_a_webp_of_thousands_of_frames_are_rejected_before_they_are_read() -> None:
+    body = drawing.jpeg(drawing.photo(48, 32), interlace=True)
+    first, end = body.index(b"\xff\xda"), len(body) - 2
+    last = body.rindex(b"\xff\xda")
+    assert SourceImage(body).size == (48, 32)
+    assert first < last
+    with pytest.raises(ImageTooLargeError, match="at most 100 scans in a file but received 2"):
+        SourceImage(body[:end] + body[last:end] * 200 + body[end:])
+    webp = bytes(drawing.photo(48, 32).webpsave_buffer())
+    with pytest.raises(ImageTooLargeError, match="at most 10,000 frames in a file but received 20,000"):
+        SourceImage(webp + b"ANMF\0\0\0\0" * 20_000)
+
+
+def test_words_of_libvips_that_are_no_text_are_a_rejection_like_any_other() -> None:
+    turned = drawing.photo(48, 32).copy()
+    turned.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    body = bytes(turned.heifsave_buffer(compression="av1", effort=0))
+    at = body.index(b"irot")
+    with pytest.raises(RejectedError):  # libheif quotes the property's name
+        list(SourceImage(body[:at] + b"c\x80ap" + body[at + 4 :]).render(parse_renditions(TABLE).targets("a.avif")))
+    with pytest.raises(RejectedError) as refusal:  # and what it said is not said again
+        SourceImage(b"no image")
+    assert "ap" not in str(refusal.value).partition(":")[2]
+
+
+def test_a_background_far_larger_than_the_image_counts_as_pixels_of_every_frame() -> None:
+    roll = pyvips.Image.new_from_array(np.repeat(np.arange(200, dtype=np.uint8), 4).reshape(400, 2))
+    roll = roll.copy(interpretation="b-w")
+    roll.set_type(pyvips.GValue.gint_type, "page-height", 2)
+    with pytest.raises(ImageTooLargeError, match="received 4,000 x 4,000 x 200 frames"):
+        render(
+            bytes(roll.webpsave_buffer(lossless=True)), 'width = 4000\nheight = 4000\nfit = "contain"\nformat = "webp"'
+        )
+
+
+@pytest.mark.parametrize("width", [4, 16, 64, 120])
+def test_a_grey_heic_of_more_than_8_bits_keeps_its_grey(width: int) -> None:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(np.full((64, width), 60_000, np.uint16))).save(buffer, quality=90)
+    rendition = render(buffer.getvalue(), 'format = "png"')
+    assert rendition.size == (width, 64)
+    assert is_near(tuple(decoded(rendition.body)(width - 1, 63)), (234,), 3)
 
 
 @pytest.mark.parametrize("format", Format)
