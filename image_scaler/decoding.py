@@ -144,6 +144,11 @@ def read_header(body: bytes, limits: Limits) -> Header:
         image = pyvips.Image.new_from_buffer(body, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except LIBVIPS_ERRORS as error:
+        if b"<svg" in body[:4096]:
+            raise UnsupportedImageError(
+                "SVG is not read unless svg = true stands under [inputs] in renditions.toml, which is for trusted "
+                f"uploads only; or this one is damaged: {reason(error)}"
+            ) from error
         raise UnsupportedImageError(
             f"expected an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF) but its {len(body):,} bytes are none, "
             f"or its header is damaged: {reason(error)}"

@@ -124,12 +124,15 @@ class Publisher:
             etag, size = current.etag, current.size
         raise StorageError(f"could not copy {self._source}: it was replaced {_TRIES} times meanwhile")
 
-    def remove(self, ref: ObjectRef, sequencer: str | None) -> Published:
-        """Delete a rendition of a source that is gone, unless it was made by a later event."""
+    def remove(self, ref: ObjectRef, sequencer: str | None, *, is_copy: bool = False) -> Published:
+        """Delete a rendition of a source that is gone, unless it was made by a later event.
+
+        What stands beside a copy is its source's, and says nothing of when it was made.
+        """
         head = head_if_there(self._store, ref)
         if head is None:
             return Published.UNCHANGED
-        stamp = Stamp.of(head)
+        stamp = None if is_copy else Stamp.of(head)
         if stamp and stamp.sequencer and sequencer and is_later(stamp.sequencer, sequencer):
             return Published.SUPERSEDED
         # After the look at the rendition: what is written from now on has another ETag.

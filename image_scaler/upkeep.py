@@ -82,13 +82,15 @@ class Upkeep:
         A copy of a multipart upload or an object under a KMS key never has its source's ETag, and then is never taken
         for current: it is copied again once too often, rather than not at all.
         """
-        targets = self._settings.renditions.targets(job.source.ref.key)
-        copies = {target.key for target in targets if target.spec.is_copy}
+        copies = self._copies(job.source)
         for key in self._settings.renditions.destination_keys(job.source.ref.key):
             head = head_if_there(self._store, ObjectRef(self._settings.destination_bucket, key))
             stamp = Stamp.of(head) if head and key not in copies else None
             etag = stamp.source_etag if stamp else head.etag if head else None
             yield head, etag == current.etag
+
+    def _copies(self, source: SourceEvent) -> set[str]:
+        return {target.key for target in self._settings.renditions.targets(source.ref.key) if target.spec.is_copy}
 
     def _is_left_by(self, mine: Sequence[SourceEvent], head: Head) -> bool:
         """Return whether one of these events may have made what is there; a copy does not say which has."""
@@ -100,10 +102,13 @@ class Upkeep:
         source = job.source
         publisher = Publisher(self._store, source.ref)
         keys = self._settings.renditions.destination_keys(source.ref.key)[::-1]
+        copies = self._copies(source)
         is_first = True
         while True:
             results = {
-                key: publisher.remove(ObjectRef(self._settings.destination_bucket, key), source.sequencer)
+                key: publisher.remove(
+                    ObjectRef(self._settings.destination_bucket, key), source.sequencer, is_copy=key in copies
+                )
                 for key in keys
             }
             gone = [key for key, result in results.items() if result is Published.WRITTEN]

@@ -151,12 +151,40 @@ def test_check_passes_the_project_as_it_is(tmp_path: Path) -> None:
         ("memorySize=64", "memorySize"),
         ("existingSourceBucket=image-scaler-dev-destination-${AWS::AccountId}", "to be two buckets"),
         ("destinationBucket=image-scaler-dev-source-${AWS::AccountId}", "to be two buckets"),
+        ("memorysize=1792", "but received 'memorysize': is memorySize meant?"),
+        ("memorySize", "a parameter like memorySize=3538 but received 'memorySize'"),
+        ("architecture=arm", "expected arm64 or x86_64 for architecture but received 'arm'"),
+        ("sourceBucket=Bad_Name", "the name of a bucket: lower-case letters, digits, - and . for sourceBucket but"),
+        ("destinationBucket=", "for destinationBucket but received ''"),
+        ("alarmTopic=foo", "the ARN of an SNS topic for alarmTopic but received 'foo'"),
+        ("reservedConcurrency=0", "a number from 1 for reservedConcurrency but received '0'"),
+        ("logRetentionInDays=31", "one of 1, 3, 5, 7, 14, 30"),
     ],
 )
 def test_check_refuses_a_stack_that_cannot_work(tmp_path: Path, param: str, sentence: str) -> None:
     done = run("check", "--param", param, cwd=tmp_path)
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+def test_check_refuses_a_stage_that_no_bucket_can_be_named_after(tmp_path: Path) -> None:
+    done = run("check", "--stage", "My Stage", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "expected lower-case letters, digits and - for the stage but received 'My Stage'" in done.stderr
+
+
+def test_check_says_that_uploads_of_svg_are_not_listened_to(folder: Path) -> None:
+    (folder / "r.toml").write_text("[renditions.small]\nwidth = 1\n[inputs]\nsvg = true")
+    done = run("check", "--renditions", "r.toml", "--region", "eu-west-1", cwd=folder)
+    assert done.returncode == 0
+    assert "add .svg to the events in serverless.yml" in done.stderr
+
+
+@pytest.mark.parametrize(("key", "is_noted"), [("dir/a.jpg", False), ("a.JPG", False), ("a.Jpg", True), ("dir/", True)])
+def test_explain_says_where_no_upload_is_listened_to(tmp_path: Path, key: str, is_noted: bool) -> None:
+    done = run("explain", key, cwd=tmp_path)
+    assert done.returncode == 0
+    assert ("is not listened to" in done.stderr) is is_noted
 
 
 def test_check_refuses_wrong_renditions_in_one_sentence(folder: Path) -> None:

@@ -350,6 +350,15 @@ def test_an_older_version_that_is_the_current_one_again_has_its_renditions_again
     assert world.width_of("web-200/a.jpg") == 200
 
 
+def test_a_copy_goes_with_its_source_whatever_the_source_says_of_itself() -> None:
+    world = World('on_source_delete = "remove"\n[renditions.resized]')
+    said = {"source-etag": "x", "recipe": "x", "source-sequencer": "ffffffffffff"}
+    world.handle(world.upload("a.jpg", metadata=said))
+    assert world.written == ["manifests/a.jpg.json", "resized/a.jpg"]
+    world.handle(world.delete("a.jpg"))
+    assert world.written == []
+
+
 def test_a_late_removal_does_not_touch_the_renditions_of_a_newer_image() -> None:
     world = World(REMOVING)
     world.handle(world.upload("a.jpg"))

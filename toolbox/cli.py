@@ -79,6 +79,10 @@ def explain(
         targets, manifest_key = loaded.targets(key), loaded.manifest_key(key)
     except DestinationKeyError as error:
         _stop(str(error))
+    if not key.endswith(tuple(stack.suffixes())):
+        err.print(
+            f"Note: an upload under {_plain(key)} is not listened to, as no event in serverless.yml has its ending."
+        )
     table = _table("rendition", "key", "what")
     for spec, destination_key, format in targets:
         box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
@@ -87,13 +91,13 @@ def explain(
         if as_json:
             _print_json({"name": spec.name, "key": destination_key, "format": format})
         else:
-            table.add_row(spec.name, destination_key, what)
+            table.add_row(spec.name, _plain(destination_key), what)
     if manifest_key and as_json:
         _print_json({"name": "manifest", "key": manifest_key, "format": "json"})
     elif manifest_key:
-        table.add_row("manifest", manifest_key, "what was made, in JSON")
+        table.add_row("manifest", _plain(manifest_key), "what was made, in JSON")
     if not as_json:
-        out.print(table if targets else f"Nothing is made of {key}: a rule without renditions matches it.")
+        out.print(table if targets else f"Nothing is made of {_plain(key)}: a rule without renditions matches it.")
 
 
 @main.command()
@@ -103,13 +107,16 @@ def check(
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack, as sls takes it.")
     ] = None,
+    region: Annotated[str | None, typer.Option(help="The region, as sls takes it.")] = None,
 ) -> None:
     """Check renditions.toml and the stack's settings; says what is wrong before anything is deployed."""
     loaded = _load(renditions)
     try:
-        stack.check(stage, param or [])
+        stack.check(stage, param or [], region)
     except ConfigError as error:
         _stop(str(error))
+    if loaded.allow_svg and ".svg" not in stack.suffixes():
+        err.print("Note: SVG is read, but no upload of one is listened to: add .svg to the events in serverless.yml.")
     names = ", ".join(loaded.by_name)
     out.print(f"{renditions.name} and the stack's settings for stage {stage} are fine. Renditions: {names}")
 
@@ -141,7 +148,7 @@ def redrive(
                 if send and has_event:
                     reader.send(failed)
                 what = ("sent" if send else "would be sent") if has_event else "left in the queue"
-                table.add_row("\n".join(failed.sources) or "-", failed.reason, what)
+                table.add_row("\n".join(map(_plain, failed.sources)) or "-", _plain(failed.reason), what)
     except RedriveError as error:
         if table.rows:
             out.print(table)
@@ -171,7 +178,8 @@ def _sources(paths: list[Path], out_folder: Path) -> Iterator[tuple[Path, Object
             and not file.resolve().is_relative_to(out_folder)
         )
         if not found:
-            _stop(f"expected images in the folder {path} but found none outside the output folder")
+            what = f"expected images in the folder {path} but found none" if path.is_dir() else f"expected {path} to be"
+            _stop(f"{what} outside the output folder")
         for file in found:
             key = file.relative_to(path if path.is_dir() else path.parent).as_posix()
             if key in seen:
@@ -201,16 +209,21 @@ def _report(path: Path, outcome: Outcome, milliseconds: int) -> dict[str, Any]:
 
 
 def _add_rows(table: Table, path: Path, outcome: Outcome) -> None:
-    name = str(path)
+    name = _plain(str(path))
     if outcome.status != "ok":
-        table.add_row(name, Text(f"{outcome.status}: {outcome.error}", style="red"))
+        table.add_row(name, Text(_plain(f"{outcome.status}: {outcome.error}"), style="red"))
         return
     before = path.stat().st_size
     for written in outcome.written:
         size = f"{written.width} x {written.height}" if written.width else "copy"
         saved = f"{1 - written.bytes / before:.0%}" if before else ""
-        table.add_row(name, written.key, size, decimal(written.bytes), saved)
+        table.add_row(name, _plain(written.key), size, decimal(written.bytes), saved)
         name = ""
+
+
+def _plain(text: str) -> str:
+    """Return a text from outside as it can be shown: nothing in it moves a terminal's cursor, or cannot be written."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _table(*headers: str) -> Table:
@@ -222,7 +235,7 @@ def _table(*headers: str) -> Table:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value) + "\n")
 
 
 def _stop(reason: str) -> NoReturn:

@@ -192,7 +192,7 @@ class Load:
 def main() -> None:
     """Run the load. Exits with 0 when no upload was lost, else with 1."""
     parser = argparse.ArgumentParser(prog="make load", description=__doc__)
-    parser.add_argument("--uploads", type=int, default=UPLOADS)
+    parser.add_argument("--uploads", type=int, choices=range(1, 1_000_001), metavar="N", default=UPLOADS)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with processes.signals_end_us():

@@ -96,8 +96,8 @@ class FailureQueueReader:
 def _failed(receipt: str, body: str) -> Failed:
     try:
         record = json.loads(body)
-        event, response, context = (record.get(f"{n}") for n in ("requestPayload", "responsePayload", "requestContext"))
-    except (ValueError, AttributeError):
+        event, response, context = (record.get(n) for n in ("requestPayload", "responsePayload", "requestContext"))
+    except (ValueError, RecursionError, AttributeError):
         event = None
     if event is None:
         return Failed(receipt, [], "this is no failure record", None)
@@ -105,7 +105,9 @@ def _failed(receipt: str, body: str) -> Failed:
         sources = [str(part.ref) for part in events.parse(event).parts if isinstance(part, events.SourceEvent)]
     except EventError:
         sources = []
-    reason = (isinstance(response, dict) and response.get("errorMessage")) or (context or {}).get("condition")
+    reason = (isinstance(response, dict) and response.get("errorMessage")) or (
+        isinstance(context, dict) and context.get("condition")
+    )
     return Failed(receipt, sources, str(reason or "no reason was given"), event)
 
 
