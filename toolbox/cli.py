@@ -157,6 +157,54 @@ def redrive(
     raise typer.Exit(0 if readable else 1)
 
 
+@main.command()
+def backfill(
+    source_bucket: Annotated[str, typer.Option(envvar="SOURCE_BUCKET", help="The stack's source bucket.")],
+    destination_bucket: Annotated[
+        str, typer.Option(envvar="DESTINATION_BUCKET", help="The stack's destination bucket.")
+    ],
+    function: Annotated[str, typer.Option(envvar="FUNCTION_NAME", help="The stack's function.")],
+    prefix: Annotated[str, typer.Option(help="Only sources whose keys begin so.")] = "",
+    send: Annotated[
+        bool, typer.Option("--send/--dry-run", help="Let the function make them, or only count them.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also sources whose renditions are all there.")] = False,
+    at_once: Annotated[int, typer.Option(min=1, max=100, help="How many the function makes at a time.")] = 8,
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+) -> None:
+    """Make the renditions of images that were in the source bucket before, or under another renditions.toml.
+
+    What is done already is seen from the manifests and left out: it can be broken off and begun again at any time.
+    Exit code 0: nothing is missing, or all was made; 1: some source was rejected or failed, or, without --send, some
+    are unfinished; 2: the buckets or the function could not be asked.
+    """
+    from toolbox.backfill import Backfill, BackfillError, Source  # boto3 takes its time, which only this needs
+
+    looked_at = size = failed = 0
+    unfinished: list[Source] = []
+    try:
+        work = Backfill(source_bucket, destination_bucket, function, _load(renditions))
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+            sources = work.sources(prefix)
+            for source in progress.track(sources if everything else work.unfinished(sources), description="Looking"):
+                looked_at += 1
+                if source:
+                    unfinished.append(source)
+                    size += source.size
+            out.print(f"{looked_at:,} sources, of which {len(unfinished):,} are to be made ({decimal(size)}).")
+            if send:
+                made = work.make(unfinished, at_once)
+                for source, reason in progress.track(made, total=len(unfinished), description="Making"):
+                    if reason:
+                        failed += 1
+                        err.print(f"{_plain(source.key)}: {_plain(reason)}", style="red", markup=False)
+    except BackfillError as error:
+        _stop(str(error))
+    if send:
+        out.print(f"{len(unfinished) - failed:,} were made, {failed:,} were not.")
+    raise typer.Exit(1 if failed or (unfinished and not send) else 0)
+
+
 def _load(path: Path) -> Renditions:
     try:
         return load_renditions(path)

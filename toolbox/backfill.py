@@ -1,0 +1,135 @@
+"""Which sources of a bucket have not all their renditions, and letting the function make them."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_scaler import manifest
+from image_scaler.exceptions import ImageScalerError, RejectedError
+from image_scaler.publishing import Stamp
+from image_scaler.renditions import Renditions, is_image_key
+from image_scaler.s3 import S3Store
+from image_scaler.store import ObjectRef, head_if_there
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOOKS_AT_ONCE = 16
+"""Sources whose manifests are looked at side by side: each look waits for the network."""
+
+_INVOKE_CONFIG = Config(
+    # Longer than any function may run: asked twice for want of patience, it would do all of it twice.
+    read_timeout=910,
+    # Where more run than the account or the function may, it waits, and waits longer each time.
+    retries={"mode": "adaptive", "total_max_attempts": 10},
+    max_pool_connections=100,
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class BackfillError(Exception):
+    """The buckets or the function could not be asked; says why."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An object of the source bucket."""
+
+    key: str
+    etag: str
+    size: int
+    """In bytes."""
+
+
+class Backfill:
+    """The buckets of a stack, and its function."""
+
+    def __init__(self, source_bucket: str, destination_bucket: str, function: str, renditions: Renditions) -> None:
+        self._source = source_bucket
+        self._destination = destination_bucket
+        self._function = function
+        self._renditions = renditions
+        with _explained("make clients for AWS"):
+            self._s3 = boto3.client("s3")
+            self._lambda = boto3.client("lambda", config=_INVOKE_CONFIG)
+            self._store = S3Store()
+
+    def sources(self, prefix: str) -> Iterator[Source]:
+        """Yield the images of the source bucket of which something is to be made, by their keys."""
+        with _explained(f"list s3://{self._source}/{prefix}"):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._source, Prefix=prefix):
+                for stored in page.get("Contents", []):
+                    source = Source(stored["Key"], stored["ETag"].strip('"'), stored["Size"])
+                    if is_image_key(source.key) and self._renditions.specs_for(source.key):
+                        yield source
+
+    def unfinished(self, sources: Iterable[Source]) -> Iterator[Source | None]:
+        """Yield each source whose renditions are not all there as renditions.toml says by now, and None for the others.
+
+        A source's manifest is written after all its renditions, and says of which version and by which recipes. Where
+        there are to be no manifests every source counts as unfinished.
+        """
+        for source, is_finished in _each(self._is_finished, sources, LOOKS_AT_ONCE):
+            yield None if is_finished else source
+
+    def make(self, sources: Iterable[Source], at_once: int) -> Iterator[tuple[Source, str | None]]:
+        """Let the function make the renditions of each source; yield it, and why that failed or None."""
+        yield from _each(self._make, sources, at_once)
+
+    def _is_finished(self, source: Source) -> bool:
+        try:
+            key = self._renditions.manifest_key(source.key)
+            targets = self._renditions.targets(source.key)
+        except RejectedError:
+            return False  # the function says why
+        with _explained(f"look for the manifest of {source.key}"):
+            head = head_if_there(self._store, ObjectRef(self._destination, key)) if key else None
+        stamp = Stamp.of(head) if head else None
+        recipe = manifest.recipe(targets, self._renditions.ladder(source.key))
+        return stamp is not None and (stamp.source_etag, stamp.recipe) == (source.etag, recipe)
+
+    def _make(self, source: Source) -> str | None:
+        event = {"bucket": self._source, "keys": [source.key]}
+        with _explained(f"call {self._function} for {source.key}"):
+            answer = self._lambda.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
+            payload: Any = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            return str(payload.get("errorMessage") if isinstance(payload, dict) else payload)
+        if isinstance(payload, dict) and payload.get("statusCode") == 200:
+            return None
+        return "rejected or failed: the reason stands in the failure queue and in the log"
+
+
+def _each(work: "Callable[[T], R]", items: Iterable[T], at_once: int) -> Iterator[tuple[T, R]]:
+    """Yield each item and what work makes of it, so many at a time, in the order in which they are done."""
+    waiting = iter(items)
+    with ThreadPoolExecutor(at_once) as pool:
+        running: dict[Future[R], T] = {pool.submit(work, item): item for item in islice(waiting, at_once)}
+        try:
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    item = running.pop(future)
+                    running |= {pool.submit(work, new): new for new in islice(waiting, 1)}
+                    yield item, future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError, ImageScalerError) as error:
+        raise BackfillError(f"could not {doing}: {error}") from error
