@@ -6,6 +6,7 @@ from image_scaler.config import Settings, load_renditions, parse_renditions
 from image_scaler.exceptions import ConfigError
 from image_scaler.geometry import Fit, Position
 from image_scaler.renditions import Format
+from toolbox import schema
 
 PROJECT_RENDITIONS = Path(__file__).parent.parent / "renditions.toml"
 
@@ -174,3 +175,10 @@ def test_the_memory_of_the_function_tells_its_vcpus(memory: str, vcpus: int) -> 
     )
     assert settings.vcpus == vcpus
     assert settings.limits.memory == int(memory) * 1024**2
+
+
+def test_the_schema_for_editors_is_that_of_the_code() -> None:
+    assert schema.PATH.read_text(encoding="utf-8") == schema.text(), "run python -m toolbox.schema"
+    first, *_ = PROJECT_RENDITIONS.read_text(encoding="utf-8").splitlines()
+    assert first == f"#:schema ./{schema.PATH.name}"
+    assert "\\Z" not in schema.text()

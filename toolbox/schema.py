@@ -1,0 +1,41 @@
+"""`python -m toolbox.schema`: write renditions.schema.json, by which editors know renditions.toml."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from image_scaler.config import InputsTable, LimitsTable, RenditionTable, RuleTable
+from toolbox.stack import ROOT
+
+PATH = ROOT / "renditions.schema.json"
+
+_Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class RenditionsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an upload becomes."""
+
+    renditions: dict[_Name, RenditionTable]
+    rules: list[RuleTable] = []
+    limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
+    inputs: InputsTable = msgspec.field(default_factory=InputsTable)
+    on_source_delete: Literal["keep", "remove"] = "keep"
+    manifest: bool = True
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of renditions.toml, from the types that it is checked with."""
+    found: dict[str, Any] = msgspec.json.schema(RenditionsFile)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "renditions.toml", **found}
+
+
+def text() -> str:
+    """Return it as the file holds it."""
+    # Where a text ends is `\Z` in Python's patterns, and `$` in those of JSON Schema.
+    return json.dumps(schema(), indent=2).replace("\\\\Z", "$") + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")
