@@ -143,12 +143,13 @@ def redrive(
         reader = FailureQueueReader(queue_url, function)
         with reader.held(at_most) as records:
             for failed in records:
-                has_event = failed.event is not None
+                has_event = failed.record.event is not None
                 readable &= has_event
                 if send and has_event:
                     reader.send(failed)
                 what = ("sent" if send else "would be sent") if has_event else "left in the queue"
-                table.add_row("\n".join(map(_plain, failed.sources)) or "-", _plain(failed.reason), what)
+                sources = "\n".join(str(source.ref) for source in failed.record.sources)
+                table.add_row(sources or "-", _plain(failed.record.reason), what)
     except RedriveError as error:
         if table.rows:
             out.print(table)

@@ -2,15 +2,13 @@
 
 import glob
 import io
-import json
 import os
 import shlex
 import shutil
 import sys
 import tempfile
 import time
-import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from image_scaler.renditions import MANIFESTS
 from toolbox import processes
 from toolbox.keep import wanted_port
 from toolbox.local_aws import LOCAL, LocalAws, LocalAwsError
+from toolbox.records import read_record
 from toolbox.samples import samples
 from toolbox.stack import ROOT
 from toolbox.steps import Steps
@@ -192,31 +191,9 @@ def _failures(sqs: Any, queue: str) -> Iterator[tuple[str, str]]:
     """Take the failure records out of the queue; yield each one's source key and reason."""
     for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
         sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        yield from read_failure(message["Body"])
-
-
-def read_failure(body: str) -> list[tuple[str, str]]:
-    """Return the source keys in a failure record and the reason: ours for a rejected source, or Lambda's own.
-
-    Empty for what is no such record.
-    """
-    try:
-        record: Any = json.loads(body)
-    except ValueError:
-        return []
-    if not isinstance(record, dict):
-        return []
-    if isinstance(record.get("source"), dict):
-        return [(str(record["source"].get("key")), f"rejected: {record.get('reason')}")]
-    payload, response = record.get("requestPayload") or {}, record.get("responsePayload") or {}
-    context = record.get("requestContext") or {}
-    reason = (isinstance(response, Mapping) and response.get("errorMessage")) or context.get("condition")
-    records = payload.get("Records", []) if isinstance(payload, Mapping) else []
-    return [
-        (urllib.parse.unquote_plus(str(entry["s3"]["object"]["key"])), f"failed: {reason or 'no reason was given'}")
-        for entry in records
-        if "s3" in entry
-    ]
+        record = read_record(message["Body"])
+        for source in record.sources:
+            yield source.ref.key, f"{'rejected' if record.is_rejected else 'failed'}: {record.reason}"
 
 
 def _download(aws: LocalAws) -> dict[str, bytes]:

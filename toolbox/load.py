@@ -3,7 +3,6 @@
 import argparse
 import enum
 import io
-import json
 import random
 import statistics
 import sys
@@ -23,6 +22,7 @@ from image_scaler.config import load_renditions
 from image_scaler.renditions import Target
 from toolbox import processes
 from toolbox.local_aws import LocalAws, LocalAwsError
+from toolbox.records import read_record
 from toolbox.stack import ROOT
 from toolbox.steps import Steps
 
@@ -102,7 +102,7 @@ class Load:
         self._renditions = load_renditions(ROOT / "renditions.toml")
         self._todo = deque(todo)
         self._by_key: dict[str, list[Upload]] = defaultdict(list)
-        self._records: dict[tuple[str, str], Fate] = {}
+        self._records: dict[tuple[str, str | None], Fate] = {}
         self._pending: list[Upload] = []
         self._idle_seconds = idle_seconds
         self.problems: list[str] = []
@@ -181,11 +181,10 @@ class Load:
         url = self._env["FAILURE_QUEUE_URL"]
         while messages := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                record = json.loads(message["Body"])
-                is_rejected = record["requestContext"]["condition"] == "Rejected"
-                for entry in record["requestPayload"].get("Records", []):
-                    stored = entry["s3"]["object"]
-                    self._records[stored["key"], stored["eTag"]] = Fate.REJECTED if is_rejected else Fate.FAILED
+                record = read_record(message["Body"])
+                for source in record.sources:
+                    fate = Fate.REJECTED if record.is_rejected else Fate.FAILED
+                    self._records[source.ref.key, source.etag] = fate
                 self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from image_scaler import events
-from image_scaler.exceptions import EventError
+from toolbox.records import Record, read_record
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -24,16 +22,11 @@ class RedriveError(Exception):
     """The queue or the function could not be asked; says why."""
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """A message of the failure queue."""
 
     receipt: str
-    sources: list[str]
-    """As s3://bucket/key; empty where the message names none."""
-    reason: str
-    event: Any
-    """What to send to the function again; None where the message is no failure record."""
+    record: Record
 
 
 class FailureQueueReader:
@@ -68,7 +61,7 @@ class FailureQueueReader:
                     )
                     if not (messages := answer.get("Messages")):
                         break
-                    found += [_failed(message["ReceiptHandle"], message["Body"]) for message in messages]
+                    found += [Failed(message["ReceiptHandle"], read_record(message["Body"])) for message in messages]
             yield found
         finally:
             with _explained(f"give back the messages of {self._url}"):
@@ -82,33 +75,16 @@ class FailureQueueReader:
 
     def send(self, failed: Failed) -> None:
         """Send the event to the function again, and then delete its message."""
-        with _explained(f"send {', '.join(failed.sources) or 'an event'} to {self._function}"):
+        sources = ", ".join(str(source.ref) for source in failed.record.sources)
+        with _explained(f"send {sources or 'an event'} to {self._function}"):
             # As S3 does, not waiting for it: with the retries and the failure record of such an event.
             answer = self._lambda.invoke(
-                FunctionName=self._function, InvocationType="Event", Payload=json.dumps(failed.event).encode()
+                FunctionName=self._function, InvocationType="Event", Payload=json.dumps(failed.record.event).encode()
             )
         if answer["StatusCode"] != 202:
             raise RedriveError(f"expected {self._function} to accept the event but it answered {answer['StatusCode']}")
         with _explained(f"delete a message of {self._url}"):
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=failed.receipt)
-
-
-def _failed(receipt: str, body: str) -> Failed:
-    try:
-        record = json.loads(body)
-        event, response, context = (record.get(n) for n in ("requestPayload", "responsePayload", "requestContext"))
-    except (ValueError, RecursionError, AttributeError):
-        event = None
-    if event is None:
-        return Failed(receipt, [], "this is no failure record", None)
-    try:
-        sources = [str(part.ref) for part in events.parse(event).parts if isinstance(part, events.SourceEvent)]
-    except EventError:
-        sources = []
-    reason = (isinstance(response, dict) and response.get("errorMessage")) or (
-        isinstance(context, dict) and context.get("condition")
-    )
-    return Failed(receipt, sources, str(reason or "no reason was given"), event)
 
 
 @contextmanager

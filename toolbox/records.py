@@ -1,0 +1,40 @@
+"""What a message of the failure queue tells: our own records, and those that Lambda sends after its last try."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from image_scaler import events
+from image_scaler.events import SourceEvent
+from image_scaler.exceptions import EventError
+
+
+@dataclass(frozen=True)
+class Record:
+    """A failure record."""
+
+    sources: list[SourceEvent] = field(default_factory=list)
+    """Empty where it names none."""
+    reason: str = "this is no failure record"
+    is_rejected: bool = False
+    """Whether no retry can mend it."""
+    event: Any = None
+    """What to send to the function again; None where the message is no failure record."""
+
+
+def read_record(body: str) -> Record:
+    """Return what the body of a message tells, whatever it is."""
+    try:
+        record = json.loads(body)
+        event, response, context = (record.get(n) for n in ("requestPayload", "responsePayload", "requestContext"))
+    except (ValueError, RecursionError, AttributeError):
+        return Record()
+    if event is None:
+        return Record()
+    try:
+        sources = [part for part in events.parse(event).parts if isinstance(part, SourceEvent)]
+    except EventError:
+        sources = []
+    condition = context.get("condition") if isinstance(context, dict) else None
+    reason = (isinstance(response, dict) and response.get("errorMessage")) or condition or "no reason was given"
+    return Record(sources, str(reason), condition == "Rejected", event)
