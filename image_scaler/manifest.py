@@ -57,16 +57,19 @@ def manifest(
     """Return the manifest of a source, which says the same whenever the same was made of it.
 
     `ladder` holds the names of the renditions that a `srcset` is made of: one picture in several widths and
-    formats. All URLs are relative to the destination bucket's root; `thumbhash` stands there in Base64.
+    formats. All URLs are relative to the destination bucket's root, and there are none for a key with a folder called
+    `.` or `..`; `thumbhash` stands there in Base64.
     """
     renditions = [_entry(item, source) for item in written]
-    steps = [entry for entry in renditions if entry["name"] in ladder]
+    # Such a part of a path is a way up to every browser, however it is written.
+    has_urls = not {".", ".."} & set(source.key.split("/"))
+    steps = [entry for entry in renditions if entry["name"] in ladder and has_urls]
     srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
     content = {
         "source": asdict(source),
         "renditions": renditions,
         "srcset": {type_.removeprefix("image/"): srcset for type_, srcset in srcsets.items()},
-        "picture": _picture(renditions, steps, srcsets),
+        "picture": _picture(renditions, steps, srcsets) if has_urls else None,
         "thumbhash": base64.b64encode(thumbhash).decode() if thumbhash else None,
         "dominant_colour": dominant_colour,
     }
