@@ -17,9 +17,7 @@ UPLOADED = jpeg(photo(300, 200))
         pytest.param("text.jpg", b"Dear reader, this is not an image.", "expected an image", id="not an image"),
         pytest.param("empty.jpg", b"", "it has no bytes", id="no bytes"),
         pytest.param("half.jpg", UPLOADED[: len(UPLOADED) // 2], "cannot be decoded", id="half of an image"),
-        pytest.param(
-            "drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read", id="an SVG"
-        ),
+        pytest.param("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read", id="an SVG"),
     ],
 )
 def test_what_can_never_become_an_image_goes_to_the_failure_queue_at_once(
