@@ -115,10 +115,9 @@ class Header:
     whole: bool
     """Whether all its pixels must be there before the first row is, in memory: progressive, interlaced, AVIF, HEIC."""
 
-    @property
-    def is_turned(self) -> bool:
-        """Whether width and height change places when it is turned upright."""
-        return self.orientation >= 5
+    def as_stored(self, upright: Size) -> Size:
+        """Return what an upright size is before it is turned."""
+        return _turned(upright, self.orientation)
 
     @property
     def delays(self) -> list[int]:
@@ -159,14 +158,14 @@ def read_header(body: bytes, limits: Limits) -> Header:
     format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
     if format is SourceFormat.AVIF and fields.get("heif-compression") == "hevc":
         format = SourceFormat.HEIC
-    orientation = int(fields.get("orientation", 1))
+    orientation = int(fields.get("orientation", 1))  # libvips takes what is none of the eight for 1
     header = Header(
         format=format,
-        size=Size(image.height, image.width) if orientation >= 5 else Size(image.width, image.height),
+        size=_turned(Size(image.width, image.height), orientation),
         frames=min(int(fields.get("n-pages", 1)), limits.frames)
         if format in (SourceFormat.GIF, SourceFormat.WEBP)
         else 1,
-        orientation=orientation if 1 <= orientation <= 8 else 1,
+        orientation=orientation,
         fields=fields,
         is_cmyk=image.interpretation == "cmyk",
         whole=bool(fields.get("interlaced", 0)) or format in (SourceFormat.AVIF, SourceFormat.HEIC),
@@ -177,6 +176,11 @@ def read_header(body: bytes, limits: Limits) -> Header:
         bytes_per_pixel = _BYTES_PER_PIXEL_WHOLE.get(format, _BYTES_PER_PIXEL_HEIF)
         limits.check_memory(*header.size, header.frames, bytes_per_pixel, len(body))
     return header
+
+
+def _turned(size: Size, orientation: int) -> Size:
+    """Return what a size becomes when a picture of that orientation is turned upright, or back."""
+    return Size(size.height, size.width) if orientation >= 5 else size
 
 
 _PARTS = {
@@ -205,7 +209,7 @@ def decode(
     excepted, which no browser shows). Alpha, if any, is the last band. Raises DamagedImageError where the
     pixels cannot be decoded.
     """
-    stored = Size(size.height, size.width) if header.is_turned else size
+    stored = header.as_stored(size)
     try:
         return [
             _upright(_bare(_in_srgb(resize(image, stored), keep_profile), keep_profile), header.orientation)
@@ -242,8 +246,8 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[py
     match header.format:
         case SourceFormat.JPEG:
             # libjpeg decodes at 1/2, 1/4 or 1/8 for much less than at full size.
-            width, height = (header.size.height, header.size.width) if header.is_turned else header.size
-            spare = min(width / stored.width, height / stored.height)
+            full = header.as_stored(header.size)
+            spare = min(full.width / stored.width, full.height / stored.height)
             shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
             return [_open(body, access="sequential", shrink=shrink)]
         case SourceFormat.GIF | SourceFormat.WEBP if frames > 1:
