@@ -1,7 +1,7 @@
 """One version of a source -> its renditions and its manifest in the destination: fetch, render, store."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -98,27 +98,20 @@ class Writer:
             job.written.extend(item.written for item in made if item.result is not Published.SUPERSEDED)
         for put in done:
             put.result()
-        return self._finish(publisher, job, targets, image, made)
-
-    def _finish(
-        self,
-        publisher: Publisher,
-        job: Job,
-        targets: Sequence[Target],
-        image: SourceImage | None,
-        made: Sequence[_Made],
-    ) -> Status:
-        """Write the manifest of targets that were all made; return whether a newer source was met on the way."""
         results = {item.result for item in made}
         etags = {item.source_etag for item in made}
+        if Published.SUPERSEDED not in results and len(etags) == 1:
+            results.add(self._put_manifest(publisher, job, targets, image, made))
+        return Status.SUPERSEDED if self._is_superseded(job, results, etags) else Status.OK
+
+    def _is_superseded(self, job: Job, results: Collection[Published], etags: Collection[str]) -> bool:
+        """Return whether a newer source was met on the way, or may have been written over."""
         if Published.SUPERSEDED in results or len(etags) > 1:
-            return Status.SUPERSEDED
-        results.add(self._put_manifest(publisher, job, targets, image, made))
-        if Published.REPLACED in results:
-            current = head_if_there(self._store, job.source.ref)
-            if current is None or current.etag not in etags:
-                return Status.SUPERSEDED
-        return Status.SUPERSEDED if Published.SUPERSEDED in results else Status.OK
+            return True
+        if Published.REPLACED not in results:
+            return False
+        current = head_if_there(self._store, job.source.ref)
+        return current is None or current.etag not in etags
 
     def _put(self, publisher: Publisher, rendition: Rendition, job: Job, stored: StoredObject) -> _Made:
         spec, key, format = rendition.target
