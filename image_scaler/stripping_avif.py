@@ -80,7 +80,7 @@ def _types(body: bytes, iinf: _Span) -> Iterator[tuple[int, bytes]]:
         layout = {2: ">4xHxx4s", 3: ">4xIxx4s"}.get(body[span.start])
         if name != b"infe" or layout is None:
             raise ValueError(f"{name!r} of an unknown version")
-        yield struct.unpack_from(layout, body[: span.end], span.start)
+        yield struct.unpack_from(layout, body[span.start : span.end])
 
 
 def _shown(body: bytes, meta: Mapping[bytes, _Span]) -> set[int]:
