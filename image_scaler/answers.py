@@ -72,16 +72,13 @@ def answer(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any
     be such a sender as well, which the event does not tell: so where a source would be lost without that.
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
-    match invocation.sender:
-        case Sender.SQS:
-            return {"batchItemFailures": [{"itemIdentifier": number} for number in dict.fromkeys(o.id for o in failed)]}
-        case Sender.BATCH:
-            return _batch_answer(invocation.event, outcomes)
-        case Sender.NOTIFICATION | Sender.CALLER if any(
-            outcome.is_lost or invocation.sender is Sender.NOTIFICATION for outcome in failed
-        ):
-            reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
-            raise RetryError(f"{len(failed)} of {len(outcomes)} sources failed: {reasons}")
+    if invocation.sender is Sender.SQS:
+        return {"batchItemFailures": [{"itemIdentifier": number} for number in dict.fromkeys(o.id for o in failed)]}
+    if invocation.sender is Sender.BATCH:
+        return _batch_answer(invocation.event, outcomes)
+    if any(outcome.is_lost or invocation.sender is Sender.NOTIFICATION for outcome in failed):
+        reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
+        raise RetryError(f"{len(failed)} of {len(outcomes)} sources failed: {reasons}")
     if all(outcome.is_good for outcome in outcomes):
         written = sum(len(outcome.written) for outcome in outcomes)
         return {"statusCode": 200, "body": f"{len(outcomes)} images, {written} renditions"}
