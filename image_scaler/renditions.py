@@ -4,6 +4,7 @@ import enum
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import NamedTuple
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
@@ -229,6 +230,8 @@ class Renditions:
         """Every recipe, in the order of renditions.toml."""
         return tuple(spec for specs in self.by_name.values() for spec in specs)
 
+    # An upload asks eight times, and each time ten rules would take 2 ms.
+    @lru_cache(maxsize=64)  # noqa: B019  settings live as long as the process
     def specs_for(self, source_key: str) -> tuple[RenditionSpec, ...]:
         """Return the recipes for a source: of the first rule that matches its key, or all."""
         for glob, names in self._globs:
