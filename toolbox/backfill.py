@@ -1,26 +1,22 @@
 """Which sources of a bucket have not all their renditions, and letting the function make them."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from image_scaler import manifest
-from image_scaler.exceptions import ImageScalerError, RejectedError
+from image_scaler.exceptions import RejectedError
 from image_scaler.publishing import Stamp
 from image_scaler.renditions import Renditions, is_image_key
 from image_scaler.s3 import S3Store
 from image_scaler.store import ObjectRef, head_if_there
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from toolbox.calls import explained
 
 LOOKS_AT_ONCE = 16
 """Sources whose manifests are looked at side by side: each look waits for the network."""
@@ -35,10 +31,6 @@ _INVOKE_CONFIG = Config(
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class BackfillError(Exception):
-    """The buckets or the function could not be asked; says why."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +51,14 @@ class Backfill:
         self._destination = destination_bucket
         self._function = function
         self._renditions = renditions
-        with _explained("make clients for AWS"):
+        with explained("make clients for AWS"):
             self._s3 = boto3.client("s3")
             self._lambda = boto3.client("lambda", config=_INVOKE_CONFIG)
             self._store = S3Store()
 
     def sources(self, prefix: str) -> Iterator[Source]:
         """Yield the images of the source bucket of which something is to be made, by their keys."""
-        with _explained(f"list s3://{self._source}/{prefix}"):
+        with explained(f"list s3://{self._source}/{prefix}"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._source, Prefix=prefix):
                 for stored in page.get("Contents", []):
                     source = Source(stored["Key"], stored["ETag"].strip('"'), stored["Size"])
@@ -92,7 +84,7 @@ class Backfill:
             targets = self._renditions.targets(source.key)
         except RejectedError:
             return False  # the function says why
-        with _explained(f"look for the manifest of {source.key}"):
+        with explained(f"look for the manifest of {source.key}"):
             head = head_if_there(self._store, ObjectRef(self._destination, key)) if key else None
         stamp = Stamp.of(head) if head else None
         recipe = manifest.recipe(targets, self._renditions.ladder(source.key))
@@ -100,7 +92,7 @@ class Backfill:
 
     def _make(self, source: Source) -> str | None:
         event = {"bucket": self._source, "keys": [source.key]}
-        with _explained(f"call {self._function} for {source.key}"):
+        with explained(f"call {self._function} for {source.key}"):
             answer = self._lambda.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
             payload: Any = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
@@ -110,7 +102,7 @@ class Backfill:
         return "rejected or failed: the reason stands in the failure queue and in the log"
 
 
-def _each(work: "Callable[[T], R]", items: Iterable[T], at_once: int) -> Iterator[tuple[T, R]]:
+def _each(work: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[tuple[T, R]]:
     """Yield each item and what work makes of it, so many at a time, in the order in which they are done."""
     waiting = iter(items)
     with ThreadPoolExecutor(at_once) as pool:
@@ -125,11 +117,3 @@ def _each(work: "Callable[[T], R]", items: Iterable[T], at_once: int) -> Iterato
         finally:
             for future in running:
                 future.cancel()
-
-
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except (ClientError, BotoCoreError, ImageScalerError) as error:
-        raise BackfillError(f"could not {doing}: {error}") from error

@@ -135,7 +135,8 @@ def redrive(
     A record is deleted when the function has accepted its event; what fails again comes back. Exit code 0: all were
     shown or sent; 1: some message is no failure record, and was left; 2: the queue or the function could not be asked.
     """
-    from toolbox.redrive import FailureQueueReader, RedriveError  # boto3 takes its time, which only this needs
+    from toolbox.calls import CallError  # boto3 takes its time, which only this needs
+    from toolbox.redrive import FailureQueueReader
 
     table = _table("source", "reason", "" if send else "with --send")
     readable = True
@@ -150,7 +151,7 @@ def redrive(
                 what = ("sent" if send else "would be sent") if has_event else "left in the queue"
                 sources = "\n".join(str(source.ref) for source in failed.record.sources)
                 table.add_row(sources or "-", _plain(failed.record.reason), what)
-    except RedriveError as error:
+    except CallError as error:
         if table.rows:
             out.print(table)
         _stop(str(error))
@@ -179,7 +180,8 @@ def backfill(
     Exit code 0: nothing is missing, or all was made; 1: some source was rejected or failed, or, without --send, some
     are unfinished; 2: the buckets or the function could not be asked.
     """
-    from toolbox.backfill import Backfill, BackfillError, Source  # boto3 takes its time, which only this needs
+    from toolbox.backfill import Backfill, Source  # boto3 takes its time, which only this needs
+    from toolbox.calls import CallError
 
     looked_at = size = failed = 0
     unfinished: list[Source] = []
@@ -199,7 +201,7 @@ def backfill(
                     if reason:
                         failed += 1
                         err.print(f"{_plain(source.key)}: {_plain(reason)}", style="red", markup=False)
-    except BackfillError as error:
+    except CallError as error:
         _stop(str(error))
     if send:
         out.print(f"{len(unfinished) - failed:,} were made, {failed:,} were not.")

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
+from toolbox.calls import CallError, explained
 from toolbox.records import Record, read_record
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 HOLD_SECONDS = 120
 """How long a record is kept from other readers of the queue while it is looked at here."""
-
-
-class RedriveError(Exception):
-    """The queue or the function could not be asked; says why."""
 
 
 class Failed(NamedTuple):
@@ -41,7 +37,7 @@ class FailureQueueReader:
     ) -> None:
         self._url = queue_url
         self._function = function
-        with _explained(f"look for {queue_url}"):
+        with explained(f"look for {queue_url}"):
             self._sqs: SQSClient = sqs or boto3.client("sqs")
             self._lambda: LambdaClient = lambda_ or boto3.client("lambda")
 
@@ -50,7 +46,7 @@ class FailureQueueReader:
         """Hold messages of the queue; at the end, those that are still in it are there for everybody again."""
         found: list[Failed] = []
         try:
-            with _explained(f"read {self._url}"):
+            with explained(f"read {self._url}"):
                 while len(found) < at_most:
                     # Waiting a second asks all of SQS's servers, not some.
                     answer = self._sqs.receive_message(
@@ -64,7 +60,7 @@ class FailureQueueReader:
                     found += [Failed(message["ReceiptHandle"], read_record(message["Body"])) for message in messages]
             yield found
         finally:
-            with _explained(f"give back the messages of {self._url}"):
+            with explained(f"give back the messages of {self._url}"):
                 for failed in found:
                     try:
                         self._sqs.change_message_visibility(
@@ -76,20 +72,12 @@ class FailureQueueReader:
     def send(self, failed: Failed) -> None:
         """Send the event to the function again, and then delete its message."""
         sources = ", ".join(str(source.ref) for source in failed.record.sources)
-        with _explained(f"send {sources or 'an event'} to {self._function}"):
+        with explained(f"send {sources or 'an event'} to {self._function}"):
             # As S3 does, not waiting for it: with the retries and the failure record of such an event.
             answer = self._lambda.invoke(
                 FunctionName=self._function, InvocationType="Event", Payload=json.dumps(failed.record.event).encode()
             )
         if answer["StatusCode"] != 202:
-            raise RedriveError(f"expected {self._function} to accept the event but it answered {answer['StatusCode']}")
-        with _explained(f"delete a message of {self._url}"):
+            raise CallError(f"expected {self._function} to accept the event but it answered {answer['StatusCode']}")
+        with explained(f"delete a message of {self._url}"):
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=failed.receipt)
-
-
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise RedriveError(f"could not {doing}: {error}") from error

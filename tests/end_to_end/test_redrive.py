@@ -7,8 +7,9 @@ from typer.testing import CliRunner, Result
 
 from tests.drawing import jpeg, photo
 from tests.end_to_end.stack import Stack
+from toolbox.calls import CallError
 from toolbox.cli import main
-from toolbox.redrive import FailureQueueReader, RedriveError
+from toolbox.redrive import FailureQueueReader
 
 UPLOADED = jpeg(photo(300, 200))
 
@@ -90,5 +91,5 @@ def test_an_empty_queue_is_said_to_be_empty(stack: Stack, queue: str) -> None:
 
 def test_a_queue_that_is_not_there_is_told(stack: Stack) -> None:
     reader = FailureQueueReader("http://nowhere/1/none", stack.function, stack.sqs, stack.lambda_)
-    with pytest.raises(RedriveError, match="could not read http://nowhere/1/none"), reader.held(1):
+    with pytest.raises(CallError, match="could not read http://nowhere/1/none"), reader.held(1):
         pass
