@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 from image_scaler.exceptions import EventError
-from image_scaler.store import ObjectRef
+from image_scaler.store import ObjectRef, on_one_line
 
 EXPECTED = (
     "an S3 notification (by itself, or in SNS, SQS, or both), an EventBridge event of S3, "
@@ -207,12 +207,8 @@ def _optional(value: object, type_: type[T]) -> T | None:
     return value if isinstance(value, type_) else None
 
 
-def _one_line(text: object) -> str:
-    return str(text).encode("unicode_escape").decode()
-
-
 def _outline(value: object) -> str:
     """Return a value's outer shape: enough to recognise it, without what it holds."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(sorted(_one_line(name) for name in value))[:200] or 'nothing in it'}"
+        return f"an object with {', '.join(sorted(on_one_line(str(name)) for name in value))[:200] or 'nothing in it'}"
     return type(value).__name__

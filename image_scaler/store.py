@@ -7,6 +7,11 @@ from typing import NamedTuple, Protocol
 from image_scaler.exceptions import ObjectNotFoundError
 
 
+def on_one_line(text: str) -> str:
+    """Return a text from outside as it can be shown: escaped is what breaks a line, moves a cursor or is no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ObjectRef(NamedTuple):
     """One object. The key is always already decoded: `my photo+1.jpg`, never `my+photo%2B1.jpg`.
 
@@ -17,8 +22,7 @@ class ObjectRef(NamedTuple):
     key: str
 
     def __str__(self) -> str:
-        key = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.key)
-        return f"s3://{self.bucket}/{key}"
+        return f"s3://{self.bucket}/{on_one_line(self.key)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,6 +187,14 @@ def test_explain_says_where_no_upload_is_listened_to(tmp_path: Path, key: str, i
     assert ("is not listened to" in done.stderr) is is_noted
 
 
+def test_names_from_outside_are_shown_as_they_are_and_move_no_cursor(tmp_path: Path) -> None:
+    noted = run("explain", "[red]a\x1b[2J.txt", cwd=tmp_path)
+    assert "an upload under [red]a\\x1b[2J.txt is not listened to" in noted.stderr
+    missing = run("scale", "[red]a\x1b[2J.jpg", "--out", "out", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "found nothing at [red]a\\x1b[2J.jpg" in missing.stderr
+
+
 def test_check_refuses_wrong_renditions_in_one_sentence(folder: Path) -> None:
     (folder / "r.toml").write_text("[renditions.small]\nwidth = 0\n")
     done = run("check", "--renditions", "r.toml", cwd=folder)

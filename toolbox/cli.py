@@ -20,7 +20,7 @@ from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.renditions import Renditions, is_image_key
 from image_scaler.service import Scaler
-from image_scaler.store import ObjectRef
+from image_scaler.store import ObjectRef, on_one_line
 from toolbox import stack
 from toolbox.files import FileStore
 
@@ -81,7 +81,8 @@ def explain(
         _stop(str(error))
     if not key.endswith(tuple(stack.suffixes())):
         err.print(
-            f"Note: an upload under {_plain(key)} is not listened to, as no event in serverless.yml has its ending."
+            f"Note: an upload under {on_one_line(key)} is not listened to: no event in serverless.yml has its ending.",
+            markup=False,
         )
     table = _table("rendition", "key", "what")
     for spec, destination_key, format in targets:
@@ -91,13 +92,13 @@ def explain(
         if as_json:
             _print_json({"name": spec.name, "key": destination_key, "format": format})
         else:
-            table.add_row(spec.name, _plain(destination_key), what)
+            table.add_row(spec.name, on_one_line(destination_key), what)
     if manifest_key and as_json:
         _print_json({"name": "manifest", "key": manifest_key, "format": "json"})
     elif manifest_key:
-        table.add_row("manifest", _plain(manifest_key), "what was made, in JSON")
+        table.add_row("manifest", on_one_line(manifest_key), "what was made, in JSON")
     if not as_json:
-        out.print(table if targets else f"Nothing is made of {_plain(key)}: a rule without renditions matches it.")
+        out.print(table if targets else f"Nothing is made of {on_one_line(key)}: a rule without renditions matches it.")
 
 
 @main.command()
@@ -150,7 +151,7 @@ def redrive(
                     reader.send(failed)
                 what = ("sent" if send else "would be sent") if has_event else "left in the queue"
                 sources = "\n".join(str(source.ref) for source in failed.record.sources)
-                table.add_row(sources or "-", _plain(failed.record.reason), what)
+                table.add_row(sources or "-", on_one_line(failed.record.reason), what)
     except CallError as error:
         if table.rows:
             out.print(table)
@@ -200,7 +201,7 @@ def backfill(
                 for source, reason in progress.track(made, total=len(unfinished), description="Making"):
                     if reason:
                         failed += 1
-                        err.print(f"{_plain(source.key)}: {_plain(reason)}", style="red", markup=False)
+                        err.print(f"{on_one_line(source.key)}: {on_one_line(reason)}", style="red", markup=False)
     except CallError as error:
         _stop(str(error))
     if send:
@@ -260,21 +261,16 @@ def _report(path: Path, outcome: Outcome, milliseconds: int) -> dict[str, Any]:
 
 
 def _add_rows(table: Table, path: Path, outcome: Outcome) -> None:
-    name = _plain(str(path))
+    name = on_one_line(str(path))
     if outcome.status != "ok":
-        table.add_row(name, Text(_plain(f"{outcome.status}: {outcome.error}"), style="red"))
+        table.add_row(name, Text(on_one_line(f"{outcome.status}: {outcome.error}"), style="red"))
         return
     before = path.stat().st_size
     for written in outcome.written:
         size = f"{written.width} x {written.height}" if written.width else "copy"
         saved = f"{1 - written.bytes / before:.0%}" if before else ""
-        table.add_row(name, _plain(written.key), size, decimal(written.bytes), saved)
+        table.add_row(name, on_one_line(written.key), size, decimal(written.bytes), saved)
         name = ""
-
-
-def _plain(text: str) -> str:
-    """Return a text from outside as it can be shown: nothing in it moves a terminal's cursor, or cannot be written."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _table(*headers: str) -> Table:
@@ -290,5 +286,5 @@ def _print_json(value: dict[str, Any]) -> None:
 
 
 def _stop(reason: str) -> NoReturn:
-    err.print(f"image-scaler: {reason}", style="red", markup=False)
+    err.print(f"image-scaler: {on_one_line(reason)}", style="red", markup=False)
     raise typer.Exit(2)

@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from image_scaler.config import load_renditions
 from image_scaler.exceptions import ConfigError, DestinationKeyError
@@ -232,22 +233,18 @@ def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
     for header in ("size", "bytes", "saved", "after"):
         table.add_column(header, justify="right", no_wrap=True)
     for source in sources:
-        table.add_row(f"[bold]{_plain(source.key)}[/bold]", "", _size(source.body), decimal(len(source.body)), "", "")
+        table.add_row(Text(source.key, style="bold"), "", _size(source.body), decimal(len(source.body)), "", "")
         for key in source.expected:
             body = results.get(key)
             if body is None or key not in source.arrived:
-                table.add_row("", _plain(key), "[red]missing[/red]", "", "", "")
+                table.add_row("", Text(key), "[red]missing[/red]", "", "", "")
                 continue
             saved = "copy" if body == source.body else f"{1 - len(body) / max(1, len(source.body)):.1%}"
             if key.startswith(MANIFESTS):
                 saved = ""
-            table.add_row("", _plain(key), _size(body), decimal(len(body)), saved, f"{source.arrived[key]:.1f} s")
+            table.add_row("", Text(key), _size(body), decimal(len(body)), saved, f"{source.arrived[key]:.1f} s")
     out.print()
     out.print(table)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _size(body: bytes) -> str:
