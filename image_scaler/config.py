@@ -21,6 +21,13 @@ SIDE_LIMIT = 16_383
 """The longest side of a rendition in pixels: what WebP can hold, the least of the formats."""
 
 
+NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+"""What a rendition may be called."""
+
+BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+"""What S3 lets a bucket be called."""
+
+
 def _integer(lowest: int, highest: int) -> Meta:
     return Meta(ge=lowest, le=highest, description=f"an integer from {lowest} to {highest}")
 
@@ -91,6 +98,15 @@ class InputsTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     svg: Flag = False
 
 
+class TopFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The settings that stand before the first table."""
+
+    on_source_delete: Annotated[Literal["keep", "remove"], _one_of(("keep", "remove"))] = "keep"
+    manifest: Flag = True
+
+
+_ON_TOP = TopFields.__struct_fields__
+
 _NOTHING_BY_THEMSELVES = ("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright")
 """Fields that mean nothing to a byte-for-byte copy, and make no other rendition of it."""
 
@@ -157,12 +173,9 @@ class Settings:
         )
 
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-
-
 def _bucket(environ: Mapping[str, str], variable: str) -> str | None:
     name = environ.get(variable)
-    if name and not _BUCKET.fullmatch(name):
+    if name and not re.fullmatch(BUCKET, name):
         raise ConfigError(f"expected the name of a bucket for {variable} but received {name!r}")
     return name or None
 
@@ -173,10 +186,6 @@ def _owner(environ: Mapping[str, str], variable: str) -> dict[str, str]:
     if owner and not re.fullmatch(r"\d{12}", owner):
         raise ConfigError(f"expected the 12 digits of an account for {variable}_OWNER but received {owner!r}")
     return {bucket: owner} if bucket and owner else {}
-
-
-_ON_TOP = ("on_source_delete", "manifest")
-"""The settings that stand before the first table."""
 
 
 def load_renditions(path: Path) -> Renditions:
@@ -200,7 +209,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     for field in data.keys() - {"renditions", "rules", "limits", "inputs", *_ON_TOP}:
         raise ConfigError(
             f"expected only {', '.join(_ON_TOP)}, [renditions.<name>], [[rules]], [limits] and [inputs] in {name} "
-            f"but received {field!r}{_meant(field, _ON_TOP)}"
+            f"but received {field!r}{meant(field, _ON_TOP)}"
         )
     tables = data.get("renditions")
     if not isinstance(tables, dict) or not tables:
@@ -210,27 +219,22 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     if not isinstance(rules, list):
         raise ConfigError(f"expected [[rules]] tables in {name} but received {_show(rules)} for rules")
     limits = _convert(LimitsTable, data.get("limits", {}), "limits")
-    on_source_delete = data.get("on_source_delete", "keep")
-    if on_source_delete not in ("keep", "remove"):
-        raise ConfigError(f"expected one of keep, remove for on_source_delete but received {_show(on_source_delete)}")
-    manifest = data.get("manifest", True)
-    if not isinstance(manifest, bool):
-        raise ConfigError(f"expected true or false for manifest but received {_show(manifest)}")
+    on_top = _convert(TopFields, {field: data[field] for field in _ON_TOP if field in data})
     inputs = _convert(InputsTable, data.get("inputs", {}), "inputs")
     return Renditions(
         by_name,
         [_rule(f"rules[{i}]", table, by_name) for i, table in enumerate(rules)],
         limits=Limits(**msgspec.structs.asdict(limits)),
         allow_svg=inputs.svg,
-        on_source_delete=on_source_delete,
-        manifest=manifest,
+        on_source_delete=on_top.on_source_delete,
+        manifest=on_top.manifest,
     )
 
 
 def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
     """Return the recipes of one table: one, or one for each width and format of a ladder."""
     where = f"renditions.{name}"
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
+    if not re.fullmatch(NAME, name):
         raise ConfigError(f"expected lower-case letters, digits, - and _ in a name but received [{where}]")
     raw = _respelled(raw)
     table = _convert(RenditionTable, raw, where)
@@ -357,8 +361,11 @@ def _rule(where: str, raw: Any, by_name: Mapping[str, object]) -> Rule:
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _convert(type_: type[T], raw: Any, where: str) -> T:
-    """Check a table against its type; raises ConfigError with the field's own description."""
+def _convert(type_: type[T], raw: Any, where: str = "") -> T:
+    """Check a table against its type; raises ConfigError with the field's own description.
+
+    `where`: the table's name; "" for what stands before the first.
+    """
     try:
         return msgspec.convert(raw, type_)
     except msgspec.ValidationError as error:
@@ -370,7 +377,7 @@ def _convert(type_: type[T], raw: Any, where: str) -> T:
                 raise ConfigError(f"expected {unknown} before the first table but received it in {where}") from error
             raise ConfigError(
                 f"expected no other fields than {', '.join(fields)} for {where} but received {unknown!r}"
-                f"{_meant(unknown, fields)}"
+                f"{meant(unknown, fields)}"
             ) from error
         for field in fields.values():
             if field.required and field.name not in raw:
@@ -379,13 +386,14 @@ def _convert(type_: type[T], raw: Any, where: str) -> T:
                 ) from error
         at = re.search(r"at `\$\.(\w+)", str(error))
         name = at.group(1) if at else ""
+        place = f"{where}.{name}".removeprefix(".")
         raise ConfigError(
-            f"expected {_describe(fields[name].type)} for {where}.{name} but received {_show(raw[name])}"
+            f"expected {_describe(fields[name].type)} for {place} but received {_show(raw[name])}"
         ) from error
 
 
-def _meant(word: str, known: Collection[str]) -> str:
-    """Return a question after the word that may be meant; "" where none is near."""
+def meant(word: str, known: Collection[str]) -> str:
+    """Return a question after the known word that may be meant, to end a sentence with; "" where none is near."""
     # Imported here, because only a mistake needs it.
     from difflib import get_close_matches
 

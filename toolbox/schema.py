@@ -1,28 +1,26 @@
 """`python -m toolbox.schema`: write renditions.schema.json, by which editors know renditions.toml."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from image_scaler.config import InputsTable, LimitsTable, RenditionTable, RuleTable
+from image_scaler.config import NAME, InputsTable, LimitsTable, RenditionTable, RuleTable, TopFields
 from toolbox.stack import ROOT
 
 PATH = ROOT / "renditions.schema.json"
 
-_Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+_Name = Annotated[str, Meta(pattern=f"^{NAME}$")]
 
 
-class RenditionsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class RenditionsFile(TopFields, forbid_unknown_fields=True, kw_only=True):
     """What an upload becomes."""
 
     renditions: dict[_Name, RenditionTable]
-    rules: list[RuleTable] = []
+    rules: list[RuleTable] = msgspec.field(default_factory=list)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     inputs: InputsTable = msgspec.field(default_factory=InputsTable)
-    on_source_delete: Literal["keep", "remove"] = "keep"
-    manifest: bool = True
 
 
 def schema() -> dict[str, Any]:

@@ -5,17 +5,17 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from image_scaler.config import BUCKET, meant
 from image_scaler.exceptions import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 SLS = ROOT / "node_modules" / ".bin" / "sls"
 
 
-_BUCKET = (r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket: lower-case letters, digits, - and .")
+_BUCKET = (BUCKET, "the name of a bucket: lower-case letters, digits, - and .")
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _VALUES = {
     "architecture": ("arm64|x86_64", "arm64 or x86_64"),
@@ -46,8 +46,9 @@ def _check_given(stage: str, params: Sequence[str]) -> None:
         if not equals:
             raise ConfigError(f"expected a parameter like memorySize=3538 but received {param!r}")
         if name not in known:
-            near = "".join(f": is {word} meant?" for word in get_close_matches(name, known, n=1))
-            raise ConfigError(f"expected one of the parameters {', '.join(known)} but received {name!r}{near}")
+            raise ConfigError(
+                f"expected one of the parameters {', '.join(known)} but received {name!r}{meant(name, known)}"
+            )
         pattern, words = _VALUES.get(name, (".+", "a value"))
         if not re.fullmatch(pattern, re.sub(r"\$\{[^}]*\}", "000000000000", value)):
             raise ConfigError(f"expected {words} for {name} but received {value!r}")
