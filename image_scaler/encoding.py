@@ -37,11 +37,12 @@ def encode(
 ) -> bytes:
     """Return the encoded image; of several frames an animation, each shown for its delay in milliseconds.
 
-    Nothing but `known` of who made it and, with `keep_profile`, the colour profile stands beside the pixels. With
-    `max_bytes` the highest quality up to the spec's own is taken that keeps within it, or the lowest there is.
+    The frames have no other metadata than a colour profile, as `decoding.decode` returns them. Nothing but `known` of
+    who made it and, with `keep_profile`, that profile stands beside the encoded pixels. With `max_bytes` the highest
+    quality up to the spec's own is taken that keeps within it, or the lowest there is.
     """
     image = _joined([_without_needless_alpha(frame, spec, format) for frame in frames], delays, loop)
-    keep = _replace_metadata(image, spec, known)
+    keep = _add_credits(image, spec, known)
 
     def at(quality: int) -> bytes:
         return bytes(_SAVERS[format](image, quality, spec, keep=keep))
@@ -133,13 +134,8 @@ def _joined(frames: Sequence[pyvips.Image], delays: Sequence[int], loop: int) ->
     return image
 
 
-def _replace_metadata(image: pyvips.Image, spec: RenditionSpec, known: Credits) -> str:
-    """Leave the image no other metadata than is kept; return which kinds of it are to be saved."""
-    for field in image.get_fields():
-        if field.startswith(("exif-", "png-comment-", "gif-comment", "orientation")) or (
-            field.endswith("-data") and field != "icc-profile-data"
-        ):
-            image.remove(field)
+def _add_credits(image: pyvips.Image, spec: RenditionSpec, known: Credits) -> str:
+    """Put beside the pixels who made them; return which kinds of metadata are to be saved."""
     # Only what is there is named: asked for EXIF, libvips writes some of its own making.
     kinds = ["icc"] if spec.keep_profile else []
     blocks = {"exif": known.as_exif(), "xmp": known.as_xmp()} if spec.keep_copyright else {}
