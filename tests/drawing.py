@@ -1,5 +1,7 @@
 """Images drawn for the tests: what each pixel should be is known."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyvips
 
@@ -31,6 +33,16 @@ def with_alpha(image: pyvips.Image) -> pyvips.Image:
     alpha = np.full((image.height, image.width, 1), 255, np.uint8)
     alpha[:, : image.width // 2] = 0
     return image.bandjoin(pyvips.Image.new_from_array(alpha)).copy(interpretation="srgb")
+
+
+def saying(image: pyvips.Image, exif: Mapping[str, str], xmp: str = "") -> pyvips.Image:
+    """The image with EXIF, by libvips' names of its fields, and with XMP."""
+    image = image.copy()
+    for field, value in exif.items():
+        image.set_type(pyvips.GValue.gstr_type, f"exif-{field}", value)
+    if xmp:
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp.encode())
+    return image
 
 
 def srgb(pixels: np.ndarray) -> pyvips.Image:

@@ -149,9 +149,7 @@ def test_more_effort_makes_smaller_files() -> None:
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 def test_at_its_own_size_and_format_an_image_never_gets_larger_and_keeps_its_pixels(format: str) -> None:
-    image = drawing.photo(300, 200)
-    image = image.copy()
-    image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "Leaky Camera")
+    image = drawing.saying(drawing.photo(300, 200), {"ifd0-Make": "Leaky Camera"})
     saver = {
         "jpeg": ("jpegsave_buffer", {"Q": 20}),
         "png": ("pngsave_buffer", {"compression": 9}),
@@ -182,24 +180,21 @@ def test_a_turned_jpeg_that_is_kept_as_it_is_still_stands_upright() -> None:
 
 def photographed(format: str) -> bytes:
     """An image with everything in it that a camera and an agency leave there."""
-    image = drawing.quadrants().copy()
-    texts = {
-        "exif-ifd0-Make": "Leaky Camera",
-        "exif-ifd0-Artist": "Zoe Photographer",
-        "exif-ifd0-Copyright": "(c) 2026 Zoe",
-        "exif-ifd3-GPSLatitude": "52/1 31/1 0/1",
-        "exif-ifd2-BodySerialNumber": "SN12345",
-        "exif-ifd2-UserComment": "<?php system('x')",
+    exif = {
+        "ifd0-Make": "Leaky Camera",
+        "ifd0-Artist": "Zoe Photographer",
+        "ifd0-Copyright": "(c) 2026 Zoe",
+        "ifd3-GPSLatitude": "52/1 31/1 0/1",
+        "ifd2-BodySerialNumber": "SN12345",
+        "ifd2-UserComment": "<?php system('x')",
     }
-    for field, value in texts.items():
-        image.set_type(pyvips.GValue.gstr_type, field, value)
     xmp = (
         '<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
         'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
         'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:Credit="Æther &amp; Co" '
         'xmlns:x2="x" x2:Place="secret place"/></rdf:RDF></x:xmpmeta>'
     )
-    image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp.encode())
+    image = drawing.saying(drawing.quadrants(), exif, xmp)
     savers = {"jpeg": "jpegsave_buffer", "png": "pngsave_buffer", "webp": "webpsave_buffer"}
     return bytes(getattr(image, savers[format])())
 

@@ -48,14 +48,12 @@ def test_no_damage_can_make_it_fail(number: int, orientation: int, known: Credit
 
 def laden(image: pyvips.Image, orientation: int = 1) -> pyvips.Image:
     """The image with what a camera says, and what an attacker adds."""
-    image = image.copy()
-    for field, value in {
-        "exif-ifd0-Make": "Leaky Camera",
-        "exif-ifd3-GPSLatitude": "52/1 31/1 0/1",
-        "exif-ifd2-UserComment": "<?php system('x')",
-    }.items():
-        image.set_type(pyvips.GValue.gstr_type, field, value)
-    image.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x:xmpmeta>secret place</x:xmpmeta>")
+    exif = {
+        "ifd0-Make": "Leaky Camera",
+        "ifd3-GPSLatitude": "52/1 31/1 0/1",
+        "ifd2-UserComment": "<?php system('x')",
+    }
+    image = drawing.saying(image, exif, "<x:xmpmeta>secret place</x:xmpmeta>")
     image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     return image
 

@@ -104,22 +104,20 @@ def _drawn() -> dict[str, bytes]:
 
 def _laden(image: pyvips.Image) -> pyvips.Image:
     """The image with EXIF, GPS, XMP, IPTC and a colour profile."""
-    image = image.icc_transform("p3", input_profile="srgb").copy()
-    for field, value in {
-        "exif-ifd0-Make": "Camera",
-        "exif-ifd0-Artist": "Zoe",
-        "exif-ifd0-Copyright": "(c) Zoe",
-        "exif-ifd2-UserComment": "comment",
-        "exif-ifd3-GPSLatitude": "52/1 31/1 0/1",
-    }.items():
-        image.set_type(pyvips.GValue.gstr_type, field, value)
+    exif = {
+        "ifd0-Make": "Camera",
+        "ifd0-Artist": "Zoe",
+        "ifd0-Copyright": "(c) Zoe",
+        "ifd2-UserComment": "comment",
+        "ifd3-GPSLatitude": "52/1 31/1 0/1",
+    }
     xmp = (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" '
         'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:Credit="Agency"><dc:rights><rdf:Alt>'
         '<rdf:li xml:lang="x-default">(c) Zoe</rdf:li></rdf:Alt></dc:rights></rdf:Description></rdf:RDF></x:xmpmeta>'
     )
-    image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp.encode())
+    image = drawing.saying(image.icc_transform("p3", input_profile="srgb"), exif, xmp)
     image.set_type(pyvips.GValue.blob_type, "iptc-data", b"\x1c\x02\x50\x00\x03Zoe\x1c\x02\x74\x00\x07(c) Zoe")
     return image
 
