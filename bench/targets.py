@@ -16,7 +16,8 @@ FLAT_MB = 5.0
 REASONS = {
     "CPU JPEG": "Where the largest rendition has more than half of the source's width, libjpeg cannot scale while it "
     "decodes. Then both decode every pixel, scale them and encode the largest rendition with the same code, which is "
-    "most of the work: ours saves only sharp's further decodes, and Huffman tables that are not worth their time.",
+    "most of the work: ours saves only sharp's further decodes, and Huffman tables that are not worth their time. "
+    "A smooth picture's large renditions are encoded twice: only then is it known that tables of their own pay.",
     "CPU WebP": "Encoding is 80 to 90 % of it, and effort 2 takes 0.40 to 0.47 of the time of sharp's effort 4; of an "
     "animation 0.6, because its frames are compared whatever the effort. Effort 1 is faster still, but makes smooth "
     "pictures 35 to 50 % larger.",
