@@ -18,13 +18,13 @@ REASONS = {
     "decodes. Then both decode every pixel, scale them and encode the largest rendition with the same code, which is "
     "most of the work: ours saves only sharp's further decodes, and Huffman tables that are not worth their time. "
     "A smooth picture's large renditions are encoded twice: only then is it known that tables of their own pay.",
-    "CPU WebP": "Encoding is 80 to 90 % of it, and effort 2 takes 0.40 to 0.47 of the time of sharp's effort 4; of an "
+    "CPU WebP": "Encoding is 80 to 90 % of it, and effort 2 takes 0.40 to 0.50 of the time of sharp's effort 4; of an "
     "animation 0.6, because its frames are compared whatever the effort. Effort 1 is faster still, but makes smooth "
     "pictures 35 to 50 % larger.",
     "bytes WebP": "Effort 2 leaves out libwebp's rate-distortion optimisation, which begins at effort 3 and doubles "
     "the time: 3 to 6 % more bytes at up to 0.004 less SSIM, before what better scaling gives back.",
     "bytes AVIF": "Effort 0 has fewer means for smooth areas (20 % more bytes) and for grass and leaves (0.004 to "
-    "0.012 less SSIM); on other photographs it is sharp's equal. Effort 2 mends both in five times the time.",
+    "0.012 less SSIM); on other photographs it is sharp's equal. Effort 2 mends both in six times the time.",
     "cold start": "The zip holds no bytecode, which only the interpreter of the function's runtime can make: Python "
     "compiles the package, pyvips and msgspec at each cold start.",
 }
