@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -73,6 +74,18 @@ def test_a_jpeg_of_hundreds_of_scans_and_a_webp_of_thousands_of_frames_are_rejec
     webp = bytes(drawing.photo(48, 32).webpsave_buffer())
     with pytest.raises(ImageTooLargeError, match="at most 10,000 frames in a file but received 20,000"):
         SourceImage(webp + b"ANMF\0\0\0\0" * 20_000)
+
+
+def test_counting_millions_of_parts_takes_no_memory() -> None:
+    body = b"\xff\xd8" + b"\xff\xda" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageTooLargeError, match="at most 100 scans in a file but received 1,000,000"):
+            SourceImage(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_words_of_libvips_that_are_no_text_are_a_rejection_like_any_other() -> None:
