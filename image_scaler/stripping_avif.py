@@ -53,6 +53,8 @@ def strip(body: bytes) -> bytes | None:
     stripped, claimed = bytearray(body), bytearray(len(body))
     for item, span in _places(body, meta):
         length = span.end - span.start
+        if any(claimed[span.start : span.end]):
+            return None  # items that share bytes: with one of them the other would be blanked
         claimed[span.start : span.end] = b"\1" * length
         if item not in pictures:
             blank = {b"Exif": _NO_EXIF[:length].ljust(length, b"\0"), b"mime": b" " * length}.get(types.get(item, b""))

@@ -15,6 +15,7 @@ from image_scaler.credits import NO_CREDITS, Credits
 from image_scaler.renditions import Format
 from image_scaler.stripping import strip
 from tests import drawing
+from tests.drawing import decoded
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import seeds
 
@@ -140,6 +141,21 @@ def test_an_avif_that_holds_more_than_the_one_picture_is_not_kept() -> None:
     assert strip(longer, Format.AVIF, 1, NO_CREDITS) is None
     heic = next(seed.body for seed in seeds(None) if b"ftypheic" in seed.body[:16])
     assert strip(heic, Format.AVIF, 1, NO_CREDITS) is None
+
+
+def test_an_avif_whose_items_share_bytes_is_not_kept() -> None:
+    body = bytes(laden(drawing.photo(48, 32)).heifsave_buffer(compression="av1", effort=0))
+    picture, exif, xmp = (body.index(start) for start in (b"\x12\x00\x0a", b"\0\0\0\6Exif", b"<x:xmpmeta"))
+    assert picture < exif < xmp
+    # The EXIF lies over the picture, and the XMP over all behind it: blanked, the picture would be damaged.
+    moved = body.replace(struct.pack(">I", exif), struct.pack(">I", picture), 1)
+    before, after = (struct.pack(">IHII", at, 1, 0, len(body) - at) for at in (xmp, exif))
+    assert before in moved
+    moved = moved.replace(before, after, 1)
+    assert len(moved) == len(body)
+    assert decoded(moved).width == 48
+    assert strip(body, Format.AVIF, 1, NO_CREDITS) is not None
+    assert strip(moved, Format.AVIF, 1, NO_CREDITS) is None
 
 
 @settings(max_examples=60, deadline=None)
