@@ -22,6 +22,11 @@ _LENGTHS: dict[bytes, Container[int]] = {
 """The chunks beside IDAT that are kept, and how long each may be."""
 _GREY, _COLOURS, _PALETTE = 0, 2, 3
 """Kinds of colour, in IHDR."""
+_SAMPLES = {_GREY: 1, _COLOURS: 3, _PALETTE: 1, 4: 2, 6: 4}
+"""Values for a pixel, by the kind of colour; the last two have alpha."""
+_PLAIN = ((0, 0, 1, 1),)
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""The passes of an interlaced PNG: the first column and row of each, and how far apart the next are."""
 _PROFILE_LIMIT = 4 * 1024**2
 _PIECE = 1024**2
 
@@ -59,7 +64,7 @@ def strip(body: bytes, known: Credits) -> bytes | None:
     transparent = {_GREY: (0, 2), _COLOURS: (0, 6), _PALETTE: range(entries + 1)}.get(colour, (0,))
     if len(kept.get(b"tRNS", b"")) not in transparent:
         return None
-    if not _ends_exactly(pixels):
+    if not _ends_exactly(pixels, _rows_length(kept[b"IHDR"])):
         return None
     end = kept.pop(b"IEND")
     chunks = [*kept.items(), *_said(known), *((b"IDAT", content) for content in pixels), (b"IEND", end)]
@@ -98,12 +103,22 @@ def _profile(content: bytes) -> bytes:
     return b"icc\0\0" + compressed
 
 
-def _ends_exactly(pixels: Sequence[bytes]) -> bool:
-    """Return whether the compressed pixels end where they say, and nothing stands behind them."""
+def _rows_length(header: bytes) -> int:
+    """Return how many bytes all rows have, each with its filter before it."""
+    width, height, depth, colour, _, _, is_interlaced = struct.unpack(">IIBBBBB", header)
+    bits = depth * _SAMPLES[colour]
+    sizes = ((-((x - width) // dx), -((y - height) // dy)) for x, y, dx, dy in (_ADAM7 if is_interlaced else _PLAIN))
+    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
+
+
+def _ends_exactly(pixels: Sequence[bytes], length: int) -> bool:
+    """Return whether the compressed pixels have this length and then end, and nothing stands behind them."""
     inflated, waiting = zlib.decompressobj(), list(pixels)[::-1]
     while waiting and not inflated.eof:
         piece = waiting.pop()
         while piece and not inflated.eof:
-            inflated.decompress(piece, _PIECE)
+            length -= len(inflated.decompress(piece, _PIECE))
             piece = inflated.unconsumed_tail
-    return inflated.eof and not inflated.unused_data and not any(waiting)
+            if length < 0:
+                return False
+    return length == 0 and inflated.eof and not inflated.unused_data and not any(waiting)

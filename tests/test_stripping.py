@@ -216,11 +216,47 @@ def png_with(name: bytes, content: bytes, *, before: bytes = b"IDAT") -> bytes:
     return body[:at] + chunk + body[at:]
 
 
+def png_of_rows_and(more: bytes) -> bytes:
+    body = bytes(drawing.photo(48, 32).pngsave_buffer(keep="none", compression=0))
+    at = body.index(b"IDAT")
+    (length,) = struct.unpack(">I", body[at - 4 : at])
+    rows = zlib.compress(zlib.decompress(body[at + 4 : at + 4 + length]) + more, 0)
+    chunk = b"IDAT" + rows
+    return body[: at - 4] + struct.pack(">I", len(rows)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + body[-12:]
+
+
 def webp_with(name: bytes, content: bytes, *, first: bool = False) -> bytes:
     chunks = bytes(drawing.photo(48, 32).webpsave_buffer(keep="none"))[12:]
     added = name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
     inner = b"WEBP" + (added + chunks if first else chunks + added)
     return b"RIFF" + struct.pack("<I", len(inner)) + inner
+
+
+def test_only_what_stands_behind_the_last_row_of_a_png_makes_it_unfit() -> None:
+    assert strip(png_of_rows_and(b""), Format.PNG, 1, NO_CREDITS) is not None
+    assert strip(png_of_rows_and(b"x"), Format.PNG, 1, NO_CREDITS) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    width=st.integers(1, 20),
+    height=st.integers(1, 20),
+    bits=st.sampled_from([1, 2, 4, 8, 16]),
+    bands=st.integers(1, 4),
+    is_interlaced=st.booleans(),
+)
+def test_a_png_whose_rows_are_all_there_and_no_more_is_kept(
+    width: int, height: int, bits: int, bands: int, is_interlaced: bool
+) -> None:
+    bits = bits if bands == 1 else max(bits, 8)
+    image = pyvips.Image.black(width, height, bands=bands).copy(interpretation="b-w" if bands < 3 else "srgb")
+    if bits == 16:
+        image = image.cast("ushort").copy(interpretation="grey16" if bands < 3 else "rgb16")
+    body = bytes(image.pngsave_buffer(bitdepth=bits, interlace=is_interlaced, keep="none"))
+    assert body[24] == bits
+    stripped = strip(body, Format.PNG, 1, NO_CREDITS)
+    assert stripped is not None
+    assert_same_pixels(body, stripped)
 
 
 SEGMENT = struct.pack(">H", 2 + len(SMUGGLED)) + SMUGGLED
@@ -249,6 +285,7 @@ SEGMENT = struct.pack(">H", 2 + len(SMUGGLED)) + SMUGGLED
         pytest.param(Format.PNG, png_with(b"PLTE", SMUGGLED), id="PNG: a palette that is not used"),
         pytest.param(Format.PNG, png_with(b"iCCP", SMUGGLED + b"\0\0" + zlib.compress(b"x")), id="PNG: profile's name"),
         pytest.param(Format.PNG, png_with(b"IDAT", SMUGGLED, before=b"IEND"), id="PNG: behind the compressed pixels"),
+        pytest.param(Format.PNG, png_of_rows_and(SMUGGLED), id="PNG: behind the last row"),
         pytest.param(Format.PNG, png_with(b"tEXt", SMUGGLED, before=b""), id="PNG: behind it"),
         pytest.param(Format.PNG, png_with(b"SeCr", SMUGGLED), id="PNG: an unknown critical chunk"),
         pytest.param(Format.WEBP, webp_with(b"EXIF", SMUGGLED), id="WebP: EXIF"),
