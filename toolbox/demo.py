@@ -22,10 +22,11 @@ from rich.text import Text
 from image_scaler.config import load_renditions
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.renditions import MANIFESTS
+from image_scaler.store import on_one_line
 from toolbox import processes
 from toolbox.keep import wanted_port
 from toolbox.local_aws import LOCAL, LocalAws, LocalAwsError
-from toolbox.records import read_record
+from toolbox.records import read_record, take
 from toolbox.samples import samples
 from toolbox.stack import ROOT
 from toolbox.steps import Steps
@@ -190,9 +191,8 @@ def _list(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
 
 def _failures(sqs: Any, queue: str) -> Iterator[tuple[str, str]]:
     """Take the failure records out of the queue; yield each one's source key and reason."""
-    for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
-        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        record = read_record(message["Body"])
+    for body in take(sqs, queue):
+        record = read_record(body)
         for source in record.sources:
             yield source.ref.key, f"{'rejected' if record.is_rejected else 'failed'}: {record.reason}"
 
@@ -233,16 +233,19 @@ def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
     for header in ("size", "bytes", "saved", "after"):
         table.add_column(header, justify="right", no_wrap=True)
     for source in sources:
-        table.add_row(Text(source.key, style="bold"), "", _size(source.body), decimal(len(source.body)), "", "")
+        table.add_row(
+            Text(on_one_line(source.key), style="bold"), "", _size(source.body), decimal(len(source.body)), "", ""
+        )
         for key in source.expected:
             body = results.get(key)
             if body is None or key not in source.arrived:
-                table.add_row("", Text(key), "[red]missing[/red]", "", "", "")
+                table.add_row("", Text(on_one_line(key)), "[red]missing[/red]", "", "", "")
                 continue
             saved = "copy" if body == source.body else f"{1 - len(body) / max(1, len(source.body)):.1%}"
             if key.startswith(MANIFESTS):
                 saved = ""
-            table.add_row("", Text(key), _size(body), decimal(len(body)), saved, f"{source.arrived[key]:.1f} s")
+            after = f"{source.arrived[key]:.1f} s"
+            table.add_row("", Text(on_one_line(key)), _size(body), decimal(len(body)), saved, after)
     out.print()
     out.print(table)
 
@@ -266,7 +269,7 @@ def _complain(aws: LocalAws, sources: list[Source]) -> bool:
     for source in incomplete:
         count = f"{len(source.arrived)} of {len(source.expected)} objects"
         why = source.failure or f"nothing more came within {IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
-        err.print(f"{source.key}: {count}. {why}", style="red", markup=False)
+        err.print(f"{on_one_line(source.key)}: {count}. {why}", style="red", markup=False)
     if not incomplete:
         total = sum(not key.startswith(MANIFESTS) for source in sources for key in source.expected)
         out.print(f"{len(sources)} images became {total} renditions. They are in {OUT.relative_to(ROOT)}/.")

@@ -22,7 +22,7 @@ from image_scaler.config import load_renditions
 from image_scaler.renditions import Target
 from toolbox import processes
 from toolbox.local_aws import LocalAws, LocalAwsError
-from toolbox.records import read_record
+from toolbox.records import read_record, take
 from toolbox.stack import ROOT
 from toolbox.steps import Steps
 
@@ -178,14 +178,11 @@ class Load:
         return self._records.get((upload.key, upload.etag))
 
     def _take_records(self) -> None:
-        url = self._env["FAILURE_QUEUE_URL"]
-        while messages := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                record = read_record(message["Body"])
-                for source in record.sources:
-                    fate = Fate.REJECTED if record.is_rejected else Fate.FAILED
-                    self._records[source.ref.key, source.etag] = fate
-                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        for body in take(self._sqs, self._env["FAILURE_QUEUE_URL"]):
+            record = read_record(body)
+            for source in record.sources:
+                fate = Fate.REJECTED if record.is_rejected else Fate.FAILED
+                self._records[source.ref.key, source.etag] = fate
 
 
 def main() -> None:

@@ -1,12 +1,16 @@
 """What a message of the failure queue tells: our own records, and those that Lambda sends after its last try."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_scaler import events
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import EventError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,14 @@ class Record:
     """Whether no retry can mend it."""
     event: Any = None
     """What to send to the function again; None where the message is no failure record."""
+
+
+def take(sqs: "SQSClient", queue_url: str) -> Iterator[str]:
+    """Yield the body of each message in a queue, and delete it when the next is asked for."""
+    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            yield message["Body"]
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def read_record(body: str) -> Record:

@@ -14,6 +14,7 @@ import pytest
 from image_scaler.config import load_renditions
 from image_scaler.renditions import MANIFESTS
 from toolbox.local_aws import ACCOUNT, LocalAws
+from toolbox.records import take
 from toolbox.stack import ROOT
 
 DEADLINE_SECONDS = 90
@@ -101,12 +102,7 @@ class Stack:
 
     def failure_records(self, key: str) -> list[dict[str, Any]]:
         """The records of a source that are in the failure queue, or were when this was last asked."""
-        while messages := self.sqs.receive_message(QueueUrl=self.failure_queue_url, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            for message in messages:
-                self._records.append(json.loads(message["Body"]))
-                self.sqs.delete_message(QueueUrl=self.failure_queue_url, ReceiptHandle=message["ReceiptHandle"])
+        self._records += map(json.loads, take(self.sqs, self.failure_queue_url))
         return [record for record in self._records if key in keys_in(record)]
 
     def failure_record(self, key: str) -> dict[str, Any]:

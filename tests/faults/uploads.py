@@ -16,6 +16,7 @@ from image_scaler.sqs import SqsFailureQueue
 from tests.drawing import photo, png
 from tests.faults.proxy import Proxy
 from toolbox.local_aws import LocalAws
+from toolbox.records import take
 
 SOURCE, DESTINATION = "source", "destination"
 RENDITIONS = parse_renditions("""
@@ -74,12 +75,7 @@ class Uploads:
 
     def take_records(self) -> list[dict[str, Any]]:
         """Take all failure records out of the queue."""
-        records = []
-        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                records.append(json.loads(message["Body"]))
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        return records
+        return [json.loads(body) for body in take(self._sqs, self._queue)]
 
     def renditions(self, key: str) -> Objects:
         """What is in the destination of a source, by the name of the rendition."""
