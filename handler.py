@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from image_scaler.config import Settings
-from image_scaler.s3 import S3Store
-from image_scaler.service import Scaler
-from image_scaler.sqs import SqsFailureQueue
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.s3 import S3Store
+from image_scaler.storage.sqs import SqsFailureQueue
 from image_scaler.telemetry import Telemetry
 
 

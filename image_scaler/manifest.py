@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
-from image_scaler.answers import Written
-from image_scaler.renditions import Target
+from image_scaler.outcomes import Written
+from image_scaler.renditions.spec import Target
 
 CONTENT_TYPE = "application/json"
 CACHE_CONTROL = "no-cache"

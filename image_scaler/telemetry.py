@@ -9,9 +9,8 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from image_scaler.answers import Outcome, Status
 from image_scaler.exceptions import UnforeseenError
-from image_scaler.measuring import Stage
+from image_scaler.outcomes import Outcome, Stage, Status
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger

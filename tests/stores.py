@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import Head, ObjectRef, StoredObject
+from image_scaler.storage.base import Head, ObjectRef, StoredObject
 
 
 class InMemoryStore:

@@ -1,8 +1,8 @@
 import pytest
 import pyvips
 
-from image_scaler.config import parse_renditions
-from image_scaler.imaging import SourceImage
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import BLUE, GREEN, RED, YELLOW, is_near
 

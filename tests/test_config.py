@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from image_scaler.config import Settings, load_renditions, parse_renditions
 from image_scaler.exceptions import ConfigError
-from image_scaler.geometry import Fit, Position
-from image_scaler.renditions import Format
+from image_scaler.renditions.geometry import Fit, Position
+from image_scaler.renditions.spec import Format
+from image_scaler.renditions.toml import load_renditions, parse_renditions
+from image_scaler.settings import Settings
 from toolbox import schema
 
 PROJECT_RENDITIONS = Path(__file__).parent.parent / "renditions.toml"

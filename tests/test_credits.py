@@ -5,9 +5,9 @@ import pyvips
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from image_scaler.config import parse_renditions
-from image_scaler.credits import Credits, read_credits
-from image_scaler.imaging import SourceImage
+from image_scaler.images.attribution import Credits, read_credits
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from image_scaler.events import Sender, SourceEvent, UnreadableEvent, parse
 from image_scaler.exceptions import EventError
-from image_scaler.store import ObjectRef
+from image_scaler.storage.base import ObjectRef
 
 EVENTS = Path(__file__).parent.parent / "events"
 

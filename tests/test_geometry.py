@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_scaler.geometry import Fit, Position, Size, offset, plan
+from image_scaler.renditions.geometry import Fit, Position, Size, offset, plan
 
 SIDES = st.integers(1, 20_000)
 BOX_SIDES = st.none() | st.integers(1, 5_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_scaler.globs import Glob
+from image_scaler.renditions.globs import Glob
 
 
 @pytest.mark.parametrize(

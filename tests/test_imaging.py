@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import pyvips
 
-from image_scaler.config import parse_renditions
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
-from image_scaler.imaging import Rendition, SourceImage
+from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import BLUE, GREEN, QUADRANTS, RED, YELLOW, corners, decoded, is_near
 

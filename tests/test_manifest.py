@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_scaler.answers import Written
-from image_scaler.config import parse_renditions
 from image_scaler.manifest import Source, manifest, recipe
+from image_scaler.outcomes import Written
+from image_scaler.renditions.toml import parse_renditions
 
 LADDER = {"web-640", "web-1280"}
 HOSTILE = [

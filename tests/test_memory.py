@@ -2,9 +2,9 @@
 
 import pytest
 
-from image_scaler.config import parse_renditions
 from image_scaler.exceptions import RejectedError
-from image_scaler.imaging import SourceImage
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
 from tests.fuzz.seeds import seeds
 from tests.watched import MEGABYTE, Watched, resident
 

@@ -11,10 +11,10 @@ import pytest
 import pyvips
 from PIL import Image
 
-from image_scaler.config import parse_renditions
 from image_scaler.exceptions import ImageTooLargeError, RejectedError
-from image_scaler.imaging import Rendition, SourceImage
-from image_scaler.renditions import Format
+from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.renditions.spec import Format
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import QUADRANTS, RED, corners, decoded, is_near
 

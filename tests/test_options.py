@@ -9,12 +9,12 @@ import pytest
 import pyvips
 from PIL import Image
 
-from image_scaler.config import parse_renditions
-from image_scaler.decoding import set_svg_allowed
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
-from image_scaler.geometry import Point
-from image_scaler.imaging import Rendition, SourceImage
-from image_scaler.limits import Limits
+from image_scaler.images.decoding import set_svg_allowed
+from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.renditions.geometry import Point
+from image_scaler.renditions.limits import Limits
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import BLUE, QUADRANTS, RED, YELLOW, corners, decoded, is_near
 

@@ -22,10 +22,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from image_scaler.config import Settings, parse_renditions
 from image_scaler.exceptions import RetryError
-from image_scaler.service import Scaler
-from image_scaler.store import Head, ObjectRef, StoredObject
+from image_scaler.renditions.toml import parse_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import Head, ObjectRef, StoredObject
 from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore
 

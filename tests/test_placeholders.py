@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_scaler.placeholders import dominant_colour, thumbhash
+from image_scaler.images.placeholders import dominant_colour, thumbhash
 
 Pixel = tuple[int, int, int, int]
 

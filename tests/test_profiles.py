@@ -8,9 +8,9 @@ import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_scaler.config import parse_renditions
-from image_scaler.imaging import SourceImage
-from image_scaler.profiles import is_srgb, is_whole
+from image_scaler.images.colour import is_srgb, is_whole
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
 

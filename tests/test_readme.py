@@ -8,13 +8,12 @@ import msgspec
 import pytest
 import yaml
 
-from image_scaler.answers import Written
-from image_scaler.config import RenditionTable, parse_renditions
-from image_scaler.geometry import Fit, Position
-from image_scaler.limits import DEFAULT_LIMITS
 from image_scaler.manifest import Source, manifest
-from image_scaler.measuring import Stage
-from image_scaler.renditions import Format
+from image_scaler.outcomes import Stage, Written
+from image_scaler.renditions.geometry import Fit, Position
+from image_scaler.renditions.limits import DEFAULT_LIMITS
+from image_scaler.renditions.spec import Format
+from image_scaler.renditions.toml import RenditionTable, parse_renditions
 from image_scaler.telemetry import Metric
 
 ROOT = Path(__file__).parent.parent

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from image_scaler.config import parse_renditions
 from image_scaler.exceptions import ConfigError, DestinationKeyError
-from image_scaler.renditions import KEY_LIMIT, Format, Renditions
+from image_scaler.renditions.spec import KEY_LIMIT, Format, Renditions
+from image_scaler.renditions.toml import parse_renditions
 
 LADDER = parse_renditions(
     """

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_scaler.config import parse_renditions
-from image_scaler.geometry import Fit, Point, Position, Size, plan
-from image_scaler.imaging import SourceImage
-from image_scaler.renditions import Format
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.geometry import Fit, Point, Position, Size, plan
+from image_scaler.renditions.spec import Format
+from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
 

@@ -11,9 +11,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.s3 import S3Store
-from image_scaler.sqs import SqsFailureQueue
-from image_scaler.store import ObjectRef, ObjectStore
+from image_scaler.storage.base import ObjectRef, ObjectStore
+from image_scaler.storage.s3 import S3Store
+from image_scaler.storage.sqs import SqsFailureQueue
 from tests.stores import InMemoryQueue, InMemoryStore
 from toolbox.files import FileStore
 

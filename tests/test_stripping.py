@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from image_scaler.credits import NO_CREDITS, Credits
-from image_scaler.renditions import Format
-from image_scaler.stripping import strip
+from image_scaler.images.attribution import NO_CREDITS, Credits
+from image_scaler.images.stripping import strip
+from image_scaler.renditions.spec import Format
 from tests import drawing
 from tests.drawing import decoded
 from tests.fuzz.mutations import mutated

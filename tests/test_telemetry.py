@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from image_scaler.answers import Outcome, Status
-from image_scaler.config import Settings, parse_renditions
 from image_scaler.exceptions import RetryError
-from image_scaler.service import Scaler
-from image_scaler.store import ObjectRef
+from image_scaler.outcomes import Outcome, Status
+from image_scaler.renditions.toml import parse_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef
 from image_scaler.telemetry import NAMESPACE, Metric, Telemetry
 from tests import drawing
 from tests.stores import InMemoryQueue, InMemoryStore
@@ -279,7 +280,7 @@ def test_every_metric_is_one_that_some_upload_emits(watched: Watched) -> None:
 
 def test_powertools_does_not_slow_down_the_cold_start() -> None:
     program = (
-        "import sys, image_scaler.service, image_scaler.s3, image_scaler.telemetry\n"
+        "import sys, image_scaler.scaler, image_scaler.storage.s3, image_scaler.telemetry\n"
         "image_scaler.telemetry.Telemetry('function').begin('request-1')\n"
         "sys.exit('aws_lambda_powertools' in sys.modules)"
     )

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from image_scaler.s3 import CLIENT_CONFIG
-from image_scaler.writing import TIME_TO_END
+from image_scaler.pipeline import TIME_TO_END
+from image_scaler.storage.s3 import CLIENT_CONFIG
 
 LONGEST_PAUSES = (1, 2, 4, 8)
 """In seconds, before each further try: botocore waits a random part of it."""

@@ -12,10 +12,10 @@ from botocore.config import Config
 
 from image_scaler import manifest
 from image_scaler.exceptions import RejectedError
-from image_scaler.publishing import Stamp
-from image_scaler.renditions import Renditions, is_image_key
-from image_scaler.s3 import S3Store
-from image_scaler.store import ObjectRef, head_if_there
+from image_scaler.publisher import Stamp
+from image_scaler.renditions.spec import Renditions, is_image_key
+from image_scaler.storage.base import ObjectRef, head_if_there
+from image_scaler.storage.s3 import S3Store
 from toolbox.calls import explained
 
 LOOKS_AT_ONCE = 16

@@ -14,13 +14,14 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from image_scaler.answers import Outcome
-from image_scaler.config import Settings, load_renditions
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ConfigError, DestinationKeyError
-from image_scaler.renditions import Renditions, is_image_key
-from image_scaler.service import Scaler
-from image_scaler.store import ObjectRef, on_one_line
+from image_scaler.outcomes import Outcome
+from image_scaler.renditions.spec import Renditions, is_image_key
+from image_scaler.renditions.toml import load_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef, on_one_line
 from toolbox import stack
 from toolbox.files import FileStore
 

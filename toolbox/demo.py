@@ -19,10 +19,10 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from image_scaler.config import load_renditions
 from image_scaler.exceptions import ConfigError, DestinationKeyError
-from image_scaler.renditions import MANIFESTS
-from image_scaler.store import on_one_line
+from image_scaler.renditions.spec import MANIFESTS
+from image_scaler.renditions.toml import load_renditions
+from image_scaler.storage.base import on_one_line
 from toolbox import processes
 from toolbox.keep import wanted_port
 from toolbox.local_aws import LOCAL, LocalAws, LocalAwsError

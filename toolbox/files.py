@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import Head, ObjectRef, StoredObject
+from image_scaler.storage.base import Head, ObjectRef, StoredObject
 
 
 class FileStore:

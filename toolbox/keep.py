@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from image_scaler.config import load_renditions
 from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.toml import load_renditions
 from toolbox import processes
 from toolbox.local_aws import DEFAULT_PORT, LOCAL, LocalAws, LocalAwsError
 from toolbox.packages import architecture, locked

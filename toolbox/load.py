@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from image_scaler.config import load_renditions
-from image_scaler.renditions import Target
+from image_scaler.renditions.spec import Target
+from image_scaler.renditions.toml import load_renditions
 from toolbox import processes
 from toolbox.local_aws import LocalAws, LocalAwsError
 from toolbox.records import read_record, take

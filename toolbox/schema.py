@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from image_scaler.config import NAME, InputsTable, LimitsTable, RenditionTable, RuleTable, TopFields
+from image_scaler.renditions.toml import NAME, InputsTable, LimitsTable, RenditionTable, RuleTable, TopFields
 from toolbox.stack import ROOT
 
 PATH = ROOT / "renditions.schema.json"

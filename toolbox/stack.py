@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from image_scaler.config import BUCKET, meant
 from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.toml import meant
+from image_scaler.settings import BUCKET
 
 ROOT = Path(__file__).resolve().parent.parent
 SLS = ROOT / "node_modules" / ".bin" / "sls"

@@ -4,8 +4,8 @@ import json
 import sys
 import time
 
-from image_scaler.s3 import S3Store
-from image_scaler.store import ObjectRef
+from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.s3 import S3Store
 
 
 def main() -> None:

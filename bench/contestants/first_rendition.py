@@ -7,8 +7,8 @@ from pathlib import Path
 def main() -> None:
     """Make a WebP 320 pixels wide of the file that is named."""
     import handler
-    from image_scaler.config import parse_renditions
-    from image_scaler.imaging import SourceImage
+    from image_scaler.images.rendering import SourceImage
+    from image_scaler.renditions.toml import parse_renditions
 
     [source] = sys.argv[1:]
     assert handler.scaler  # noqa: S101

@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from image_scaler.config import parse_renditions
-from image_scaler.decoding import set_vcpus
-from image_scaler.imaging import SourceImage
+from image_scaler.images.decoding import set_vcpus
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
-from image_scaler.geometry import Size
+from image_scaler.renditions.geometry import Size
 
 _GRID = 24
 """The side of the square that pictures are compared at: upside down shows there, an encoder's grain does not."""

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from image_scaler.geometry import Size
+from image_scaler.renditions.geometry import Size
 
 VARIABLE = "IMAGE_CORPUS"
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from image_scaler.config import parse_renditions
-from image_scaler.decoding import set_svg_allowed
 from image_scaler.exceptions import RejectedError
-from image_scaler.geometry import Size, plan
-from image_scaler.imaging import SourceImage
-from image_scaler.renditions import Format, Renditions
+from image_scaler.images.decoding import set_svg_allowed
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.geometry import Size, plan
+from image_scaler.renditions.spec import Format, Renditions
+from image_scaler.renditions.toml import parse_renditions
 
 FORMATS = tuple(Format)
 

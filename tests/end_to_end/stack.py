@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 import boto3
 import pytest
 
-from image_scaler.config import load_renditions
-from image_scaler.renditions import MANIFESTS
+from image_scaler.renditions.spec import MANIFESTS
+from image_scaler.renditions.toml import load_renditions
 from toolbox.local_aws import ACCOUNT, LocalAws
 from toolbox.records import take
 from toolbox.stack import ROOT

@@ -3,8 +3,8 @@
 import pytest
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError
-from image_scaler.s3 import S3Store
-from image_scaler.store import ObjectRef
+from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.s3 import S3Store
 from toolbox.local_aws import LocalAws
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from image_scaler.config import Settings, parse_renditions
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import PreconditionFailedError
-from image_scaler.publishing import Stamp
-from image_scaler.service import Scaler
-from image_scaler.store import ObjectRef
+from image_scaler.publisher import Stamp
+from image_scaler.renditions.toml import parse_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef
 from tests.drawing import photo
 from tests.stores import InMemoryStore
 

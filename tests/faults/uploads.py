@@ -8,11 +8,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from image_scaler.config import Settings, parse_renditions
 from image_scaler.exceptions import RetryError
-from image_scaler.s3 import CLIENT_CONFIG, S3Store
-from image_scaler.service import Scaler
-from image_scaler.sqs import SqsFailureQueue
+from image_scaler.renditions.toml import parse_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
+from image_scaler.storage.sqs import SqsFailureQueue
 from tests.drawing import photo, png
 from tests.faults.proxy import Proxy
 from toolbox.local_aws import LocalAws

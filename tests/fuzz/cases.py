@@ -5,12 +5,12 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from image_scaler.config import parse_renditions
 from image_scaler.exceptions import RejectedError
-from image_scaler.geometry import Point, plan
-from image_scaler.imaging import SourceImage
-from image_scaler.limits import DEFAULT_LIMITS, Limits
-from image_scaler.renditions import Target
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.geometry import Point, plan
+from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
+from image_scaler.renditions.spec import Target
+from image_scaler.renditions.toml import parse_renditions
 from tests.drawing import decoded
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import seeds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from image_scaler.config import parse_renditions
+from image_scaler.renditions.toml import parse_renditions
 from tests.packaging.conftest import OWN_RENDITIONS
 from tests.packaging.packages import ACCOUNT, Package
 

@@ -18,7 +18,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from image_scaler.config import load_renditions
+from image_scaler.renditions.toml import load_renditions
 from tests.drawing import png
 from tests.packaging.packages import ROOT, Package
 from toolbox.local_aws import LocalAws

@@ -12,7 +12,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import Head, ObjectRef, StoredObject
+from image_scaler.storage.base import Head, ObjectRef, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

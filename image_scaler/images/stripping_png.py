@@ -4,8 +4,8 @@ import struct
 import zlib
 from collections.abc import Container, Iterator, Sequence
 
-from image_scaler.credits import Credits
-from image_scaler.profiles import is_whole
+from image_scaler.images.attribution import Credits
+from image_scaler.images.colour import is_whole
 
 _LENGTHS: dict[bytes, Container[int]] = {
     b"IHDR": (13,),

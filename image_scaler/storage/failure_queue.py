@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from image_scaler.exceptions import ImageScalerError
-from image_scaler.store import ObjectRef
+from image_scaler.storage.base import ObjectRef
 
 
 class FailureQueue(Protocol):

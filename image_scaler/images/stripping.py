@@ -7,9 +7,9 @@ profile stays, since the pixels mean nothing without it, and in JPEG the orienta
 import struct
 import zlib
 
-from image_scaler import stripping_avif, stripping_gif, stripping_jpeg, stripping_png, stripping_webp
-from image_scaler.credits import Credits
-from image_scaler.renditions import Format
+from image_scaler.images import stripping_avif, stripping_gif, stripping_jpeg, stripping_png, stripping_webp
+from image_scaler.images.attribution import Credits
+from image_scaler.renditions.spec import Format
 
 _CODE = (b"<?php", b"<script")
 

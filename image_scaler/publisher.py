@@ -21,7 +21,7 @@ import enum
 from dataclasses import dataclass
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.store import Head, ObjectRef, ObjectStore, head_if_there
+from image_scaler.storage.base import Head, ObjectRef, ObjectStore, head_if_there
 
 _TRIES = 8
 """How often a write is tried that others come before; each time another event has made progress."""

@@ -6,17 +6,17 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from image_scaler import manifest, placeholders
-from image_scaler.answers import Status, Written
-from image_scaler.config import Settings
+from image_scaler import manifest
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import OutOfTimeError
-from image_scaler.geometry import Point
-from image_scaler.imaging import Rendition, SourceImage
-from image_scaler.measuring import Measurements, Stage
-from image_scaler.publishing import Published, Publisher, Stamp
-from image_scaler.renditions import Target
-from image_scaler.store import ObjectRef, ObjectStore, StoredObject, head_if_there
+from image_scaler.images import placeholders
+from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.outcomes import Measurements, Stage, Status, Written
+from image_scaler.publisher import Published, Publisher, Stamp
+from image_scaler.renditions.geometry import Point
+from image_scaler.renditions.spec import Target
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef, ObjectStore, StoredObject, head_if_there
 
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
 """Of renditions where neither renditions.toml nor the source says one. A key's content changes when its

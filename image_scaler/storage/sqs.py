@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from image_scaler.exceptions import StorageError
-from image_scaler.s3 import CALL_ERRORS, CLIENT_CONFIG
+from image_scaler.storage.s3 import CALL_ERRORS, CLIENT_CONFIG
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

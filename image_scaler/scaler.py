@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from image_scaler import events
-from image_scaler.answers import Outcome, Status, answer
-from image_scaler.config import Settings
-from image_scaler.decoding import set_svg_allowed, set_vcpus
 from image_scaler.events import Invocation, Sender, SourceEvent, UnreadableEvent
 from image_scaler.exceptions import ImageScalerError, ObjectNotFoundError, RejectedError, StorageError, UnforeseenError
-from image_scaler.failures import FailureQueue, failure_record
-from image_scaler.measuring import Stage
-from image_scaler.store import ObjectStore
-from image_scaler.upkeep import Upkeep
-from image_scaler.writing import Job
+from image_scaler.images.decoding import set_svg_allowed, set_vcpus
+from image_scaler.outcomes import Outcome, Stage, Status
+from image_scaler.pipeline import Job
+from image_scaler.reconciler import Upkeep
+from image_scaler.responses import answer
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectStore
+from image_scaler.storage.failure_queue import FailureQueue, failure_record
 
 UPLOADS_AT_ONCE = 4
 """Renditions that are being stored while the next is encoded: each waits for the network, not the processor."""

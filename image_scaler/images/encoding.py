@@ -8,8 +8,8 @@ from typing import Any
 
 import pyvips
 
-from image_scaler.credits import NO_CREDITS, Credits
-from image_scaler.renditions import Format, RenditionSpec
+from image_scaler.images.attribution import NO_CREDITS, Credits
+from image_scaler.renditions.spec import Format, RenditionSpec
 
 DEFAULT_QUALITY = {Format.JPEG: 80, Format.WEBP: 80, Format.AVIF: 50}
 """sharp's, so that a move from there changes nothing that is seen."""

@@ -3,8 +3,8 @@
 import struct
 from collections.abc import Mapping
 
-from image_scaler.credits import Credits
-from image_scaler.profiles import is_whole
+from image_scaler.images.attribution import Credits
+from image_scaler.images.colour import is_whole
 
 _ICC = b"ICC_PROFILE\0"
 _SOF = (0xC0, 0xC1, 0xC2)

@@ -3,8 +3,8 @@
 import struct
 from collections.abc import Iterator, Sequence
 
-from image_scaler.credits import Credits
-from image_scaler.profiles import is_whole
+from image_scaler.images.attribution import Credits
+from image_scaler.images.colour import is_whole
 
 _ICC, _EXIF, _XMP = 1 << 5, 1 << 3, 1 << 2
 """Flags of VP8X."""

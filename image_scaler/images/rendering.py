@@ -9,13 +9,13 @@ from functools import cached_property
 
 import pyvips
 
-from image_scaler import decoding, encoding, stripping
-from image_scaler.credits import NO_CREDITS, Credits, read_credits
-from image_scaler.decoding import SourceFormat
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
-from image_scaler.geometry import Plan, Point, Position, Size, offset, offset_around, plan
-from image_scaler.limits import DEFAULT_LIMITS, Limits
-from image_scaler.renditions import Format, KeyTemplate, RenditionSpec, Target
+from image_scaler.images import decoding, encoding, stripping
+from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
+from image_scaler.images.decoding import SourceFormat
+from image_scaler.renditions.geometry import Plan, Point, Position, Size, offset, offset_around, plan
+from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
+from image_scaler.renditions.spec import Format, KeyTemplate, RenditionSpec, Target
 
 _TRIM_THRESHOLD = 10
 """How far a pixel may be from the colour of the top left corner and still belong to the border: sharp's."""

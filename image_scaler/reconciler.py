@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from image_scaler.answers import Status
-from image_scaler.config import Settings
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import LoopError, ObjectNotFoundError, PreconditionFailedError, RejectedError
-from image_scaler.measuring import Measurements
-from image_scaler.publishing import Published, Publisher, Stamp
-from image_scaler.store import Head, ObjectRef, ObjectStore, head_if_there
-from image_scaler.writing import Job, Writer
+from image_scaler.outcomes import Measurements, Status
+from image_scaler.pipeline import Job, Writer
+from image_scaler.publisher import Published, Publisher, Stamp
+from image_scaler.settings import Settings
+from image_scaler.storage.base import Head, ObjectRef, ObjectStore, head_if_there
 
 
 class Upkeep:

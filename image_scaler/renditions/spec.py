@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
-from image_scaler.geometry import Fit, Position
-from image_scaler.globs import Glob
-from image_scaler.limits import DEFAULT_LIMITS, Limits
+from image_scaler.renditions.geometry import Fit, Position
+from image_scaler.renditions.globs import Glob
+from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
 
 _ENGINE_VERSION = 1
 """To be raised when the engine makes other bytes of the same recipe, so that old renditions are told apart."""

@@ -2,10 +2,14 @@
 
 import enum
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeVar
+
+from image_scaler.exceptions import ImageScalerError
+from image_scaler.storage.base import ObjectRef
 
 T = TypeVar("T")
 
@@ -58,3 +62,57 @@ class Measurements:
     def milliseconds(self) -> Mapping[Stage, float]:
         """The time of each stage that was reached."""
         return {stage: round(self._seconds[stage] * 1000, 1) for stage in Stage if stage in self._seconds}
+
+
+class Status(enum.StrEnum):
+    """What became of one source."""
+
+    OK = "ok"
+    REJECTED = "rejected"
+    """No retry can mend it."""
+    FAILED = "failed"
+    """A retry may mend it."""
+    SUPERSEDED = "superseded"
+    """It was replaced or deleted meanwhile: a newer event does the work."""
+    IGNORED = "ignored"
+    """Nothing was to be done: it is a rendition itself, or a removal that is to change nothing."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One object that is in the destination now."""
+
+    name: str
+    key: str
+    width: int | None
+    """In pixels, as the height; None for a copy, which is never looked into."""
+    height: int | None
+    bytes: int
+    type: str | None
+    """Its Content-Type; None for a copy: the source's."""
+    is_new: bool = True
+    """Whether it was written just now; otherwise the same one was there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one part of an event."""
+
+    source: ObjectRef | None
+    """None for a part that could not be read."""
+    status: Status
+    written: Sequence[Written] = ()
+    removed: Sequence[str] = ()
+    """The keys of renditions that went with their source."""
+    error: ImageScalerError | None = None
+    id: str = ""
+    is_lost: bool = False
+    """Whether a failure record of it was due and could not be kept."""
+    is_removal: bool = False
+    """Whether the source was deleted, not uploaded."""
+    measured: Measurements = field(default_factory=Measurements, compare=False)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is left to be done, by anybody."""
+        return self.status not in (Status.REJECTED, Status.FAILED)

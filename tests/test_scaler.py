@@ -8,11 +8,12 @@ from urllib.parse import quote_plus
 import numpy as np
 import pytest
 
-from image_scaler.config import Settings, parse_renditions
 from image_scaler.exceptions import EventError, RetryError
-from image_scaler.service import Scaler
-from image_scaler.store import ObjectRef
-from image_scaler.writing import DEFAULT_CACHE_CONTROL
+from image_scaler.pipeline import DEFAULT_CACHE_CONTROL
+from image_scaler.renditions.toml import parse_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef
 from tests import drawing
 from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore

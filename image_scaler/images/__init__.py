@@ -1,0 +1,1 @@
+"""Image bytes in, image bytes out: the only users of libvips; nothing here knows of S3."""

@@ -1,0 +1,1 @@
+"""Where objects and failure records are kept: the only users of boto3."""
