@@ -1,4 +1,4 @@
-"""Any event -> source references. Keys are decoded here, and nowhere else."""
+"""Any AWS event -> SourceEvents. Keys are decoded here, and nowhere else."""
 
 import enum
 import json
@@ -16,17 +16,17 @@ EXPECTED = (
 )
 
 
-class Sender(enum.Enum):
-    """Who sent an event, which decides what is answered."""
+class EventSource(enum.Enum):
+    """The service that sent an event; it decides what the response must be."""
 
     NOTIFICATION = enum.auto()
-    """S3, SNS or EventBridge: nobody reads the answer; Lambda retries what raises."""
+    """S3, SNS or EventBridge: the response is discarded; Lambda retries if the function raises."""
     SQS = enum.auto()
-    """Lambda's poller of a queue: wants to know which messages to keep for another try."""
-    BATCH = enum.auto()
-    """S3 Batch Operations: wants a result for each task."""
-    CALLER = enum.auto()
-    """Somebody who called the function directly, and reads the answer."""
+    """Lambda's event source mapping of a queue: expects the messages to keep for a retry."""
+    S3_BATCH_OPERATIONS = enum.auto()
+    """Expects a result for each task."""
+    DIRECT = enum.auto()
+    """A direct call of the function, whose caller reads the response."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +36,20 @@ class SourceEvent:
     ref: ObjectRef
     is_removed: bool = False
     etag: str | None = None
-    """Without quotes. None where the event does not say it: whatever is stored is then meant."""
+    """Without quotes. None if the event does not say it: then it means whatever is stored."""
     size: int | None = None
     """In bytes."""
     sequencer: str | None = None
     """Orders the events of one key: hexadecimal, compared after padding the shorter with zeros on the right."""
     payload: Mapping[str, Any]
-    """An event with this source alone, which does the same again when it is sent to the function."""
+    """An event with this source alone; sent to the function, it repeats the work."""
     id: str = ""
     """Of the SQS message or the Batch Operations task that it came in."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnreadableEvent:
-    """A part of an event that is of no known kind; the other parts are not touched by it."""
+class InvalidRecord:
+    """A record of no known kind; it does not affect the other records."""
 
     payload: Mapping[str, Any]
     error: EventError
@@ -58,41 +58,45 @@ class UnreadableEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """What an event asks for."""
+    """The work that an event asks for."""
 
-    sender: Sender
-    parts: Sequence[SourceEvent | UnreadableEvent]
-    """In the order of the event; none for S3's test event."""
+    event_source: EventSource
+    records: Sequence[SourceEvent | InvalidRecord]
+    """In the order of the event; empty for S3's test event."""
     event: Mapping[str, Any]
 
 
 def parse(event: object) -> Invocation:
-    """Return what an event asks for.
+    """Return the work that an event asks for.
 
-    Raises EventError for any other event than those of EXPECTED. A bad record among good ones does not
-    raise: it comes as an UnreadableEvent.
+    Raises EventError for any other event than those of EXPECTED. An invalid record among valid ones does not raise: it
+    becomes an InvalidRecord.
     """
     if not isinstance(event, dict):
         raise EventError(f"expected {EXPECTED} but received {_outline(event)}")
     match event:
         case {"bucket": str(bucket), "keys": [*keys]}:
-            return Invocation(sender=Sender.CALLER, parts=[_from_call(bucket, key) for key in keys], event=event)
+            return Invocation(
+                event_source=EventSource.DIRECT, records=[_from_call(bucket, key) for key in keys], event=event
+            )
         case {"invocationSchemaVersion": str(), "tasks": [*tasks]}:
-            return Invocation(sender=Sender.BATCH, parts=[_from_task(task) for task in tasks], event=event)
+            return Invocation(
+                event_source=EventSource.S3_BATCH_OPERATIONS, records=[_from_task(task) for task in tasks], event=event
+            )
         case {"Records": [{"eventSource": "aws:sqs"}, *_] as messages}:
-            parts = [part for message in messages for part in _from_message(message)]
-            return Invocation(sender=Sender.SQS, parts=parts, event=event)
-    return Invocation(sender=Sender.NOTIFICATION, parts=list(_from_notification(event)), event=event)
+            records = [record for message in messages for record in _from_message(message)]
+            return Invocation(event_source=EventSource.SQS, records=records, event=event)
+    return Invocation(event_source=EventSource.NOTIFICATION, records=list(_from_notification(event)), event=event)
 
 
-def _from_notification(event: Mapping[str, Any]) -> Iterator[SourceEvent | UnreadableEvent]:
+def _from_notification(event: Mapping[str, Any]) -> Iterator[SourceEvent | InvalidRecord]:
     """Yield the sources of what S3, SNS or EventBridge sends; raises EventError for anything else."""
     match event:
         case {"Event": "s3:TestEvent"}:
             return
         case {"source": "aws.s3", "detail-type": str(), "detail": dict()}:
             yield _from_event_bridge(event)
-        case {"Type": "Notification", "Message": str(message)}:  # SNS's envelope, as it lies in an SQS message
+        case {"Type": "Notification", "Message": str(message)}:  # the envelope of SNS in an SQS message
             yield from _from_notification(_json(message))
         case {"Records": [*records]}:
             for record in records:
@@ -102,10 +106,10 @@ def _from_notification(event: Mapping[str, Any]) -> Iterator[SourceEvent | Unrea
 
 
 _REMOVALS = ("ObjectRemoved:", "LifecycleExpiration:")
-"""By somebody, or by a rule of the bucket."""
+"""By a request, or by a lifecycle rule of the bucket."""
 
 
-def _from_record(record: Any) -> Iterator[SourceEvent | UnreadableEvent]:
+def _from_record(record: Any) -> Iterator[SourceEvent | InvalidRecord]:
     match record:
         case {"s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **details}}}:
             yield SourceEvent(
@@ -117,12 +121,12 @@ def _from_record(record: Any) -> Iterator[SourceEvent | UnreadableEvent]:
                 payload={"Records": [record]},
             )
         case {"Sns": {"Message": str(message)}}:
-            yield from _or_unreadable({"Records": [record]}, message)
+            yield from _or_invalid({"Records": [record]}, message)
         case _:
             error = EventError(
                 f"expected a record with s3.bucket.name and s3.object.key but received {_outline(record)}"
             )
-            yield UnreadableEvent(payload={"Records": [record]}, error=error)
+            yield InvalidRecord(payload={"Records": [record]}, error=error)
 
 
 def _from_event_bridge(event: Mapping[str, Any]) -> SourceEvent:
@@ -132,7 +136,7 @@ def _from_event_bridge(event: Mapping[str, Any]) -> SourceEvent:
             "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **details}},
         }:
             return SourceEvent(
-                # Here keys stand as they are; in S3's own notifications they are form-encoded.
+                # Keys are raw here; in S3's own notifications they are form-encoded.
                 ref=ObjectRef(bucket, key),
                 is_removed=kind == "Object Deleted",
                 etag=_optional(details.get("etag"), str),
@@ -146,24 +150,24 @@ def _from_event_bridge(event: Mapping[str, Any]) -> SourceEvent:
     )
 
 
-def _from_message(message: Any) -> Iterator[SourceEvent | UnreadableEvent]:
+def _from_message(message: Any) -> Iterator[SourceEvent | InvalidRecord]:
     """Yield the sources of an SQS message, each with the message's id."""
     number = str(message.get("messageId", "")) if isinstance(message, dict) else ""
     body = message.get("body") if isinstance(message, dict) else None
-    for part in _or_unreadable({"Records": [message]}, body):
-        yield _with_id(part, number)
+    for record in _or_invalid({"Records": [message]}, body):
+        yield _with_id(record, number)
 
 
-def _or_unreadable(payload: Mapping[str, Any], text: object) -> Iterator[SourceEvent | UnreadableEvent]:
-    """Yield the sources of a notification in JSON, or one UnreadableEvent where it is none."""
+def _or_invalid(payload: Mapping[str, Any], text: object) -> Iterator[SourceEvent | InvalidRecord]:
+    """Yield the sources of a notification in JSON, or one InvalidRecord if it is not one."""
     try:
-        parts = list(_from_notification(_json(text)))
+        records = list(_from_notification(_json(text)))
     except EventError as error:
-        parts = [UnreadableEvent(payload=payload, error=error)]
-    yield from parts
+        records = [InvalidRecord(payload=payload, error=error)]
+    yield from records
 
 
-def _from_task(task: Any) -> SourceEvent | UnreadableEvent:
+def _from_task(task: Any) -> SourceEvent | InvalidRecord:
     match task:
         case {"taskId": str(number), "s3Key": str(key), "s3BucketArn": str(arn)}:
             bucket = arn.rpartition(":::")[2]
@@ -174,14 +178,14 @@ def _from_task(task: Any) -> SourceEvent | UnreadableEvent:
                 f"expected a task with taskId, s3Key and s3BucketArn or s3Bucket but received {_outline(task)}"
             )
             number = str(task.get("taskId", "")) if isinstance(task, dict) else ""
-            return UnreadableEvent(payload={"tasks": [task]}, error=error, id=number)
+            return InvalidRecord(payload={"tasks": [task]}, error=error, id=number)
     return _with_id(_from_call(bucket, unquote_plus(key)), number)
 
 
-def _from_call(bucket: str, key: object) -> SourceEvent | UnreadableEvent:
+def _from_call(bucket: str, key: object) -> SourceEvent | InvalidRecord:
     payload = {"bucket": bucket, "keys": [key]}
     if not isinstance(key, str) or not key:
-        return UnreadableEvent(payload=payload, error=EventError(f"expected keys as text but received {key!r}"))
+        return InvalidRecord(payload=payload, error=EventError(f"expected keys as text but received {key!r}"))
     return SourceEvent(ref=ObjectRef(bucket, key), payload=payload)
 
 
@@ -195,12 +199,12 @@ def _json(text: object) -> Any:
     return value
 
 
-Part = TypeVar("Part", SourceEvent, UnreadableEvent, SourceEvent | UnreadableEvent)
+Record = TypeVar("Record", SourceEvent, InvalidRecord, SourceEvent | InvalidRecord)
 T = TypeVar("T")
 
 
-def _with_id(part: Part, number: str) -> Part:
-    return replace(part, id=number)
+def _with_id(record: Record, number: str) -> Record:
+    return replace(record, id=number)
 
 
 def _optional(value: object, type_: type[T]) -> T | None:
@@ -208,7 +212,7 @@ def _optional(value: object, type_: type[T]) -> T | None:
 
 
 def _outline(value: object) -> str:
-    """Return a value's outer shape: enough to recognise it, without what it holds."""
+    """Return a value's outer shape: enough to recognise it, without its content."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(sorted(on_one_line(str(name)) for name in value))[:200] or 'nothing in it'}"
+        return f"an object with {', '.join(sorted(on_one_line(str(name)) for name in value))[:200] or 'no fields'}"
     return type(value).__name__

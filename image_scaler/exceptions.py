@@ -1,27 +1,27 @@
-"""What can go wrong, and whether a retry may mend it.
+"""What can go wrong, and whether a retry may succeed.
 
 ::
 
 ImageScalerError
-├── ConfigError                 the settings or renditions.toml cannot work
-├── EventError                  the event is of no kind that is known here
-├── RejectedError               this source can never be processed; no retry can mend it
-│   ├── UnsupportedImageError   it is not an image, or not of a format that is read here
-│   ├── DamagedImageError       it is an image, but its pixels cannot be decoded
-│   ├── ImageTooLargeError      decoding it would cost more than the limits allow
-│   ├── DestinationKeyError     S3 cannot store an object under the rendition's key
-│   └── LoopError               the source is in the destination bucket
-├── StorageError                S3 or SQS refused or did not answer; a retry may mend it
-│   ├── ObjectNotFoundError     there is no such object
-│   └── PreconditionFailedError the object is no longer the one that was meant
-├── UnforeseenError             what nobody thought of; a retry may mend it
-├── OutOfTimeError              the function's time was over before all was made
-└── RetryError                  some source of an event failed; raised so that Lambda retries the event
+├── ConfigError                   the settings or renditions.toml cannot work
+├── EventError                    the event is of no kind that is known here
+├── RejectedError                 the source can never be processed; no retry can succeed
+│   ├── UnsupportedImageError     it is not an image, or not of a format that is read here
+│   ├── DamagedImageError         it is an image, but its pixels cannot be decoded
+│   ├── ImageTooLargeError        decoding it would cost more than the limits allow
+│   ├── DestinationKeyError       S3 cannot store an object under the rendition's key
+│   └── SourceInDestinationError  the source is in the destination bucket: its renditions would be uploads again
+├── StorageError                  S3 or SQS refused or did not respond; a retry may succeed
+│   ├── ObjectNotFoundError       the object does not exist
+│   └── PreconditionFailedError   the object is no longer the expected one
+├── UnexpectedError               a defect of this package, or of a library; a retry may succeed
+├── DeadlineExceededError         the function's time was over before all renditions were made
+└── RetryError                    a source of an event failed; raised so that Lambda retries the event
 """
 
 
 class ImageScalerError(Exception):
-    """Anything that this package raises on purpose."""
+    """The base of everything that this package raises on purpose."""
 
 
 class ConfigError(ImageScalerError):
@@ -33,7 +33,7 @@ class EventError(ImageScalerError):
 
 
 class RejectedError(ImageScalerError):
-    """The source can never be processed: no retry can mend it."""
+    """The source can never be processed: no retry can succeed."""
 
 
 class UnsupportedImageError(RejectedError):
@@ -52,29 +52,29 @@ class DestinationKeyError(RejectedError):
     """S3 cannot store an object under the rendition's key."""
 
 
-class LoopError(RejectedError):
-    """The source is in the destination bucket: its renditions would be sources again."""
+class SourceInDestinationError(RejectedError):
+    """The source is in the destination bucket: its renditions would be uploads again."""
 
 
 class StorageError(ImageScalerError):
-    """S3 or SQS refused or did not answer: a retry may mend it."""
+    """S3 or SQS refused or did not respond: a retry may succeed."""
 
 
 class ObjectNotFoundError(StorageError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class PreconditionFailedError(StorageError):
-    """The object is no longer the one that was meant: its ETag has changed."""
+    """The object is no longer the expected one: its ETag has changed."""
 
 
-class UnforeseenError(ImageScalerError):
-    """What nobody thought of went wrong with a source; its cause is the exception itself. A retry may mend it."""
+class UnexpectedError(ImageScalerError):
+    """A defect of this package, or of a library; the cause is the exception itself. A retry may succeed."""
 
 
-class OutOfTimeError(ImageScalerError):
-    """The function's time was over before all renditions were made; a retry has the whole time again."""
+class DeadlineExceededError(ImageScalerError):
+    """The function's time was over before all renditions were made; a retry has the full time."""
 
 
 class RetryError(ImageScalerError):
-    """Some source of an event failed: raised after all others are done, so that Lambda retries the event."""
+    """A source of an event failed: raised after all others are done, so that Lambda retries the event."""

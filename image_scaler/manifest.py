@@ -1,4 +1,4 @@
-"""The manifest of a source: what was made of it, in JSON, for a web page to use."""
+"""The manifest of a source: its renditions in JSON, for a web page to use."""
 
 import base64
 import hashlib
@@ -9,59 +9,59 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
-from image_scaler.outcomes import Written
-from image_scaler.renditions.spec import Target
+from image_scaler.outcomes import WrittenObject
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.spec import SourcePlan
 
 CONTENT_TYPE = "application/json"
 CACHE_CONTROL = "no-cache"
-"""It may be kept, but not used without asking: it tells whether the renditions are those of the source by now."""
+"""Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
 _VERSION = 1
-"""To be raised when something else is said of the same renditions, so that old manifests are told apart."""
+"""Increment when the manifest of the same renditions changes, so that outdated manifests are replaced."""
 
 _CHOICES = ("image/avif", "image/webp")
-"""What a browser may choose from before the image that all of them show, the smallest first."""
+"""The types that a browser may choose instead of the fallback, the smallest first."""
 _FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
-"""What is shown where a browser knows none of the choices, the best first."""
+"""The types of the image for browsers that support none of the choices, the best first."""
 _SIZES = "100vw"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What is known of a source; of one that was only copied no more than the first three."""
+    """A source; if it was only copied, no more than the first three fields are known."""
 
     key: str
     etag: str
     bytes: int
     width: int | None = None
-    """In pixels, as the height, when it stands upright."""
+    """In pixels, as the height, when upright."""
     height: int | None = None
-    format: str | None = None
-    """In lower case: `jpeg png webp gif avif heic tiff svg`."""
+    format: Format | None = None
 
 
-def recipe(targets: Sequence[Target], ladder: Collection[str]) -> str:
-    """Return a short hash of all that a manifest depends on besides its source."""
-    parts = [(target.spec.recipe, target.key) for target in targets], sorted(ladder)
+def recipe(plan: SourcePlan) -> str:
+    """Return a short hash of everything that a manifest depends on besides its source."""
+    parts = [(target.spec.recipe, target.key) for target in plan.targets], sorted(plan.ladder)
     return hashlib.sha256(f"{_VERSION} {parts}".encode()).hexdigest()[:16]
 
 
 def manifest(
     source: Source,
-    written: Sequence[Written],
+    written: Sequence[WrittenObject],
     ladder: Collection[str],
     *,
     thumbhash: bytes | None = None,
     dominant_colour: str | None = None,
 ) -> bytes:
-    """Return the manifest of a source, which says the same whenever the same was made of it.
+    """Return the manifest of a source as JSON; the same bytes for the same renditions.
 
-    `ladder` holds the names of the renditions that a `srcset` is made of: one picture in several widths and
-    formats. All URLs are relative to the destination bucket's root, and there are none for a key with a folder called
-    `.` or `..`; `thumbhash` stands there in Base64.
+    `ladder` holds the names of the renditions in each `srcset`: one picture in several widths and formats. All URLs are
+    relative to the destination bucket's root; a key with a folder named `.` or `..` has none. `thumbhash` is written in
+    Base64.
     """
     renditions = [_entry(item, source) for item in written]
-    # Such a part of a path is a way up to every browser, however it is written.
+    # Browsers take such a part of a path as a way up, however it is encoded.
     has_urls = not {".", ".."} & set(source.key.split("/"))
     steps = [entry for entry in renditions if entry["name"] in ladder and has_urls]
     srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
@@ -76,17 +76,17 @@ def manifest(
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _entry(item: Written, source: Source) -> dict[str, Any]:
-    """Return what is said of a rendition; a copy has the size and the type of its source."""
+def _entry(item: WrittenObject, source: Source) -> dict[str, Any]:
+    """Return the entry of a rendition; a copy has the size and the type of its source, if these are known."""
     width, height, type_ = item.width, item.height, item.type
     if type_ is None and source.format:
         width, height = source.width, source.height
-        type_ = f"image/{'svg+xml' if source.format == 'svg' else source.format}"
+        type_ = source.format.traits.media_type
     return {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
 
 
 def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
-    """Return a `srcset` of all steps of a type, from narrow to wide; of those equally wide only the first."""
+    """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones."""
     by_width: dict[int, str] = {}
     for step in steps:
         if step["type"] == type_:
@@ -97,7 +97,7 @@ def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
 def _picture(
     renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], srcsets: Mapping[str, str]
 ) -> str | None:
-    """Return a `<picture>` of the steps; None where there is nothing that browsers show."""
+    """Return a `<picture>` of the steps; None if there is nothing that browsers show."""
     shown = _fallback(renditions, steps)
     if shown is None:
         return None
@@ -116,7 +116,7 @@ def _picture(
 
 
 def _fallback(renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the widest step in the best format, or else the largest of all renditions that browsers show."""
+    """Return the widest step in the best format, or else the largest rendition that browsers show."""
     for type_ in _FALLBACKS:
         if of_type := [step for step in steps if step["type"] == type_]:
             return max(of_type, key=lambda step: int(step["width"]))

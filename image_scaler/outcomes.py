@@ -1,4 +1,4 @@
-"""What processing one source took: the bytes that it has, and the time of each stage."""
+"""What was done for a source event, and how long it took."""
 
 import enum
 import time
@@ -22,24 +22,22 @@ class Stage(enum.StrEnum):
     RENDER = "render"
     """Decoding, scaling and encoding."""
     STORE = "store"
-    """Writing and copying, added up over all objects. They are stored side by side and while others are still
-    encoded, so that this overlaps with `render` and with itself: it says how fast S3 is, not what it adds."""
+    """Writing and copying, summed over all objects. They are written in parallel and while others are still encoded,
+    so this overlaps with `render` and with itself: it says how fast S3 is, not what it adds to the total."""
     TOTAL = "total"
-    """From the first to the last; less than the sum, by what overlaps."""
+    """From the first to the last; less than the sum of the others, by what overlaps."""
 
 
-class Measurements:
-    """Adds up what one source takes, in any thread."""
+class StageTimer:
+    """Adds up the time of each stage, in any thread."""
 
     def __init__(self) -> None:
-        self.bytes_in = 0
-        """What the source has; 0 where that never came to light."""
         self._seconds: dict[Stage, float] = {}
         self._lock = Lock()
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[None]:
-        """Add the time that the block takes, also when it raises."""
+        """Add the time that the block takes, even if it raises."""
         start = time.perf_counter()
         try:
             yield
@@ -48,7 +46,7 @@ class Measurements:
                 self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def each(self, stage: Stage, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items, and add the time that each takes to come."""
+        """Yield the items, and add the time that each takes to be produced."""
         iterator = iter(items)
         while True:
             with self.timed(stage):
@@ -64,55 +62,72 @@ class Measurements:
         return {stage: round(self._seconds[stage] * 1000, 1) for stage in Stage if stage in self._seconds}
 
 
-class Status(enum.StrEnum):
-    """What became of one source."""
-
-    OK = "ok"
-    REJECTED = "rejected"
-    """No retry can mend it."""
-    FAILED = "failed"
-    """A retry may mend it."""
-    SUPERSEDED = "superseded"
-    """It was replaced or deleted meanwhile: a newer event does the work."""
-    IGNORED = "ignored"
-    """Nothing was to be done: it is a rendition itself, or a removal that is to change nothing."""
-
-
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, kw_only=True)
+class WrittenObject:
     """One object that is in the destination now."""
 
     name: str
+    """Of the rendition, as in renditions.toml."""
     key: str
-    width: int | None
-    """In pixels, as the height; None for a copy, which is never looked into."""
-    height: int | None
     bytes: int
-    type: str | None
-    """Its Content-Type; None for a copy: the source's."""
+    width: int | None = None
+    """In pixels, as the height; None for a copy, which is not decoded."""
+    height: int | None = None
+    type: str | None = None
+    """Its Content-Type; None for a copy, which has that of its source."""
     is_new: bool = True
-    """Whether it was written just now; otherwise the same one was there."""
+    """Whether this event wrote it; otherwise it existed already."""
+
+
+class Status(enum.StrEnum):
+    """How the work on one source ended."""
+
+    OK = "ok"
+    REJECTED = "rejected"
+    """No retry can succeed."""
+    FAILED = "failed"
+    """A retry may succeed."""
+    SUPERSEDED = "superseded"
+    """The source was replaced or deleted in the meantime: a newer event does the work."""
+    IGNORED = "ignored"
+    """There was nothing to do: the source is a rendition itself, or the event is a removal and renditions are kept."""
+
+
+@dataclass
+class Report:
+    """What was done for one source so far; it is filled step by step, so that it is right even after an exception."""
+
+    source_bytes: int = 0
+    """The size of the source in bytes; 0 if that is not known."""
+    written: list[WrittenObject] = field(default_factory=list)
+    """In the order of the plan's targets."""
+    removed: list[str] = field(default_factory=list)
+    """The keys of the renditions that were deleted with their source."""
+    timer: StageTimer = field(default_factory=StageTimer)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one part of an event."""
+    """The result of one record of an event."""
 
     source: ObjectRef | None
-    """None for a part that could not be read."""
+    """None for a record that could not be read."""
     status: Status
-    written: Sequence[Written] = ()
-    removed: Sequence[str] = ()
-    """The keys of renditions that went with their source."""
     error: ImageScalerError | None = None
+    """Why it was rejected or failed."""
     id: str = ""
-    is_lost: bool = False
-    """Whether a failure record of it was due and could not be kept."""
+    """Of the SQS message or the Batch Operations task that the record came in."""
     is_removal: bool = False
     """Whether the source was deleted, not uploaded."""
-    measured: Measurements = field(default_factory=Measurements, compare=False)
+    is_lost: bool = False
+    """Whether a failure record was due but could not be stored."""
+    source_bytes: int = 0
+    written: Sequence[WrittenObject] = ()
+    removed: Sequence[str] = ()
+    timings: Mapping[Stage, float] = field(default_factory=dict, compare=False)
+    """In milliseconds."""
 
     @property
-    def is_good(self) -> bool:
-        """Whether nothing is left to be done, by anybody."""
+    def is_done(self) -> bool:
+        """Whether nobody has to do anything more."""
         return self.status not in (Status.REJECTED, Status.FAILED)

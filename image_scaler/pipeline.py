@@ -1,194 +1,227 @@
-"""One version of a source -> its renditions and its manifest in the destination: fetch, render, store."""
+"""One source version -> its renditions and its manifest in the destination: fetch, render, store."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from image_scaler import manifest
 from image_scaler.events import SourceEvent
-from image_scaler.exceptions import OutOfTimeError
+from image_scaler.exceptions import DeadlineExceededError
 from image_scaler.images import placeholders
-from image_scaler.images.rendering import Rendition, SourceImage
-from image_scaler.outcomes import Measurements, Stage, Status, Written
-from image_scaler.publisher import Published, Publisher, Stamp
+from image_scaler.images.rendering import Rendering, Rendition, SourceImage
+from image_scaler.outcomes import Report, Stage, WrittenObject
+from image_scaler.publisher import Provenance, Publisher, WriteResult
 from image_scaler.renditions.geometry import Point
-from image_scaler.renditions.spec import Target
+from image_scaler.renditions.spec import CopyTarget, SourcePlan, Target
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectRef, ObjectStore, StoredObject, head_if_there
+from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, StoredObject
 
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
-"""Of renditions where neither renditions.toml nor the source says one. A key's content changes when its
-source is replaced, so that it is not for ever."""
+"""Of renditions if neither renditions.toml nor the source has one. Not for ever: the content of a key changes when its
+source is replaced."""
 
-TIME_TO_END = 5.0
-"""Seconds before the function's deadline after which nothing new is begun, so as to end by itself and not be killed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one event asks for, and what has come of it so far, also where an exception ends it."""
-
-    source: SourceEvent
-    seconds_left: Callable[[], float]
-    """How long the function may still run."""
-    written: list[Written] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    """The keys of renditions that went with their source."""
-    measured: Measurements = field(default_factory=Measurements)
+SHUTDOWN_MARGIN = 5.0
+"""Seconds before the function's deadline after which nothing new is begun, so that it ends by itself."""
 
 
-class _Made(NamedTuple):
-    """What became of one target."""
+class Deadline:
+    """The time at which the function is stopped."""
 
-    result: Published
-    written: Written
+    def __init__(self, seconds_left: Callable[[], float] = lambda: 900.0) -> None:
+        """`seconds_left` returns how long the function may still run."""
+        self._seconds_left = seconds_left
+
+    def check(self, remaining: Collection[Target]) -> None:
+        """Raise DeadlineExceededError if targets remain and the deadline is near."""
+        if remaining and self._seconds_left() < SHUTDOWN_MARGIN:
+            names = ", ".join(target.spec.name for target in remaining)
+            raise DeadlineExceededError(
+                f"cannot make {names}: the function's time is over; raise timeout or memorySize"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceVersion:
+    """One version of a source, as far as it is known."""
+
+    ref: ObjectRef
+    etag: str | None
+    """None: whatever is stored."""
+    size: int | None
+    """In bytes."""
+    sequencer: str | None = None
+    """Of the event that told of this version; None if no event did."""
+
+    @classmethod
+    def of_event(cls, event: SourceEvent) -> "SourceVersion":
+        """Return the version that an event tells of."""
+        return cls(ref=event.ref, etag=event.etag, size=event.size, sequencer=event.sequencer)
+
+    @classmethod
+    def of_head(cls, ref: ObjectRef, head: ObjectHead) -> "SourceVersion":
+        """Return the version that is stored."""
+        return cls(ref=ref, etag=head.etag, size=head.size)
+
+
+class _Stored(NamedTuple):
+    """One target that was written, or existed."""
+
+    result: WriteResult
+    written: WrittenObject
     source_etag: str
     source_size: int
     """In bytes."""
 
 
-class Writer:
-    """Writes what is to be made of a source; keeps no state of one."""
+@dataclass(frozen=True, kw_only=True)
+class PipelineResult:
+    """How the destination relates to the source version that was rendered."""
+
+    write_results: frozenset[WriteResult] = frozenset()
+    etags: frozenset[str] = frozenset()
+    """Of the source, each time that it was read."""
+    is_rendition: bool = False
+    """The source is a rendition that came back; nothing was made of it."""
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag of the source, if all targets are of one version and none of them is stale; else None."""
+        is_stale = WriteResult.STALE in self.write_results or len(self.etags) != 1
+        return None if is_stale else next(iter(self.etags))
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other event can have had an influence, so that nobody must look again."""
+        needs_look = self.write_results & {WriteResult.OVERWRITTEN, WriteResult.STALE}
+        return self.is_rendition or not (needs_look or len(self.etags) > 1)
+
+
+class RenditionPipeline:
+    """Makes what is to be made of one version of a source; keeps no state of it."""
 
     def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
-        """`executor` gives what stores renditions while the next are encoded."""
+        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
         self._settings = settings
         self._store = store
         self._executor = executor
 
-    def write(self, job: Job) -> Status:
-        """Write all renditions of a source, and then the manifest.
+    def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
+        """Write all targets of the plan, and then the manifest.
 
-        Returns OK, SUPERSEDED where a newer source was met, or IGNORED for a source that is a rendition. Adds what was
-        written to the job, in the order of the targets, also when it raises. Raises RejectedError, and what
-        ObjectStore raises.
+        What was written is added to the report, even if this raises. Raises RejectedError, DeadlineExceededError, and
+        what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the source was replaced or deleted.
         """
-        publisher = Publisher(self._store, job.source.ref)
-        targets = self._settings.renditions.targets(job.source.ref.key)
-        scaled = [target for target in targets if not target.spec.is_copy]
-        puts: dict[Target, Future[_Made]] = {}
+        publisher = Publisher(self._store, version.ref)
+        writes: dict[Target, Future[_Stored]] = {}
+        rendering: Rendering | None = None
         image: SourceImage | None = None
-        _refuse_when_late(job, targets)
+        deadline.check(plan.targets)
         try:
             with self._executor() as pool:
-                if scaled:
-                    with job.measured.timed(Stage.FETCH):
-                        stored = self._store.get(job.source.ref, if_match=job.source.etag)
-                    job.measured.bytes_in = stored.size
-                    if Stamp.of(stored):
-                        return Status.IGNORED  # a rendition that came back: nothing was downloaded yet
+                if plan.renditions:
+                    with report.timer.timed(Stage.FETCH):
+                        stored = self._store.get(version.ref, if_match=version.etag)
+                    report.source_bytes = stored.size
+                    if Provenance.of(stored):
+                        return PipelineResult(is_rendition=True)  # before the download
                     self._settings.limits.check_bytes(stored.size)
-                    with job.measured.timed(Stage.FETCH):
+                    with report.timer.timed(Stage.FETCH):
                         body = stored.read()
-                    with job.measured.timed(Stage.RENDER):
+                    # All pixels are decoded before the first write: a source that is rejected leaves nothing behind.
+                    with report.timer.timed(Stage.RENDER):
                         image = SourceImage(body, self._settings.limits)
-                    # The first rendition comes when the pixels are decoded: a source that is rejected
-                    # then leaves nothing behind in the destination.
-                    for rendition in job.measured.each(Stage.RENDER, image.render(scaled, _focal_point(stored))):
-                        puts[rendition.target] = pool.submit(self._put, publisher, rendition, job, stored)
-                        _refuse_when_late(job, [target for target in targets if target not in puts])
-                for target in targets:
-                    if target.spec.is_copy:
-                        puts[target] = pool.submit(self._copy, publisher, target, job)
+                        rendering = image.render(plan.renditions, _focal_point(stored))
+                    for rendition in report.timer.each(Stage.RENDER, rendering):
+                        writes[rendition.target] = pool.submit(self._put, publisher, rendition, version, stored, report)
+                        deadline.check([target for target in plan.targets if target not in writes])
+                for copy in plan.copies:
+                    writes[copy] = pool.submit(self._copy, publisher, copy, version, report)
         finally:
-            done = [puts[target] for target in targets if target in puts]
-            made = [put.result() for put in done if not put.exception()]
-            job.written.extend(item.written for item in made if item.result is not Published.SUPERSEDED)
-        for put in done:
-            put.result()
-        results = {item.result for item in made}
-        etags = {item.source_etag for item in made}
-        if Published.SUPERSEDED not in results and len(etags) == 1:
-            results.add(self._put_manifest(publisher, job, targets, image, made))
-        return Status.SUPERSEDED if self._is_superseded(job, results, etags) else Status.OK
-
-    def _is_superseded(self, job: Job, results: Collection[Published], etags: Collection[str]) -> bool:
-        """Return whether a newer source was met on the way, or may have been written over."""
-        if Published.SUPERSEDED in results or len(etags) > 1:
-            return True
-        if Published.REPLACED not in results:
-            return False
-        current = head_if_there(self._store, job.source.ref)
-        return current is None or current.etag not in etags
-
-    def _put(self, publisher: Publisher, rendition: Rendition, job: Job, stored: StoredObject) -> _Made:
-        spec, key, format = rendition.target
-        assert format is not None  # noqa: S101  only copies have none
-        with job.measured.timed(Stage.STORE):
-            result = publisher.put(
-                ObjectRef(self._settings.destination_bucket, key),
-                rendition.body,
-                Stamp(source_etag=stored.etag, sequencer=job.source.sequencer, recipe=spec.recipe),
-                content_type=format.content_type,
-                cache_control=spec.cache_control or stored.cache_control or DEFAULT_CACHE_CONTROL,
-            )
-        is_new = result in (Published.WRITTEN, Published.REPLACED)
-        size = len(rendition.body)
-        written = Written(spec.name, key, *rendition.size, size, format.content_type, is_new)
-        return _Made(result, written, stored.etag, stored.size)
-
-    def _copy(self, publisher: Publisher, target: Target, job: Job) -> _Made:
-        ref = ObjectRef(self._settings.destination_bucket, target.key)
-        with job.measured.timed(Stage.STORE):
-            result, etag, size = publisher.copy(ref, job.source.etag, job.source.size)
-        job.measured.bytes_in = size
-        written = Written(target.spec.name, target.key, None, None, size, None, result is Published.WRITTEN)
-        return _Made(result, written, etag, size)
-
-    def _put_manifest(
-        self,
-        publisher: Publisher,
-        job: Job,
-        targets: Sequence[Target],
-        image: SourceImage | None,
-        made: Sequence[_Made],
-    ) -> Published:
-        """Write the manifest, if there is to be one, of targets that were all made from one version of the source."""
-        source_key = job.source.ref.key
-        key = self._settings.renditions.manifest_key(source_key)
-        if key is None:
-            return Published.UNCHANGED
-        ladder = self._settings.renditions.ladder(source_key)
-        source = manifest.Source(key=source_key, etag=made[0].source_etag, bytes=made[0].source_size)
-        thumbhash, dominant_colour = None, None
-        if image is not None:  # otherwise it was only copied
-            preview = image.preview()
-            source = replace(source, width=image.size.width, height=image.size.height, format=image.format.lower())
-            thumbhash = placeholders.thumbhash(*preview.size, preview.rgba)
-            dominant_colour = placeholders.dominant_colour(preview.rgba)
-        body = manifest.manifest(
-            source,
-            [item.written for item in made],
-            ladder,
-            thumbhash=thumbhash,
-            dominant_colour=dominant_colour,
+            done = [writes[target] for target in plan.targets if target in writes]
+            stored_targets = [write.result() for write in done if not write.exception()]
+            report.written.extend(item.written for item in stored_targets if item.result is not WriteResult.STALE)
+        for write in done:
+            write.result()
+        result = PipelineResult(
+            write_results=frozenset(item.result for item in stored_targets),
+            etags=frozenset(item.source_etag for item in stored_targets),
         )
-        with job.measured.timed(Stage.STORE):
-            return publisher.put(
-                ObjectRef(self._settings.destination_bucket, key),
+        if result.etag is None or plan.manifest_key is None:
+            return result
+        body = self._manifest(version, plan, stored_targets, image, rendering)
+        with report.timer.timed(Stage.STORE):
+            written = publisher.put(
+                ObjectRef(self._settings.destination_bucket, plan.manifest_key),
                 body,
-                Stamp(
-                    source_etag=made[0].source_etag,
-                    sequencer=job.source.sequencer,
-                    recipe=manifest.recipe(targets, ladder),
-                ),
+                Provenance(source_etag=result.etag, sequencer=version.sequencer, recipe=manifest.recipe(plan)),
                 content_type=manifest.CONTENT_TYPE,
                 cache_control=manifest.CACHE_CONTROL,
             )
+        return replace(result, write_results=result.write_results | {written})
 
+    def _put(
+        self, publisher: Publisher, rendition: Rendition, version: SourceVersion, stored: StoredObject, report: Report
+    ) -> _Stored:
+        spec, media_type = rendition.target.spec, rendition.target.format.traits.media_type
+        with report.timer.timed(Stage.STORE):
+            result = publisher.put(
+                ObjectRef(self._settings.destination_bucket, rendition.target.key),
+                rendition.body,
+                Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
+                content_type=media_type,
+                cache_control=spec.cache_control or stored.cache_control or DEFAULT_CACHE_CONTROL,
+            )
+        written = WrittenObject(
+            name=spec.name,
+            key=rendition.target.key,
+            bytes=len(rendition.body),
+            width=rendition.size.width,
+            height=rendition.size.height,
+            type=media_type,
+            is_new=result in (WriteResult.CREATED, WriteResult.OVERWRITTEN),
+        )
+        return _Stored(result, written, stored.etag, stored.size)
 
-def _refuse_when_late(job: Job, open_targets: Sequence[Target]) -> None:
-    if open_targets and job.seconds_left() < TIME_TO_END:
-        left = ", ".join(target.spec.name for target in open_targets)
-        raise OutOfTimeError(f"the function's time is over before {left} could be made: raise its timeout or memory")
+    def _copy(self, publisher: Publisher, target: CopyTarget, version: SourceVersion, report: Report) -> _Stored:
+        ref = ObjectRef(self._settings.destination_bucket, target.key)
+        with report.timer.timed(Stage.STORE):
+            result, etag, size = publisher.copy(ref, version.etag, version.size)
+        report.source_bytes = size
+        written = WrittenObject(name=target.spec.name, key=target.key, bytes=size, is_new=result is WriteResult.CREATED)
+        return _Stored(result, written, etag, size)
+
+    def _manifest(
+        self,
+        version: SourceVersion,
+        plan: SourcePlan,
+        stored_targets: Sequence[_Stored],
+        image: SourceImage | None,
+        rendering: Rendering | None,
+    ) -> bytes:
+        """Return the manifest of targets that are all of one version of the source."""
+        first = stored_targets[0]
+        source = manifest.Source(key=version.ref.key, etag=first.source_etag, bytes=first.source_size)
+        thumbhash, dominant_colour = None, None
+        if image and rendering:  # otherwise the source was only copied
+            preview = rendering.preview()
+            source = replace(source, width=image.size.width, height=image.size.height, format=image.format)
+            thumbhash = placeholders.thumbhash(*preview.size, preview.rgba)
+            dominant_colour = placeholders.dominant_colour(preview.rgba)
+        return manifest.manifest(
+            source,
+            [item.written for item in stored_targets],
+            plan.ladder,
+            thumbhash=thumbhash,
+            dominant_colour=dominant_colour,
+        )
 
 
 _FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"
 
 
 def _focal_point(stored: StoredObject) -> Point | None:
-    """Return the point that the source's user metadata names as `focal-point: 0.3,0.7`; None without a valid one."""
+    """Return the point in the source's user metadata `focal-point: 0.3,0.7`; None without a valid one."""
     match = re.fullmatch(f"{_FRACTION},{_FRACTION}", stored.metadata.get("focal-point", ""))
     return Point(float(match[1]), float(match[2])) if match else None

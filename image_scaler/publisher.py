@@ -1,62 +1,56 @@
 """Write a rendition so that an older source never replaces a newer one.
 
-S3 delivers events more than once, late and out of order, and Lambda retries them; several may be at work on
-one key at a time. Nothing is locked and no database is asked: each rendition carries, in its metadata, which
-source it was made from and by which recipe, every write is conditional, and who comes second looks at what
-is there. The rules, with what they rest on:
+S3 delivers events more than once, late and out of order, and Lambda retries them; several may work on one key at the
+same time. There is no lock and no database. Each rendition carries its provenance in its metadata (which source, which
+recipe), and every write is conditional:
 
-- The source is read with the event's ETag as condition, so that a late event finds out by itself.
 - The first write of a key is `If-None-Match: *`: a new image costs no extra request.
-- Where something is there already, the higher `sequencer` wins. S3 gives each event of a key one; padded with
-  zeros on the right they sort like the events happened. A caller without one asks the source itself: while that
-  has the ETag that was read, nobody knows better.
-- Who was superseded looks whether it left anything behind, and then makes the renditions of the newer source too
-  (see upkeep): an ETag is the same for the same bytes, so that a condition on it cannot tell a newer rendition from
-  the one that was looked at, where both have the same pixels.
-- A copy within S3 carries nothing but what its source does. Who has copied looks at the source once more, and
-  copies again where that has changed meanwhile.
+- If the key exists, the higher `sequencer` wins, and the write is `If-Match` on what was seen. S3 gives each event of a
+  key a sequencer; padded with zeros on the right they sort in the order of the events.
+- An ETag is the same for the same bytes, so a condition on it cannot tell two versions apart that have the same pixels.
+  After an overwrite the reconciler therefore looks at the source once more.
+- A server-side copy carries only what its source has. After a copy the publisher looks at the source once more.
 """
 
 import enum
 from dataclasses import dataclass
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import Head, ObjectRef, ObjectStore, head_if_there
+from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
 
-_TRIES = 8
-"""How often a write is tried that others come before; each time another event has made progress."""
+MAX_TRIES = 8
+"""How often a conditional write is tried; each time that it fails, another event has made progress."""
 
 
-class Published(enum.Enum):
-    """What became of a rendition."""
+class WriteResult(enum.Enum):
+    """The result of writing a rendition."""
 
-    WRITTEN = enum.auto()
-    REPLACED = enum.auto()
-    """Written over another one. S3's ETag tells contents apart, not what is stored beside them: what was there may
-    have become newer, with the same bytes, since it was looked at. So look at the source once more."""
-    UNCHANGED = enum.auto()
-    """The same rendition of the same source was there."""
-    SUPERSEDED = enum.auto()
-    """A newer source is there, or the source has changed."""
+    CREATED = enum.auto()
+    OVERWRITTEN = enum.auto()
+    """Another object existed. In the meantime it may have been replaced by a newer one with equal bytes."""
+    UP_TO_DATE = enum.auto()
+    """The same rendition of the same source existed."""
+    STALE = enum.auto()
+    """The rendition of a newer source exists, or the source has changed; nothing was written, or a stale copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stamp:
-    """What a rendition was made from, and how."""
+class Provenance:
+    """What a rendition was made from, and how; stored in its user metadata."""
 
     source_etag: str
     sequencer: str | None
-    """None: made by a direct call, which has none."""
+    """None: the rendition was not made for an event that has one."""
     recipe: str
 
     def as_metadata(self) -> dict[str, str]:
-        """Return the user metadata that says it."""
+        """Return it as user metadata."""
         metadata = {"source-etag": self.source_etag, "recipe": self.recipe}
         return metadata | ({"source-sequencer": self.sequencer} if self.sequencer else {})
 
     @classmethod
-    def of(cls, head: Head) -> "Stamp | None":
-        """Return the stamp of an object; None where it is not a rendition."""
+    def of(cls, head: ObjectHead) -> "Provenance | None":
+        """Return the provenance of an object; None if it is not a rendition."""
         metadata = head.metadata
         if "recipe" not in metadata or "source-etag" not in metadata:
             return None
@@ -67,95 +61,86 @@ class Stamp:
         )
 
 
-def is_later(one: str, other: str) -> bool:
-    """Return whether the event of sequencer `one` happened after that of `other`, of the same key."""
+def is_later(one: str | None, other: str | None) -> bool:
+    """Return whether the event of sequencer `one` happened after that of `other`; False if either is not known.
+
+    Both are of the same key.
+    """
+    if not one or not other:
+        return False
     length = max(len(one), len(other))
     return one.upper().ljust(length, "0") > other.upper().ljust(length, "0")
 
 
 class Publisher:
-    """Writes and removes the renditions of one source."""
+    """Writes, copies and removes the renditions of one source."""
 
     def __init__(self, store: ObjectStore, source: ObjectRef) -> None:
         self._store = store
         self._source = source
 
     def put(
-        self, ref: ObjectRef, body: bytes, stamp: Stamp, *, content_type: str, cache_control: str | None = None
-    ) -> Published:
-        """Write a rendition, unless a newer one is there."""
+        self, ref: ObjectRef, body: bytes, provenance: Provenance, *, content_type: str, cache_control: str
+    ) -> WriteResult:
+        """Write a rendition, unless the same or a newer one exists; raises StorageError."""
         if_match: str | None = None
-        for _ in range(_TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 self._store.put(
                     ref,
                     body,
                     content_type=content_type,
                     cache_control=cache_control,
-                    metadata=stamp.as_metadata(),
+                    metadata=provenance.as_metadata(),
                     if_none_match=if_match is None,
                     if_match=if_match,
                 )
             except (ObjectNotFoundError, PreconditionFailedError):
-                head = head_if_there(self._store, ref)
+                head = head_or_none(self._store, ref)
             else:
-                return Published.REPLACED if if_match else Published.WRITTEN
-            if head is not None and (settled := self._settled_by(head, stamp)):
-                # After a write that was carried out and whose answer was lost, it is ours that is there.
-                return Published.REPLACED if if_match and settled is Published.UNCHANGED else settled
+                return WriteResult.OVERWRITTEN if if_match else WriteResult.CREATED
+            existing = Provenance.of(head) if head else None
+            if existing and _is_same(existing, provenance):
+                # If a write was carried out but its response was lost, then this is the object that it wrote.
+                return WriteResult.OVERWRITTEN if if_match else WriteResult.UP_TO_DATE
+            if existing and is_later(existing.sequencer, provenance.sequencer):
+                return WriteResult.STALE
             if_match = head.etag if head else None
-        raise StorageError(f"could not write {ref}: others wrote it {_TRIES} times meanwhile")
+        raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
 
-    def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[Published, str, int]:
-        """Copy the source as it is now, while it has `etag` at first; return the ETag and size in bytes copied, too."""
-        copied = head_if_there(self._store, ref)
-        current = self._store.head(self._source) if copied or etag is None else None
-        if copied and copied == current:
-            return Published.UNCHANGED, copied.etag, copied.size
-        if etag is None and current:
-            etag, size = current.etag, current.size
-        assert etag is not None  # noqa: S101  the source was looked at then
-        for _ in range(_TRIES):
-            copied_size = self._store.copy(self._source, ref, if_match=etag, size=size)
-            current = head_if_there(self._store, self._source)
-            if current is None or current.etag == etag:
-                return Published.WRITTEN, etag, copied_size
-            # It was replaced while it was copied, and the event of that may have come before: copy that.
-            etag, size = current.etag, current.size
-        raise StorageError(f"could not copy {self._source}: it was replaced {_TRIES} times meanwhile")
+    def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[WriteResult, str, int]:
+        """Copy the source while it has `etag`; None: whatever it is. Return the ETag and the size of the copied, too.
 
-    def remove(self, ref: ObjectRef, sequencer: str | None, *, is_copy: bool = False) -> Published:
-        """Delete a rendition of a source that is gone, unless it was made by a later event.
-
-        What stands beside a copy is its source's, and says nothing of when it was made.
+        `size`: the source's size in bytes, if it is known. Raises ObjectNotFoundError, PreconditionFailedError and
+        StorageError.
         """
-        head = head_if_there(self._store, ref)
-        if head is None:
-            return Published.UNCHANGED
-        stamp = None if is_copy else Stamp.of(head)
-        if stamp and stamp.sequencer and sequencer and is_later(stamp.sequencer, sequencer):
-            return Published.SUPERSEDED
-        # After the look at the rendition: what is written from now on has another ETag.
-        if head_if_there(self._store, self._source) is not None:
-            return Published.SUPERSEDED
+        existing = head_or_none(self._store, ref)
+        if existing or etag is None:
+            source = self._store.head(self._source)
+            if existing == source:
+                return WriteResult.UP_TO_DATE, source.etag, source.size
+            etag, size = etag or source.etag, source.size
+        copied_size = self._store.copy(self._source, ref, if_match=etag, size=size)
+        current = head_or_none(self._store, self._source)
+        # The event of a newer version may have been processed before this copy was written.
+        is_stale = current is not None and current.etag != etag
+        return WriteResult.STALE if is_stale else WriteResult.CREATED, etag, copied_size
+
+    def remove(self, ref: ObjectRef) -> bool:
+        """Delete a rendition if its source is gone; return whether it was deleted."""
+        head = head_or_none(self._store, ref)
+        # Look at the source after the rendition: whatever is written from now on has another ETag.
+        if head is None or head_or_none(self._store, self._source) is not None:
+            return False
         try:
             self._store.delete(ref, if_match=head.etag)
         except (ObjectNotFoundError, PreconditionFailedError):
-            return Published.SUPERSEDED
-        return Published.WRITTEN
+            return False
+        return True
 
-    def _settled_by(self, head: Head, mine: Stamp) -> Published | None:
-        """Return what makes a write needless, or None where mine is to replace what is there."""
-        theirs = Stamp.of(head)
-        if theirs is None:
-            return None  # a copy or a stranger's object, from before this key was a rendition's
-        if theirs == mine:
-            return Published.UNCHANGED
-        if theirs.sequencer and mine.sequencer and theirs.sequencer != mine.sequencer:
-            return Published.SUPERSEDED if is_later(theirs.sequencer, mine.sequencer) else None
-        if theirs.sequencer == mine.sequencer and mine.sequencer is not None:
-            return None  # the same source under another recipe
-        if (theirs.source_etag, theirs.recipe) == (mine.source_etag, mine.recipe) and mine.sequencer is None:
-            return Published.UNCHANGED
-        current = head_if_there(self._store, self._source)
-        return Published.SUPERSEDED if current is None or current.etag != mine.source_etag else None
+
+def _is_same(existing: Provenance, mine: Provenance) -> bool:
+    """Return whether both are of the same version of the source and the same recipe, as far as that is known."""
+    if mine.sequencer is None:
+        return (existing.source_etag, existing.recipe) == (mine.source_etag, mine.recipe)
+    return existing == mine

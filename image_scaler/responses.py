@@ -1,37 +1,42 @@
-"""What is answered to whoever sent an event, and when an exception is the answer."""
+"""Outcomes -> the response that each event source expects, and when an exception is the response."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from image_scaler.events import Invocation, Sender
+from image_scaler.events import EventSource, Invocation
 from image_scaler.exceptions import RetryError
 from image_scaler.outcomes import Outcome, Status
 
 
-def answer(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return what the function returns.
+def response(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the function's response.
 
-    Raises RetryError where the sender is one for whom Lambda retries what raises, and something failed. A call may
-    be such a sender as well, which the event does not tell: so where a source would be lost without that.
+    Raises RetryError if something failed and Lambda retries this event source's events when the function raises. A
+    direct call may be asynchronous, which the event does not tell: so this also raises if a source would be lost
+    otherwise.
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
-    if invocation.sender is Sender.SQS:
+    if invocation.event_source is EventSource.SQS:
         return {"batchItemFailures": [{"itemIdentifier": number} for number in dict.fromkeys(o.id for o in failed)]}
-    if invocation.sender is Sender.BATCH:
-        return _batch_answer(invocation.event, outcomes)
-    if any(outcome.is_lost or invocation.sender is Sender.NOTIFICATION for outcome in failed):
+    if invocation.event_source is EventSource.S3_BATCH_OPERATIONS:
+        return _batch_response(invocation.event, outcomes)
+    if any(outcome.is_lost or invocation.event_source is EventSource.NOTIFICATION for outcome in failed):
         reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
-        raise RetryError(f"{len(failed)} of {len(outcomes)} sources failed: {reasons}")
-    if all(outcome.is_good for outcome in outcomes):
+        raise RetryError(f"{len(failed)} of {_counted(len(outcomes), 'source')} failed: {reasons}")
+    if all(outcome.is_done for outcome in outcomes):
         written = sum(len(outcome.written) for outcome in outcomes)
-        return {"statusCode": 200, "body": f"{len(outcomes)} images, {written} renditions"}
+        return {"statusCode": 200, "body": f"{_counted(len(outcomes), 'image')}, {_counted(written, 'rendition')}"}
     return {"statusCode": 500, "body": "Error moving image"}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _BATCH_CODES = {Status.REJECTED: "PermanentFailure", Status.FAILED: "TemporaryFailure"}
 
 
-def _batch_answer(event: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _batch_response(event: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "invocationSchemaVersion": event["invocationSchemaVersion"],
         "treatMissingKeysAs": "PermanentFailure",

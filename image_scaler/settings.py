@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from image_scaler.exceptions import ConfigError
@@ -11,50 +11,47 @@ from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import load_renditions
 
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-"""What S3 lets a bucket be called."""
+"""The names that S3 allows for a bucket."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the function needs to know."""
+    """Everything that the function is told from outside."""
 
     destination_bucket: str
     renditions: Renditions
     bucket_owners: Mapping[str, str] | None = None
-    """The accounts that these buckets belong to; S3 refuses a call where one has come into other hands."""
+    """The accounts of these buckets; S3 refuses a call if one belongs to another account now."""
     failure_queue_url: str | None = None
     memory: int | None = None
-    """The function's memory in bytes; None outside of Lambda."""
+    """The function's memory in bytes; None outside Lambda."""
 
     @property
     def vcpus(self) -> int | None:
-        """The function's vCPUs, of which Lambda gives one for each 1,769 MB of memory; None outside of Lambda."""
+        """The function's vCPUs: Lambda gives one per 1,769 MB of memory. None outside Lambda."""
         return max(1, round(self.memory / (1769 * 1024**2))) if self.memory else None
 
     @property
     def limits(self) -> Limits:
-        """What a source may cost, in this function's memory."""
-        return replace(self.renditions.limits, memory=self.memory)
+        """The limits of renditions.toml, and this function's memory."""
+        return self.renditions.limits.in_memory(self.memory)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], renditions_path: Path) -> "Settings":
         """Read the environment and renditions.toml.
 
-        Of the environment: DESTINATION_BUCKET, SOURCE_BUCKET, DESTINATION_BUCKET_OWNER, SOURCE_BUCKET_OWNER,
+        The variables are DESTINATION_BUCKET, SOURCE_BUCKET, DESTINATION_BUCKET_OWNER, SOURCE_BUCKET_OWNER,
         FAILURE_QUEUE_URL, and Lambda's own AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
 
         Raises ConfigError whose one sentence says what is wrong.
         """
         destination = _bucket(environ, "DESTINATION_BUCKET")
         if destination is None:
-            raise ConfigError(
-                "expected the name of a bucket in the environment variable DESTINATION_BUCKET but it is not set"
-            )
+            raise ConfigError("the environment variable DESTINATION_BUCKET is not set: it names the destination bucket")
         source = _bucket(environ, "SOURCE_BUCKET")
         if source == destination:
             raise ConfigError(
-                f"expected SOURCE_BUCKET and DESTINATION_BUCKET to be two buckets but received {source} for both: "
-                "every rendition would be taken for an upload"
+                f"SOURCE_BUCKET and DESTINATION_BUCKET are both {source}: every rendition would be an upload again"
             )
         return cls(
             destination_bucket=destination,
@@ -73,7 +70,7 @@ def _bucket(environ: Mapping[str, str], variable: str) -> str | None:
 
 
 def _owner(environ: Mapping[str, str], variable: str) -> dict[str, str]:
-    """Return the account that a bucket belongs to, by the bucket's name; empty where that is not said."""
+    """Return the account of a bucket by the bucket's name; empty if it is not set."""
     bucket, owner = environ.get(variable), environ.get(f"{variable}_OWNER")
     if owner and not re.fullmatch(r"\d{12}", owner):
         raise ConfigError(f"expected the 12 digits of an account for {variable}_OWNER but received {owner!r}")

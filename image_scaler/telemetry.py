@@ -9,7 +9,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from image_scaler.exceptions import UnforeseenError
+from image_scaler.exceptions import UnexpectedError
 from image_scaler.outcomes import Outcome, Stage, Status
 
 if TYPE_CHECKING:
@@ -87,15 +87,15 @@ class Telemetry:
                 "status": outcome.status,
                 "written": [written.key for written in outcome.written if written.is_new],
                 "removed": list(outcome.removed),
-                "bytes_in": outcome.measured.bytes_in,
+                "bytes_in": outcome.source_bytes,
                 "bytes_out": _bytes_out(outcome),
-                "ms": outcome.measured.milliseconds,
+                "ms": outcome.timings,
                 "cold_start": self._invocations <= 1,
                 "request_id": self._request_id,
                 "error": {"type": type(error).__name__, "text": str(error)} if error else None,
             },
             # Where it went wrong, of what only a programmer can mend.
-            exc_info=error.__cause__ if isinstance(error, UnforeseenError) else None,
+            exc_info=error.__cause__ if isinstance(error, UnexpectedError) else None,
         )
 
     def _count(self, outcome: Outcome) -> None:
@@ -107,8 +107,8 @@ class Telemetry:
             metrics.add_metric(Metric.WRITTEN, MetricUnit.Count, sum(written.is_new for written in outcome.written))
             metrics.add_metric(Metric.BYTES_SAVED, MetricUnit.Bytes, _bytes_saved(outcome))
             for stage, name in _OF_STAGE.items():
-                if stage in outcome.measured.milliseconds:
-                    metrics.add_metric(name, MetricUnit.Milliseconds, outcome.measured.milliseconds[stage])
+                if stage in outcome.timings:
+                    metrics.add_metric(name, MetricUnit.Milliseconds, outcome.timings[stage])
         if outcome.status in _OF_STATUS:
             metrics.add_metric(_OF_STATUS[outcome.status], MetricUnit.Count, 1)
         if metrics.metric_set:
@@ -127,7 +127,7 @@ def _bytes_out(outcome: Outcome) -> int:
 
 def _bytes_saved(outcome: Outcome) -> int:
     return sum(
-        outcome.measured.bytes_in - written.bytes
+        outcome.source_bytes - written.bytes
         for written in outcome.written
         if written.is_new and written.width is not None
     )

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import Head, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
 
 
 class InMemoryStore:
@@ -18,9 +18,9 @@ class InMemoryStore:
         self.gets = 0
         self.puts = 0
 
-    def head(self, ref: ObjectRef) -> Head:
+    def head(self, ref: ObjectRef) -> ObjectHead:
         stored = self._find(ref, None)
-        return Head(**{field.name: getattr(stored, field.name) for field in fields(Head)})
+        return ObjectHead(**{field.name: getattr(stored, field.name) for field in fields(ObjectHead)})
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         self.gets += 1

@@ -22,7 +22,7 @@ def animation(format: str, width: int = 120, height: int = 80) -> bytes:
 
 def render(body: bytes, table: str, limits: str = "") -> pyvips.Image:
     renditions = parse_renditions(f"[renditions.x]\n{table}\n{limits}")
-    (rendition,) = SourceImage(body, renditions.limits).render(renditions.targets("a.gif"))
+    (rendition,) = SourceImage(body, renditions.limits).render(renditions.plan_for("a.gif").renditions)
     image = pyvips.Image.new_from_buffer(rendition.body, "", n=-1)
     frames = image.height // (image.get("page-height") if image.get_typeof("page-height") else image.height)
     assert rendition.size == (image.width, image.height // frames)
@@ -51,7 +51,7 @@ def test_every_frame_is_fitted_by_itself(fit: str) -> None:
 @pytest.mark.parametrize("format", ["jpeg", "png", "avif"])
 def test_other_formats_show_the_first_frame(format: str) -> None:
     renditions = parse_renditions(f'[renditions.x]\nwidth = 60\nformat = "{format}"')
-    (rendition,) = SourceImage(animation("gif")).render(renditions.targets("a.gif"))
+    (rendition,) = SourceImage(animation("gif")).render(renditions.plan_for("a.gif").renditions)
     assert rendition.size == (60, 40)
     assert is_near(tuple(drawing.decoded(rendition.body)(30, 20)), RED, 16)
 

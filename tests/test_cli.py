@@ -78,13 +78,13 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
         "ms": 0,
     }
     assert (bad["status"], bad["renditions"]) == ("rejected", [])
-    assert "expected an image" in bad["error"]
+    assert "its 8 bytes are not an image" in bad["error"]
 
 
 def test_scale_says_which_source_was_rejected_and_why(folder: Path) -> None:
     done = run("scale", "bad.jpg", "in/my photo+1.jpg", "--out", "out", "--renditions", "r.toml", cwd=folder)
     assert done.returncode == 1
-    assert "rejected: expected an image" in done.stdout
+    assert "rejected: its 8 bytes are not an image" in done.stdout
     assert (folder / "out" / "small" / "my photo+1.jpg.webp").exists()
     assert not (folder / "out" / "resized" / "bad.jpg").exists()
 
@@ -102,7 +102,7 @@ def test_scale_never_takes_its_own_output_for_a_source(folder: Path) -> None:
         (["empty"], "expected images in the folder empty but found none"),
         (["in/my photo+1.jpg", "in"], "are called my photo+1.jpg"),
         (["in", "--renditions", "nowhere.toml"], "nowhere.toml"),
-        (["in", "--renditions", "bad.jpg"], "expected TOML in bad.jpg"),
+        (["in", "--renditions", "bad.jpg"], "bad.jpg is not valid TOML"),
     ],
 )
 def test_scale_refuses_what_cannot_work_before_it_writes_anything(
@@ -121,7 +121,7 @@ def test_explain_tells_what_would_be_written_where(folder: Path) -> None:
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
     assert "small small/dir/IMG 1.HEIC.webp 100 x any, webp" in lines
-    assert "manifest manifests/dir/IMG 1.HEIC.json what was made, in JSON" in lines
+    assert "manifest manifests/dir/IMG 1.HEIC.json the list of renditions, in JSON" in lines
 
 
 def test_explain_has_json_too(folder: Path) -> None:
@@ -151,7 +151,7 @@ def test_check_passes_the_project_as_it_is(tmp_path: Path) -> None:
         ("memorySize=64", "memorySize"),
         ("existingSourceBucket=image-scaler-dev-destination-${AWS::AccountId}", "to be two buckets"),
         ("destinationBucket=image-scaler-dev-source-${AWS::AccountId}", "to be two buckets"),
-        ("memorysize=1792", "but received 'memorysize': is memorySize meant?"),
+        ("memorysize=1792", "but received 'memorysize'. Did you mean 'memorySize'?"),
         ("memorySize", "a parameter like memorySize=3538 but received 'memorySize'"),
         ("architecture=arm", "expected arm64 or x86_64 for architecture but received 'arm'"),
         ("sourceBucket=Bad_Name", "the name of a bucket: lower-case letters, digits, - and . for sourceBucket but"),

@@ -76,7 +76,7 @@ def test_what_an_image_says_comes_back_from_its_renditions(format: str, known: C
     image = drawing.quadrants(16, 12).copy()
     if packet := known.as_xmp():
         image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
-    targets = parse_renditions(f'[renditions.x]\nwidth = 8\nformat = "{format}"').targets("a")
+    targets = parse_renditions(f'[renditions.x]\nwidth = 8\nformat = "{format}"').plan_for("a").targets
     (rendition,) = SourceImage(drawing.jpeg(image)).render(targets)
     out = decoded(rendition.body)
     assert read_credits({name: out.get(name) for name in out.get_fields()}) == known

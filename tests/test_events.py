@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_scaler.events import Sender, SourceEvent, UnreadableEvent, parse
+from image_scaler.events import EventSource, InvalidRecord, SourceEvent, parse
 from image_scaler.exceptions import EventError
 from image_scaler.storage.base import ObjectRef
 
@@ -23,7 +23,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def sources(event: object) -> list[SourceEvent]:
-    parts = parse(event).parts
+    parts = parse(event).records
     assert all(isinstance(part, SourceEvent) for part in parts), parts
     return [part for part in parts if isinstance(part, SourceEvent)]
 
@@ -53,11 +53,11 @@ def test_each_source_carries_an_event_that_repeats_it_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["s3-test-event.json", "sqs-test-event.json"])
 def test_the_test_event_of_s3_asks_for_nothing_wherever_it_comes_from(name: str) -> None:
-    assert parse(load(name)).parts == []
+    assert parse(load(name)).records == []
 
 
 def test_a_direct_call_has_its_keys_as_they_are() -> None:
-    assert parse(load("direct-call.json")).sender is Sender.CALLER
+    assert parse(load("direct-call.json")).event_source is EventSource.DIRECT
     assert keys(load("direct-call.json")) == ["dir/my photo+1.jpg"]
 
 
@@ -73,13 +73,13 @@ def test_event_bridge_tells_of_removals_too() -> None:
 
 
 def test_sns_and_sqs_and_both_wrap_the_same_notification() -> None:
-    for name, sender in {
-        "sns.json": Sender.NOTIFICATION,
-        "sqs.json": Sender.SQS,
-        "sqs-sns.json": Sender.SQS,
+    for name, event_source in {
+        "sns.json": EventSource.NOTIFICATION,
+        "sqs.json": EventSource.SQS,
+        "sqs-sns.json": EventSource.SQS,
     }.items():
         event = load(name)
-        assert parse(event).sender is sender, name
+        assert parse(event).event_source is event_source, name
         assert "dir/my photo+1.jpg" in keys(event), name
 
 
@@ -90,7 +90,7 @@ def test_a_source_in_sqs_knows_its_message() -> None:
 @pytest.mark.parametrize("name", ["batch-operations-1.0.json", "batch-operations-2.0.json"])
 def test_a_task_of_batch_operations_knows_its_task(name: str) -> None:
     (source,) = sources(load(name))
-    assert parse(load(name)).sender is Sender.BATCH
+    assert parse(load(name)).event_source is EventSource.S3_BATCH_OPERATIONS
     assert source.ref == ObjectRef(UPLOADS, "dir/my photo+1.jpg")
     assert source.id == "task-1"
 
@@ -128,10 +128,10 @@ def test_an_unknown_event_is_refused_with_what_was_expected(event: object) -> No
 @pytest.mark.parametrize("record", [None, {}, {"s3": {}}, {"s3": {"bucket": {"name": 1}, "object": {"key": "k"}}}])
 def test_a_bad_record_does_not_hide_the_good_ones(record: object) -> None:
     good = load("s3-put.json")["Records"]
-    first, bad, last = parse({"Records": [*good, record, *good]}).parts
+    first, bad, last = parse({"Records": [*good, record, *good]}).records
     assert isinstance(first, SourceEvent)
     assert isinstance(last, SourceEvent)
-    assert isinstance(bad, UnreadableEvent)
+    assert isinstance(bad, InvalidRecord)
     assert "expected a record with s3.bucket.name" in str(bad.error)
 
 
@@ -139,16 +139,16 @@ def test_a_bad_record_does_not_hide_the_good_ones(record: object) -> None:
 def test_a_bad_message_does_not_hide_the_good_ones(body: object) -> None:
     event = load("sqs.json")
     event["Records"][0]["body"] = body
-    bad, good = parse(event).parts
-    assert isinstance(bad, UnreadableEvent)
+    bad, good = parse(event).records
+    assert isinstance(bad, InvalidRecord)
     assert bad.id == "message-1"
     assert isinstance(good, SourceEvent)
 
 
 @pytest.mark.parametrize("key", [1, None, ""])
 def test_a_key_that_is_not_text_is_unreadable(key: object) -> None:
-    bad, good = parse({"bucket": "b", "keys": [key, "k"]}).parts
-    assert isinstance(bad, UnreadableEvent)
+    bad, good = parse({"bucket": "b", "keys": [key, "k"]}).records
+    assert isinstance(bad, InvalidRecord)
     assert isinstance(good, SourceEvent)
 
 

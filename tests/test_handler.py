@@ -76,8 +76,8 @@ def test_an_upload_that_is_no_image_is_answered_with_500(aws: Any) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("DESTINATION_BUCKET", "", "DESTINATION_BUCKET but it is not set"),
-        ("DESTINATION_BUCKET", SOURCE, "to be two buckets"),
+        ("DESTINATION_BUCKET", "", "DESTINATION_BUCKET is not set"),
+        ("DESTINATION_BUCKET", SOURCE, "SOURCE_BUCKET and DESTINATION_BUCKET are both"),
     ],
 )
 def test_a_wrong_environment_is_refused_at_the_cold_start(

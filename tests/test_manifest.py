@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_scaler.manifest import Source, manifest, recipe
-from image_scaler.outcomes import Written
+from image_scaler.outcomes import WrittenObject
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.toml import parse_renditions
 
 LADDER = {"web-640", "web-1280"}
@@ -46,20 +47,26 @@ class Picture(HTMLParser):
     handle_comment = handle_decl = handle_pi = handle_data
 
 
-def of(*written: Written, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
-    source = Source(key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": "jpeg"} | known))
-    content: dict[str, Any] = json.loads(manifest(source, written, ladder))
+def of(*objects: WrittenObject, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
+    source = Source(
+        key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": Format.JPEG} | known)
+    )
+    content: dict[str, Any] = json.loads(manifest(source, objects, ladder))
     return content
 
 
-def step(width: int, type_: str, *, is_wide: bool = True, key: str = "a.jpg") -> Written:
+def step(width: int, type_: str, *, is_wide: bool = True, key: str = "a.jpg") -> WrittenObject:
     """A step of the ladder; otherwise one that came out no wider than 700 pixels, as the source was."""
     wide = width if is_wide else min(700, width)
-    return Written(f"web-{width}", f"web-{width}/{key}.{type_}", wide, wide // 2, 100, f"image/{type_}")
+    return written(f"web-{width}", f"web-{width}/{key}.{type_}", wide, wide // 2, 100, f"image/{type_}")
 
 
-def copy(key: str = "a.jpg") -> Written:
-    return Written("resized", f"resized/{key}", None, None, 9000, None)
+def written(name: str, key: str, width: int, height: int, size: int, type_: str) -> WrittenObject:
+    return WrittenObject(name=name, key=key, bytes=size, width=width, height=height, type=type_)
+
+
+def copy(key: str = "a.jpg") -> WrittenObject:
+    return WrittenObject(name="resized", key=f"resized/{key}", bytes=9000)
 
 
 def elements(content: dict[str, Any]) -> list[tuple[str, dict[str, str | None]]]:
@@ -70,9 +77,9 @@ BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "we
 
 
 def test_a_manifest_tells_all_of_the_source_and_of_every_rendition() -> None:
-    source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format="jpeg")
-    written = [copy(), step(640, "webp")]
-    content = json.loads(manifest(source, written, LADDER, thumbhash=b"\x01\x02", dominant_colour="#102030"))
+    source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
+    objects = [copy(), step(640, "webp")]
+    content = json.loads(manifest(source, objects, LADDER, thumbhash=b"\x01\x02", dominant_colour="#102030"))
     assert content == {
         "source": {"key": "a.jpg", "etag": "e", "bytes": 9000, "width": 1500, "height": 1000, "format": "jpeg"},
         "renditions": [
@@ -114,7 +121,7 @@ def test_steps_that_came_out_alike_are_listed_once() -> None:
 
 
 def test_what_is_no_step_of_the_ladder_is_in_no_srcset() -> None:
-    thumbnail = Written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp")
+    thumbnail = written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp")
     assert "thumbnail" not in json.dumps(of(thumbnail, *BOTH)["srcset"])
 
 
@@ -146,18 +153,18 @@ def test_a_picture_offers_avif_then_webp_and_then_what_every_browser_shows() -> 
         ([step(640, "png"), step(640, "webp"), copy()], "web-640/a.jpg.png"),
         ([step(640, "avif"), copy()], "resized/a.jpg"),
         ([step(640, "avif")], "web-640/a.jpg.avif"),
-        ([Written("small", "small/a.jpg", 10, 10, 1, "image/jpeg"), copy()], "resized/a.jpg"),
-        ([Written("s", "s/a.jpg", 10, 9, 1, "image/jpeg"), Written("l", "l/a.jpg", 90, 90, 1, "image/png")], "l/a.jpg"),
+        ([written("small", "small/a.jpg", 10, 10, 1, "image/jpeg"), copy()], "resized/a.jpg"),
+        ([written("s", "s/a.jpg", 10, 9, 1, "image/jpeg"), written("l", "l/a.jpg", 90, 90, 1, "image/png")], "l/a.jpg"),
     ],
 )
-def test_the_image_of_a_picture_is_what_most_browsers_show(written: list[Written], shown: str) -> None:
+def test_the_image_of_a_picture_is_what_most_browsers_show(written: list[WrittenObject], shown: str) -> None:
     assert elements(of(*written))[-1][1]["src"] == shown
 
 
 def test_a_copy_that_browsers_do_not_show_is_in_no_picture() -> None:
-    assert of(copy(), format="heic")["picture"] is None
-    small = Written("small", "small/a.jpg.webp", 10, 10, 1, "image/webp")
-    assert elements(of(copy(), small, format="tiff"))[-1][1]["src"] == "small/a.jpg.webp"
+    assert of(copy(), format=Format.HEIC)["picture"] is None
+    small = written("small", "small/a.jpg.webp", 10, 10, 1, "image/webp")
+    assert elements(of(copy(), small, format=Format.TIFF))[-1][1]["src"] == "small/a.jpg.webp"
 
 
 def test_of_a_source_that_was_only_copied_the_copies_are_listed() -> None:
@@ -182,7 +189,7 @@ def test_of_a_source_that_was_only_copied_the_copies_are_listed() -> None:
 @example("../../x.png")
 def test_any_key_gives_json_and_a_picture_that_holds_that_key_and_nothing_else(base: str, key: str) -> None:
     written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
-    source = Source(key=key, etag="e", bytes=1, width=9, height=9, format="jpeg")
+    source = Source(key=key, etag="e", bytes=1, width=9, height=9, format=Format.JPEG)
     content = json.loads(manifest(source, written, LADDER))
     assert content["source"]["key"] == key
     if {".", ".."} & set(key.split("/")):  # a browser would look for it elsewhere
@@ -204,8 +211,7 @@ def test_any_key_gives_json_and_a_picture_that_holds_that_key_and_nothing_else(b
 
 def test_the_recipe_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> None:
     def of_(toml: str) -> str:
-        renditions = parse_renditions(toml)
-        return recipe(renditions.targets("a.jpg"), renditions.ladder("a.jpg"))
+        return recipe(parse_renditions(toml).plan_for("a.jpg"))
 
     recipes = [
         of_("[renditions.a]\nwidth = 1"),

@@ -32,7 +32,7 @@ def render_rounds(rounds: int) -> list[int]:
         for seed in seeds(None):
             for body in (seed.body, seed.body[: len(seed.body) // 2]):
                 try:
-                    for _rendition in SourceImage(body).render(TARGETS.targets(seed.name)):
+                    for _rendition in SourceImage(body).render(TARGETS.plan_for(seed.name).renditions):
                         pass
                 except RejectedError:
                     pass

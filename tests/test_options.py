@@ -10,8 +10,9 @@ import pyvips
 from PIL import Image
 
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
-from image_scaler.images.decoding import set_svg_allowed
+from image_scaler.images import vips
 from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point
 from image_scaler.renditions.limits import Limits
 from image_scaler.renditions.toml import parse_renditions
@@ -20,7 +21,9 @@ from tests.drawing import BLUE, QUADRANTS, RED, YELLOW, corners, decoded, is_nea
 
 
 def render(body: bytes, table: str, key: str = "a.png", focal_point: Point | None = None) -> Rendition:
-    (rendition,) = SourceImage(body).render(parse_renditions(f"[renditions.x]\n{table}").targets(key), focal_point)
+    (rendition,) = SourceImage(body).render(
+        parse_renditions(f"[renditions.x]\n{table}").plan_for(key).renditions, focal_point
+    )
     return rendition
 
 
@@ -249,8 +252,10 @@ def test_a_broken_profile_is_passed_over() -> None:
 
 
 def test_renditions_that_come_out_alike_have_the_same_bytes() -> None:
-    targets = parse_renditions("[renditions.web]\nwidths = [640, 1280]\n[renditions.huge]\nwidth = 9000").targets(
-        "a.png"
+    targets = (
+        parse_renditions("[renditions.web]\nwidths = [640, 1280]\n[renditions.huge]\nwidth = 9000")
+        .plan_for("a.png")
+        .targets
     )
     bodies = [rendition.body for rendition in SourceImage(drawing.png()).render(targets)]
     assert len(bodies) == 3
@@ -260,14 +265,14 @@ def test_renditions_that_come_out_alike_have_the_same_bytes() -> None:
 def test_a_limit_names_itself_what_came_and_how_to_raise_it() -> None:
     body = drawing.jpeg(drawing.photo(400, 300), interlace=True)
     cases = {
-        "expected at most 1,000 bytes but received [0-9,]+: raise limits.source_bytes in renditions.toml": Limits(
+        "the source has [0-9,]+ bytes but the limit is 1,000: raise limits.source_bytes in renditions.toml": Limits(
             source_bytes=1000
         ),
-        "at most 100,000 pixels but received 400 x 300: raise limits.pixels": Limits(pixels=100_000),
-        "at most 9,000 pixels for an image that is held in memory whole but received 400 x 300: raise limits.whole": (
-            Limits(whole_pixels=9_000)
+        "the image has 400 x 300 pixels but the limit is 100,000: raise limits.pixels in": Limits(pixels=100_000),
+        "but the limit is 9,000 for an image that must be held in memory completely: raise limits.buffered_pixels": (
+            Limits(buffered_pixels=9_000)
         ),
-        "130 MB of memory to be enough but 400 x 300 pixels need about 131 MB: raise the function's memorySize": Limits(
+        "400 x 300 pixels need about 131 MB but the function has 130 MB: raise memorySize": Limits(
             memory=130 * 1024**2
         ),
     }
@@ -289,13 +294,13 @@ def test_svg_is_read_only_where_it_is_let_in() -> None:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40">' + rectangle + b"</svg>"
     with pytest.raises(UnsupportedImageError):
         SourceImage(svg)
-    set_svg_allowed(True)
+    vips.configure(allow_svg=True)
     try:
         rendition = render(svg, 'width = 40\nformat = "png"')
         assert rendition.size == (40, 20)
         assert is_near(tuple(decoded(rendition.body)(20, 10))[:3], RED, 2)
     finally:
-        set_svg_allowed(False)
+        vips.configure()
     with pytest.raises(UnsupportedImageError):
         SourceImage(svg)
 
@@ -306,7 +311,7 @@ def test_heic_is_read(mode: str) -> None:
     buffer = io.BytesIO()
     pillow_heif.from_pillow(picture).save(buffer, quality=95)
     source = SourceImage(buffer.getvalue())
-    assert (source.format, source.size) == ("HEIC", (201, 133))
+    assert (source.format, source.size) == (Format.HEIC, (201, 133))
     out = decoded(render(buffer.getvalue(), 'width = 100\nformat = "png"').body)
     assert (out.width, out.height) == (100, 66)
     plain = io.BytesIO()

@@ -26,7 +26,7 @@ from image_scaler.exceptions import RetryError
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
-from image_scaler.storage.base import Head, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
 from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore
 
@@ -119,7 +119,7 @@ class SteppedStore:
         self._store = store
         self._stop = stop
 
-    def head(self, ref: ObjectRef) -> Head:
+    def head(self, ref: ObjectRef) -> ObjectHead:
         self._stop()
         return self._store.head(ref)
 
@@ -237,7 +237,7 @@ class Buckets(RuleBasedStateMachine):
         if source is None:
             assert self.on_source_delete == "keep" or not made, f"orphans: {sorted(made)}"
             return
-        assert set(made) == set(self.settings.renditions.destination_keys(KEY))
+        assert set(made) == set(self.settings.renditions.plan_for(KEY).keys)
         assert made[f"copy/{KEY}"].read() == source.read(), "the copy is stale"
         width = decoded(source.read()).width
         for key in made.keys() - {f"copy/{KEY}", MANIFEST}:

@@ -72,6 +72,6 @@ def test_no_damage_can_make_it_fail(at: int, new: bytes, length: int) -> None:
 def test_colours_of_a_linear_profile_that_is_named_srgb_become_srgb() -> None:
     image = (pyvips.Image.black(40, 30, bands=3) + 55).cast("uchar").copy(interpretation="srgb")
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile(LINEAR))
-    targets = parse_renditions('[renditions.x]\nwidth = 20\nformat = "png"').targets("a.png")
+    targets = parse_renditions('[renditions.x]\nwidth = 20\nformat = "png"').plan_for("a.png").targets
     (rendition,) = SourceImage(bytes(image.pngsave_buffer(keep="icc"))).render(targets)
     assert abs(decoded(rendition.body)(5, 5)[0] - 128) <= 2

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from image_scaler.manifest import Source, manifest
-from image_scaler.outcomes import Stage, Written
+from image_scaler.outcomes import Stage, WrittenObject
+from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
-from image_scaler.renditions.spec import Format
 from image_scaler.renditions.toml import RenditionTable, parse_renditions
 from image_scaler.telemetry import Metric
 
@@ -42,7 +42,7 @@ def words(text: str) -> set[str]:
 def test_the_sample_renditions_can_be_used_as_they_stand() -> None:
     sample, limits = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     renditions = parse_renditions(sample)
-    assert [target.key for target in renditions.targets("avatars/me.jpg")] == [
+    assert [target.key for target in renditions.plan_for("avatars/me.jpg").targets] == [
         "resized/avatars/me.jpg",
         "thumbnail/avatars/me.jpg.webp",
     ]
@@ -60,14 +60,15 @@ def test_the_table_of_settings_on_top_has_each_with_its_default() -> None:
     rows = table("on top")
     assert set(rows) == {"`manifest`", "`on_source_delete`"}
     renditions = parse_renditions("[renditions.a]")
-    assert f"`{str(renditions.manifest).lower()}`" in rows["`manifest`"].split("|")[3]
+    assert f"`{str(bool(renditions.plan_for('a.jpg').manifest_key)).lower()}`" in rows["`manifest`"].split("|")[3]
+    assert renditions.plan_for("a.jpg").manifest_key
     assert f"`{renditions.on_source_delete}`" in rows["`on_source_delete`"].split("|")[3]
 
 
 def test_the_sample_manifest_has_what_a_manifest_has() -> None:
     (sample,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     source = Source(key="dir/photo.jpg", etag="e", bytes=1)
-    written = Written("resized", "resized/dir/photo.jpg", None, None, 1, None)
+    written = WrittenObject(name="resized", key="resized/dir/photo.jpg", bytes=1)
     content = json.loads(manifest(source, [written], ()))
     shown = json.loads(sample)
     assert shown.keys() == content.keys()
@@ -78,7 +79,7 @@ def test_the_sample_manifest_has_what_a_manifest_has() -> None:
 def test_the_values_of_fit_format_and_position_are_all_there() -> None:
     rows = table("field")
     assert " ".join(Fit) in words(rows["`fit`"])
-    assert " ".join(Format) in words(rows["`format`"])
+    assert " ".join(OUTPUT_FORMATS) in words(rows["`format`"])
     assert {word.strip("`") for word in table("fit")} == set(Fit)
     assert set(re.findall(r"[a-z]+", rows["`position`"])) >= set(" ".join(Position).split())
 

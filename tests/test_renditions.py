@@ -3,7 +3,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
-from image_scaler.renditions.spec import KEY_LIMIT, Format, Renditions
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.keys import MAX_KEY_BYTES
+from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import parse_renditions
 
 LADDER = parse_renditions(
@@ -30,7 +32,7 @@ LADDER = parse_renditions(
 
 
 def keys(source_key: str, renditions: Renditions = LADDER) -> list[str]:
-    return [target.key for target in renditions.targets(source_key)]
+    return [target.key for target in renditions.plan_for(source_key).targets]
 
 
 def test_a_copy_is_the_name_and_the_source_key() -> None:
@@ -88,12 +90,12 @@ def test_a_key_without_an_image_extension_counts_as_one_that_ends_in_image() -> 
 
 
 def test_the_format_follows_from_the_key_alone() -> None:
-    assert [target.format for target in LADDER.targets("a.png")][:3] == [None, Format.PNG, Format.WEBP]
+    assert [target.format for target in LADDER.plan_for("a.png").renditions][:2] == [Format.PNG, Format.WEBP]
 
 
 def test_a_key_too_long_for_s3_is_refused_with_both_lengths() -> None:
     with pytest.raises(DestinationKeyError, match=r"rendition resized would have 1,?028 bytes, but S3 allows 1,?024"):
-        LADDER.targets("ä" * 508 + ".jpg")
+        LADDER.plan_for("ä" * 508 + ".jpg")
 
 
 def test_the_first_rule_that_matches_decides() -> None:
@@ -177,34 +179,34 @@ def test_what_could_share_a_key_is_refused_before_any_source_is_seen(
     assert len(written) == len(set(written))
 
 
-@given(st.text(min_size=1, max_size=KEY_LIMIT))
+@given(st.text(min_size=1, max_size=MAX_KEY_BYTES))
 def test_every_key_that_s3_can_hold_gets_its_keys_or_a_refusal(key: str) -> None:
     assume(key.isprintable() or len(key.encode(errors="ignore")) > 0)
     try:
         written = keys(key.encode(errors="ignore").decode())
     except DestinationKeyError:
         return
-    assert all(len(destination.encode()) <= KEY_LIMIT for destination in written)
+    assert all(len(destination.encode()) <= MAX_KEY_BYTES for destination in written)
 
 
 MANIFEST = parse_renditions("rules = [{match = 'raw/**', renditions = []}]\n[renditions.a]\n[renditions.b]\nwidth = 1")
 
 
 def test_every_source_of_which_something_is_made_has_a_manifest_and_it_is_the_last_key() -> None:
-    assert MANIFEST.destination_keys("d/x.jpg") == ("a/d/x.jpg", "b/d/x.jpg", "manifests/d/x.jpg.json")
-    assert MANIFEST.destination_keys("raw/x.jpg") == ()
+    assert MANIFEST.plan_for("d/x.jpg").keys == ("a/d/x.jpg", "b/d/x.jpg", "manifests/d/x.jpg.json")
+    assert MANIFEST.plan_for("raw/x.jpg").keys == ()
 
 
 def test_without_manifests_their_folder_is_like_any_other() -> None:
     renditions = parse_renditions("manifest = false\n[renditions.manifests]")
-    assert renditions.destination_keys("x.jpg") == ("manifests/x.jpg",)
+    assert renditions.plan_for("x.jpg").keys == ("manifests/x.jpg",)
 
 
 def test_the_key_of_a_manifest_has_the_same_limit_as_all_others() -> None:
-    longest = "x" * (KEY_LIMIT - len("manifests/.json"))
-    assert MANIFEST.manifest_key(longest) == f"manifests/{longest}.json"
+    longest = "x" * (MAX_KEY_BYTES - len("manifests/.json"))
+    assert MANIFEST.plan_for(longest).manifest_key == f"manifests/{longest}.json"
     with pytest.raises(DestinationKeyError, match="the key of the manifest would have 1025 bytes"):
-        MANIFEST.manifest_key(longest + "x")
+        MANIFEST.plan_for(longest + "x")
 
 
 @pytest.mark.parametrize(
@@ -221,4 +223,4 @@ def test_the_key_of_a_manifest_has_the_same_limit_as_all_others() -> None:
     ],
 )
 def test_the_ladder_of_a_source_is_the_first_that_is_made_of_it(toml: str, names: set[str]) -> None:
-    assert parse_renditions(toml).ladder("x.jpg") == names
+    assert parse_renditions(toml).plan_for("x.jpg").ladder == names

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from image_scaler.exceptions import EventError, RetryError
-from image_scaler.pipeline import DEFAULT_CACHE_CONTROL
+from image_scaler.pipeline import DEFAULT_CACHE_CONTROL, Deadline
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
@@ -79,7 +79,7 @@ def world() -> World:
 
 def test_an_upload_becomes_its_copy_and_its_renditions(world: World) -> None:
     answer = world.scaler.handle({"Records": [world.upload("dir/my photo+1.jpg", metadata={"a": "b"})]})
-    assert answer == {"statusCode": 200, "body": "1 images, 4 renditions"}
+    assert answer == {"statusCode": 200, "body": "1 image, 4 renditions"}
     assert world.written == [
         "resized/dir/my photo+1.jpg",
         "thumbnail/dir/my photo+1.jpg.webp",
@@ -215,7 +215,7 @@ def test_what_nobody_foresaw_fails_one_source_and_stops_no_other(world: World) -
     assert answer == {"statusCode": 500, "body": "Error moving image"}
     (record,) = world.queue.records
     assert record["requestContext"] == {"condition": "Failed"}
-    assert record["responsePayload"]["errorType"] == "UnforeseenError"
+    assert record["responsePayload"]["errorType"] == "UnexpectedError"
 
 
 def test_a_direct_caller_gets_500_and_the_queue_the_record_of_what_failed(world: World) -> None:
@@ -231,7 +231,7 @@ def test_a_source_in_the_destination_bucket_is_refused_before_it_is_read(world: 
     answer = world.scaler.handle({"bucket": "destination", "keys": ["resized/a.jpg"]})
     assert answer["statusCode"] == 500
     assert world.store.gets == 0
-    assert "outside the destination bucket" in world.queue.records[0]["reason"]
+    assert "is in the destination bucket" in world.queue.records[0]["reason"]
 
 
 def test_a_key_too_long_for_its_renditions_is_rejected(world: World) -> None:
@@ -427,8 +427,8 @@ def test_batch_operations_get_a_result_for_each_task(world: World, key: str, cod
 
 def test_near_its_deadline_the_function_stops_by_itself_and_says_what_is_left(world: World) -> None:
     clock = iter([60.0, 60.0, 1.0])  # at the start, after the first rendition, after the second
-    with pytest.raises(RetryError, match=r"time is over before resized, thumbnail could be made"):
-        world.scaler.handle({"Records": [world.upload("a.jpg")]}, lambda: next(clock, 1.0))
+    with pytest.raises(RetryError, match=r"cannot make resized, thumbnail: the function's time is over"):
+        world.scaler.handle({"Records": [world.upload("a.jpg")]}, Deadline(lambda: next(clock, 1.0)))
     assert world.written == ["web-100/a.jpg", "web-200/a.jpg"]
 
 
@@ -461,7 +461,7 @@ def manifest_of(world: World, key: str) -> dict[str, Any]:
 def test_the_manifest_of_an_upload_tells_what_is_there() -> None:
     world = World(WITH_MANIFEST)
     record = world.upload("dir/a b.jpg")
-    assert world.handle(record) == {"statusCode": 200, "body": "1 images, 4 renditions"}
+    assert world.handle(record) == {"statusCode": 200, "body": "1 image, 4 renditions"}
     manifest = manifest_of(world, "dir/a b.jpg")
     size = {"width": 400, "height": 300}
     etag = record["s3"]["object"]["eTag"]
@@ -588,4 +588,4 @@ def test_a_key_that_is_no_text_is_rejected_and_stops_no_other(world: World) -> N
     answer = world.scaler.handle({"bucket": "source", "keys": ["\ud800.jpg", "good.jpg"]})
     assert answer["statusCode"] == 500
     assert "resized/good.jpg" in world.written
-    assert "half a character" in world.queue.records[0]["reason"]
+    assert "unpaired surrogate" in world.queue.records[0]["reason"]

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
 from image_scaler.renditions.geometry import Fit, Point, Position, Size, plan
-from image_scaler.renditions.spec import Format
 from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
@@ -37,7 +37,7 @@ def source(kind: str, size: Size, orientation: int) -> bytes:
     focal_point=st.none() | st.builds(Point, st.floats(0, 1), st.floats(0, 1)),
     without_enlargement=st.booleans(),
     sharpen=st.booleans(),
-    formats=st.lists(st.sampled_from(Format), min_size=1, max_size=3, unique=True),
+    formats=st.lists(st.sampled_from(OUTPUT_FORMATS), min_size=1, max_size=3, unique=True),
 )
 def test_a_rendition_has_the_size_that_geometry_plans(
     kind: str,
@@ -65,7 +65,7 @@ def test_a_rendition_has_the_size_that_geometry_plans(
     image = SourceImage(body)
     assert image.size == upright
     expected = plan(upright, *box, fit, without_enlargement=without_enlargement).output
-    renditions = list(image.render(parse_renditions("\n".join(tables)).targets("a"), focal_point))
+    renditions = list(image.render(parse_renditions("\n".join(tables)).plan_for("a").renditions, focal_point))
     assert len(renditions) == len(formats)
     for rendition in renditions:
         out = decoded(rendition.body).autorot()

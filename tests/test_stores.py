@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
 from image_scaler.storage.base import ObjectRef, ObjectStore
+from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
-from image_scaler.storage.sqs import SqsFailureQueue
 from tests.stores import InMemoryQueue, InMemoryStore
 from toolbox.files import FileStore
 
@@ -159,7 +159,7 @@ def test_above_its_limit_s3_copies_in_parts_and_keeps_what_is_stored_beside_the_
             Bucket="source", Key="big.tif", Body=body, ContentType="image/tiff", Metadata={"a": "b"}, Tagging="k=v"
         )
         etag = client.head_object(Bucket="source", Key="big.tif")["ETag"].strip('"')
-        store = S3Store(client, copy_limit=6 * 1024**2)
+        store = S3Store(client, max_copy_bytes=6 * 1024**2)
         size = store.copy(
             ObjectRef("source", "big.tif"), ObjectRef("destination", "big.tif"), if_match=etag, size=len(body)
         )
@@ -211,7 +211,7 @@ def test_s3_is_told_whose_a_bucket_must_be_where_that_is_known(
         etag = store.put(destination, b"pixels", content_type="image/jpeg")
         store.delete(destination, if_match=etag)
         store.copy(source, destination, size=6 * 1024**2)
-        S3Store(client, owners=owners, copy_limit=5 * 1024**2).copy(source, destination)
+        S3Store(client, owners=owners, max_copy_bytes=5 * 1024**2).copy(source, destination)
     assert calls[:6] == [
         ("HeadObject", "source", of_source),
         ("GetObject", "source", of_source),
@@ -245,7 +245,7 @@ def test_an_error_of_s3_becomes_one_of_ours_that_says_what_was_being_done(
     client = boto3.client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("get_object", code, "because", status)
-        with pytest.raises(error, match=r"could not read s3://uploads/a\.jpg: .*because") as raised:
+        with pytest.raises(error, match=r"cannot read s3://uploads/a\.jpg: .*because") as raised:
             S3Store(client).get(ObjectRef("uploads", "a.jpg"))
         assert type(raised.value) is error
 
@@ -254,7 +254,7 @@ def test_s3_that_does_not_answer_is_an_error_that_a_retry_may_mend() -> None:
     client = boto3.client(
         "s3", endpoint_url="http://127.0.0.1:9", config=boto3.session.Config(retries={"total_max_attempts": 1})
     )
-    with pytest.raises(StorageError, match=r"could not write s3://renditions/a\.jpg"):
+    with pytest.raises(StorageError, match=r"cannot write s3://renditions/a\.jpg"):
         S3Store(client).put(ObjectRef("renditions", "a.jpg"), b"", content_type="image/jpeg")
 
 
@@ -266,7 +266,7 @@ def test_a_file_store_never_leaves_its_folder(tmp_path: Path) -> None:
 
 def test_a_file_store_leaves_nothing_half_written(tmp_path: Path) -> None:
     (tmp_path / "out" / "a.jpg").mkdir(parents=True)
-    with pytest.raises(StorageError, match=r"could not write .*a\.jpg"):
+    with pytest.raises(StorageError, match=r"cannot write .*a\.jpg"):
         FileStore().put(ObjectRef(str(tmp_path / "out"), "a.jpg"), b"pixels", content_type="image/jpeg")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
 
@@ -281,7 +281,7 @@ def test_a_failure_record_reaches_the_queue() -> None:
 
 
 def test_a_queue_that_is_gone_is_an_error_that_a_retry_may_mend() -> None:
-    with mock_aws(), pytest.raises(StorageError, match="could not send a failure record"):
+    with mock_aws(), pytest.raises(StorageError, match="cannot send a failure record"):
         SqsFailureQueue("https://sqs.us-east-1.amazonaws.com/123456789012/gone").send({})
     queue = InMemoryQueue()
     queue.is_broken = True

@@ -13,7 +13,7 @@ from PIL import Image
 
 from image_scaler.images.attribution import NO_CREDITS, Credits
 from image_scaler.images.stripping import strip
-from image_scaler.renditions.spec import Format
+from image_scaler.renditions.formats import Format
 from tests import drawing
 from tests.drawing import decoded
 from tests.fuzz.mutations import mutated

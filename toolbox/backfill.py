@@ -12,9 +12,10 @@ from botocore.config import Config
 
 from image_scaler import manifest
 from image_scaler.exceptions import RejectedError
-from image_scaler.publisher import Stamp
-from image_scaler.renditions.spec import Renditions, is_image_key
-from image_scaler.storage.base import ObjectRef, head_if_there
+from image_scaler.publisher import Provenance
+from image_scaler.renditions.keys import is_image_key
+from image_scaler.renditions.spec import Renditions
+from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
 from toolbox.calls import explained
 
@@ -62,7 +63,7 @@ class Backfill:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._source, Prefix=prefix):
                 for stored in page.get("Contents", []):
                     source = Source(stored["Key"], stored["ETag"].strip('"'), stored["Size"])
-                    if is_image_key(source.key) and self._renditions.specs_for(source.key):
+                    if is_image_key(source.key) and self._has_targets(source.key):
                         yield source
 
     def unfinished(self, sources: Iterable[Source]) -> Iterator[Source | None]:
@@ -80,15 +81,20 @@ class Backfill:
 
     def _is_finished(self, source: Source) -> bool:
         try:
-            key = self._renditions.manifest_key(source.key)
-            targets = self._renditions.targets(source.key)
+            plan = self._renditions.plan_for(source.key)
         except RejectedError:
             return False  # the function says why
         with explained(f"look for the manifest of {source.key}"):
-            head = head_if_there(self._store, ObjectRef(self._destination, key)) if key else None
-        stamp = Stamp.of(head) if head else None
-        recipe = manifest.recipe(targets, self._renditions.ladder(source.key))
-        return stamp is not None and (stamp.source_etag, stamp.recipe) == (source.etag, recipe)
+            ref = ObjectRef(self._destination, plan.manifest_key) if plan.manifest_key else None
+            head = head_or_none(self._store, ref) if ref else None
+        existing = Provenance.of(head) if head else None
+        return existing is not None and (existing.source_etag, existing.recipe) == (source.etag, manifest.recipe(plan))
+
+    def _has_targets(self, key: str) -> bool:
+        try:
+            return bool(self._renditions.plan_for(key).targets)
+        except RejectedError:
+            return True  # the function says why
 
     def _make(self, source: Source) -> str | None:
         event = {"bucket": self._source, "keys": [source.key]}

@@ -16,8 +16,10 @@ from rich.text import Text
 
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ConfigError, DestinationKeyError
+from image_scaler.images import vips
 from image_scaler.outcomes import Outcome
-from image_scaler.renditions.spec import Renditions, is_image_key
+from image_scaler.renditions.keys import is_image_key
+from image_scaler.renditions.spec import CopyTarget, Renditions, Target
 from image_scaler.renditions.toml import load_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
@@ -49,6 +51,7 @@ def scale(
     made; 1: some source was rejected or failed; 2: nothing was tried.
     """
     settings = Settings(destination_bucket=str(out_folder.resolve()), renditions=_load(renditions))
+    vips.configure(allow_svg=settings.renditions.allow_svg)
     sources = list(_sources(paths, out_folder.resolve()))
     scaler = Scaler(settings, FileStore())
     table = _table("source", "rendition", "size", "bytes", "saved")
@@ -77,7 +80,7 @@ def explain(
     """Tell what would be written where for an upload under KEY."""
     try:
         loaded = _load(renditions)
-        targets, manifest_key = loaded.targets(key), loaded.manifest_key(key)
+        plan = loaded.plan_for(key)
     except DestinationKeyError as error:
         _stop(str(error))
     if not key.endswith(tuple(stack.suffixes())):
@@ -86,20 +89,29 @@ def explain(
             markup=False,
         )
     table = _table("rendition", "key", "what")
-    for spec, destination_key, format in targets:
-        box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
-        fit = f"{spec.fit}, " if spec.width and spec.height else ""
-        what = "copy, byte for byte" if format is None else f"{box}{fit}{format}"
+    for target in plan.targets:
         if as_json:
-            _print_json({"name": spec.name, "key": destination_key, "format": format})
+            format = None if isinstance(target, CopyTarget) else target.format
+            _print_json({"name": target.spec.name, "key": target.key, "format": format})
         else:
-            table.add_row(spec.name, on_one_line(destination_key), what)
-    if manifest_key and as_json:
-        _print_json({"name": "manifest", "key": manifest_key, "format": "json"})
-    elif manifest_key:
-        table.add_row("manifest", on_one_line(manifest_key), "what was made, in JSON")
+            table.add_row(target.spec.name, on_one_line(target.key), _describe(target))
+    if plan.manifest_key and as_json:
+        _print_json({"name": "manifest", "key": plan.manifest_key, "format": "json"})
+    elif plan.manifest_key:
+        table.add_row("manifest", on_one_line(plan.manifest_key), "the list of renditions, in JSON")
     if not as_json:
-        out.print(table if targets else f"Nothing is made of {on_one_line(key)}: a rule without renditions matches it.")
+        out.print(
+            table if plan.targets else f"Nothing is made of {on_one_line(key)}: a rule without renditions matches it."
+        )
+
+
+def _describe(target: Target) -> str:
+    if isinstance(target, CopyTarget):
+        return "copy, byte for byte"
+    spec = target.spec
+    box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
+    fit = f"{spec.fit}, " if spec.width and spec.height else ""
+    return f"{box}{fit}{target.format}"
 
 
 @main.command()

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
-from image_scaler.renditions.spec import MANIFESTS
+from image_scaler.renditions.keys import MANIFEST_FOLDER
 from image_scaler.renditions.toml import load_renditions
 from image_scaler.storage.base import on_one_line
 from toolbox import processes
@@ -93,7 +93,7 @@ def run(files: str) -> bool:
         with step("Drawing sample images"):
             bodies = samples()
     try:
-        sources = [Source(key, body, list(renditions.destination_keys(key))) for key, body in bodies.items()]
+        sources = [Source(key, body, list(renditions.plan_for(key).keys)) for key, body in bodies.items()]
     except DestinationKeyError as error:
         raise DemoError(str(error)) from error
     _empty(OUT)
@@ -242,7 +242,7 @@ def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
                 table.add_row("", Text(on_one_line(key)), "[red]missing[/red]", "", "", "")
                 continue
             saved = "copy" if body == source.body else f"{1 - len(body) / max(1, len(source.body)):.1%}"
-            if key.startswith(MANIFESTS):
+            if key.startswith(MANIFEST_FOLDER):
                 saved = ""
             after = f"{source.arrived[key]:.1f} s"
             table.add_row("", Text(on_one_line(key)), _size(body), decimal(len(body)), saved, after)
@@ -271,7 +271,7 @@ def _complain(aws: LocalAws, sources: list[Source]) -> bool:
         why = source.failure or f"nothing more came within {IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
         err.print(f"{on_one_line(source.key)}: {count}. {why}", style="red", markup=False)
     if not incomplete:
-        total = sum(not key.startswith(MANIFESTS) for source in sources for key in source.expected)
+        total = sum(not key.startswith(MANIFEST_FOLDER) for source in sources for key in source.expected)
         out.print(f"{len(sources)} images became {total} renditions. They are in {OUT.relative_to(ROOT)}/.")
     return not incomplete
 

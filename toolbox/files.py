@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import Head, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
 
 
 class FileStore:
@@ -21,10 +21,10 @@ class FileStore:
     and Cache-Control have no place in a file and are dropped. Conditions hold while nobody else writes.
     """
 
-    def head(self, ref: ObjectRef) -> Head:
+    def head(self, ref: ObjectRef) -> ObjectHead:
         """Return what is stored beside the content; see ObjectStore.head."""
         with _translated(f"read {_path(ref)}"):
-            return Head(**_beside(ref, _path(ref).read_bytes()))
+            return ObjectHead(**_beside(ref, _path(ref).read_bytes()))
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         """Return the object; see ObjectStore.get."""
@@ -32,7 +32,7 @@ class FileStore:
             body = _path(ref).read_bytes()
         stored = StoredObject(read=lambda: body, **_beside(ref, body))
         if if_match not in (None, stored.etag):
-            raise PreconditionFailedError(f"could not read {_path(ref)}: its content has changed")
+            raise PreconditionFailedError(f"cannot read {_path(ref)}: its content has changed")
         return stored
 
     def put(
@@ -48,7 +48,7 @@ class FileStore:
     ) -> str:
         """Write the object; see ObjectStore.put. The file is whole or not there."""
         if if_none_match and _path(ref).exists():
-            raise PreconditionFailedError(f"could not write {_path(ref)}: it is there already")
+            raise PreconditionFailedError(f"cannot write {_path(ref)}: it is there already")
         if if_match is not None:
             self.get(ref, if_match=if_match)
         with _translated(f"write {_path(ref)}"), _whole(_path(ref)) as file:
@@ -117,6 +117,6 @@ def _translated(doing: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ObjectNotFoundError(f"could not {doing}: {error.strerror}") from error
+        raise ObjectNotFoundError(f"cannot {doing}: {error.strerror}") from error
     except OSError as error:
-        raise StorageError(f"could not {doing}: {error.strerror or error}") from error
+        raise StorageError(f"cannot {doing}: {error.strerror or error}") from error

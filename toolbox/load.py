@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from image_scaler.renditions.spec import Target
+from image_scaler.renditions.spec import CopyTarget, Target
 from image_scaler.renditions.toml import load_renditions
 from toolbox import processes
 from toolbox.local_aws import LocalAws, LocalAwsError
@@ -161,7 +161,7 @@ class Load:
             self.problems.append(f"{upload.key}: neither a failure record nor {', '.join(wrong)}")
 
     def _targets(self, upload: Upload) -> Sequence[Target]:
-        return self._renditions.targets(upload.key)
+        return self._renditions.plan_for(upload.key).targets
 
     def _is_of(self, upload: Upload, target: Target) -> bool:
         """Return whether a rendition is there, and was made from this upload."""
@@ -171,7 +171,9 @@ class Load:
             if error.response["Error"]["Code"] != "404":
                 raise
             return False
-        etag: str = head["ETag"].strip('"') if target.spec.is_copy else head["Metadata"].get("source-etag", "")
+        etag: str = (
+            head["ETag"].strip('"') if isinstance(target, CopyTarget) else head["Metadata"].get("source-etag", "")
+        )
         return etag == upload.etag
 
     def _record_of(self, upload: Upload) -> Fate | None:

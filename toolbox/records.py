@@ -44,7 +44,7 @@ def read_record(body: str) -> Record:
     if event is None:
         return Record()
     try:
-        sources = [part for part in events.parse(event).parts if isinstance(part, SourceEvent)]
+        sources = [part for part in events.parse(event).records if isinstance(part, SourceEvent)]
     except EventError:
         sources = []
     condition = context.get("condition") if isinstance(context, dict) else None

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from image_scaler.renditions.toml import NAME, InputsTable, LimitsTable, RenditionTable, RuleTable, TopFields
+from image_scaler.renditions.limits import LimitOptions
+from image_scaler.renditions.toml import NAME, InputsTable, RenditionTable, RuleTable, TopLevel
 from toolbox.stack import ROOT
 
 PATH = ROOT / "renditions.schema.json"
@@ -14,12 +15,12 @@ PATH = ROOT / "renditions.schema.json"
 _Name = Annotated[str, Meta(pattern=f"^{NAME}$")]
 
 
-class RenditionsFile(TopFields, forbid_unknown_fields=True, kw_only=True):
+class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
     """What an upload becomes."""
 
     renditions: dict[_Name, RenditionTable]
     rules: list[RuleTable] = msgspec.field(default_factory=list)
-    limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
+    limits: LimitOptions = msgspec.field(default_factory=LimitOptions)
     inputs: InputsTable = msgspec.field(default_factory=InputsTable)
 
 

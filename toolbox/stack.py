@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.toml import meant
+from image_scaler.renditions.toml import did_you_mean
 from image_scaler.settings import BUCKET
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ def _check_given(stage: str, params: Sequence[str]) -> None:
             raise ConfigError(f"expected a parameter like memorySize=3538 but received {param!r}")
         if name not in known:
             raise ConfigError(
-                f"expected one of the parameters {', '.join(known)} but received {name!r}{meant(name, known)}"
+                f"expected one of the parameters {', '.join(known)} but received {name!r}.{did_you_mean(name, known)}"
             )
         pattern, words = _VALUES.get(name, (".+", "a value"))
         if not re.fullmatch(pattern, re.sub(r"\$\{[^}]*\}", "000000000000", value)):

@@ -12,7 +12,7 @@ def main() -> None:
 
     [source] = sys.argv[1:]
     assert handler.scaler  # noqa: S101
-    targets = parse_renditions('[renditions.r]\nwidth = 320\nformat = "webp"').targets("photo.jpg")
+    targets = parse_renditions('[renditions.r]\nwidth = 320\nformat = "webp"').plan_for("photo.jpg").renditions
     next(iter(SourceImage(Path(source).read_bytes()).render(targets)))
 
 

@@ -5,18 +5,18 @@ import sys
 import time
 from pathlib import Path
 
-from image_scaler.images.decoding import set_vcpus
+from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_renditions
 
 
 def main() -> None:
     """Make the ladder; see the package."""
-    set_vcpus(1)
+    vips.configure(threads=1)
     source, format, widths, out = sys.argv[1:]
     if source == "-":
         return
-    targets = parse_renditions(f'[renditions.r]\nwidths = [{widths}]\nformat = "{format}"').targets("photo")
+    targets = parse_renditions(f'[renditions.r]\nwidths = [{widths}]\nformat = "{format}"').plan_for("photo").renditions
     started = time.perf_counter()
     renditions = list(SourceImage(Path(source).read_bytes()).render(targets))
     wall = time.perf_counter() - started

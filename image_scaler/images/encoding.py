@@ -1,7 +1,4 @@
-"""Pixels -> the bytes of a rendition.
-
-With decoding and imaging the only user of libvips.
-"""
+"""Pixels -> the bytes of a rendition."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,21 +6,17 @@ from typing import Any
 import pyvips
 
 from image_scaler.images.attribution import NO_CREDITS, Credits
-from image_scaler.renditions.spec import Format, RenditionSpec
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.spec import RenditionSpec
 
-DEFAULT_QUALITY = {Format.JPEG: 80, Format.WEBP: 80, Format.AVIF: 50}
-"""sharp's, so that a move from there changes nothing that is seen."""
+MAX_OPTIMIZED_PIXELS = 640 * 800
+MAX_OPTIMIZED_BITS_PER_PIXEL = 0.6
+"""A JPEG gets Huffman tables of its own up to this many pixels, or else up to this many bits for each pixel.
 
-_OPTIMIZED_PIXELS = 640 * 800
-_OPTIMIZED_BITS_PER_PIXEL = 0.6
-"""Up to how many pixels, or else up to how many bits for each, a JPEG gets Huffman tables of its own.
-
-They (libvips' `optimize_coding`) more than double the time of encoding. They save 5 to 60 % where a pixel holds
-little, and 1 to 3 % of a photograph full of detail, where the standard tables are meant for that: with this rule 112
+Such tables (libvips' `optimize_coding`) more than double the time of encoding. They save 5 to 60 % if a pixel holds
+little, and 1 to 3 % of a photograph full of detail, which the standard tables are meant for: with this rule 112
 renditions of 39 images were 0.6 % larger than with tables of their own everywhere, in 70 % of the time.
 """
-
-DEFAULT_EFFORT = {Format.WEBP: 2, Format.AVIF: 0, Format.GIF: 3}
 
 
 def encode(
@@ -33,29 +26,29 @@ def encode(
     *,
     delays: Sequence[int] = (),
     loop: int = 0,
-    known: Credits = NO_CREDITS,
+    credits: Credits = NO_CREDITS,
 ) -> bytes:
-    """Return the encoded image; of several frames an animation, each shown for its delay in milliseconds.
+    """Return the encoded image; several frames become an animation, each shown for its delay in milliseconds.
 
-    The frames have no other metadata than a colour profile, as `decoding.decode` returns them. Nothing but `known` of
-    who made it and, with `keep_profile`, that profile stands beside the encoded pixels. With `max_bytes` the highest
-    quality up to the spec's own is taken that keeps within it, or the lowest there is.
+    The frames have no metadata but a colour profile, as `decoding.decode` returns them. The result holds the pixels,
+    `credits` unless the spec drops them, and that profile with `keep_profile`. With `max_bytes` the quality is the
+    highest up to the spec's own that keeps within it, or 1 if none does.
     """
-    image = _joined([_without_needless_alpha(frame, spec, format) for frame in frames], delays, loop)
-    keep = _add_credits(image, spec, known)
+    image = _join_frames([_drop_needless_alpha(frame, spec, format) for frame in frames], delays, loop)
+    keep = _add_credits(image, spec, credits)
 
-    def at(quality: int) -> bytes:
+    def encode_at(quality: int) -> bytes:
         return bytes(_SAVERS[format](image, quality, spec, keep=keep))
 
-    quality = spec.quality or DEFAULT_QUALITY.get(format, 100)
-    encoded = at(quality)
-    if spec.max_bytes is None or len(encoded) <= spec.max_bytes or format not in DEFAULT_QUALITY:
+    quality = spec.quality or format.traits.default_quality or 100
+    encoded = encode_at(quality)
+    if spec.max_bytes is None or len(encoded) <= spec.max_bytes or "max_bytes" not in format.traits.options:
         return encoded
-    low, high = 1, quality  # `high` is too large; `low` may be as well, but is the best there is
-    encoded = at(low)
+    low, high = 1, quality  # `high` is too large; `low` may be too large as well, but there is nothing below it
+    encoded = encode_at(low)
     while high - low > 1:
         middle = (low + high) // 2
-        attempt = at(middle)
+        attempt = encode_at(middle)
         if len(attempt) <= spec.max_bytes:
             low, encoded = middle, attempt
         else:
@@ -67,31 +60,29 @@ def _save_jpeg(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
     options |= {"Q": quality, "subsample_mode": "off" if spec.chroma_subsampling == "4:4:4" else "on"}
     pixels = image.width * image.height
     # A progressive JPEG always has tables of its own.
-    if pixels > _OPTIMIZED_PIXELS and not (spec.progressive or spec.max_bytes):
+    if pixels > MAX_OPTIMIZED_PIXELS and not (spec.progressive or spec.max_bytes):
         encoded = image.jpegsave_buffer(**options)
-        if len(encoded) * 8 >= pixels * _OPTIMIZED_BITS_PER_PIXEL:
+        if len(encoded) * 8 >= pixels * MAX_OPTIMIZED_BITS_PER_PIXEL:
             return encoded
     return image.jpegsave_buffer(optimize_coding=True, interlace=spec.progressive, **options)
 
 
 def _save_png(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    # Without filters, as libvips does: drawings come out 7 to 20 % smaller so, and photographs 25 % larger.
+    # No filters, libvips' default: drawings become 7 to 20 % smaller, and photographs 25 % larger.
     if spec.palette:
         options |= {"palette": True, "Q": quality, "effort": 7}
     return image.pngsave_buffer(compression=6, interlace=spec.progressive, **options)
 
 
 def _save_webp(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    effort = DEFAULT_EFFORT[Format.WEBP] if spec.effort is None else spec.effort
-    return image.webpsave_buffer(Q=quality, effort=effort, lossless=spec.lossless, **options)
+    return image.webpsave_buffer(Q=quality, effort=_effort(spec, Format.WEBP), lossless=spec.lossless, **options)
 
 
 def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    effort = DEFAULT_EFFORT[Format.AVIF] if spec.effort is None else spec.effort
     subsample = "off" if spec.chroma_subsampling == "4:4:4" or spec.lossless else "on"
     return image.heifsave_buffer(
         Q=quality,
-        effort=effort,
+        effort=_effort(spec, Format.AVIF),
         lossless=spec.lossless,
         subsample_mode=subsample,
         compression="av1",
@@ -101,7 +92,7 @@ def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
 
 
 def _save_gif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    return image.gifsave_buffer(effort=DEFAULT_EFFORT[Format.GIF] if spec.effort is None else spec.effort, **options)
+    return image.gifsave_buffer(effort=_effort(spec, Format.GIF), **options)
 
 
 _SAVERS: dict[Format, Callable[..., Any]] = {
@@ -113,18 +104,25 @@ _SAVERS: dict[Format, Callable[..., Any]] = {
 }
 
 
-def _without_needless_alpha(image: pyvips.Image, spec: RenditionSpec, format: Format) -> pyvips.Image:
+def _effort(spec: RenditionSpec, format: Format) -> int:
+    effort = format.traits.effort
+    if spec.effort is not None or effort is None:
+        return spec.effort or 0
+    return effort.default
+
+
+def _drop_needless_alpha(image: pyvips.Image, spec: RenditionSpec, format: Format) -> pyvips.Image:
     if not image.hasalpha():
         return image
-    if format is Format.JPEG:  # which has none
-        return image.flatten(background=spec.background[:3])
-    if image[image.bands - 1].min() == 255:  # nothing is transparent: alpha would only cost bytes
+    if format is Format.JPEG:  # JPEG has no alpha
+        return image.flatten(background=spec.background_rgba[:3])
+    if image[image.bands - 1].min() == 255:  # nothing is transparent, and alpha would only cost bytes
         return image[: image.bands - 1]
     return image
 
 
-def _joined(frames: Sequence[pyvips.Image], delays: Sequence[int], loop: int) -> pyvips.Image:
-    """Return one image; several frames as libvips wants an animation, one below the other."""
+def _join_frames(frames: Sequence[pyvips.Image], delays: Sequence[int], loop: int) -> pyvips.Image:
+    """Return one image; several frames one below the other, as libvips expects an animation."""
     if len(frames) == 1:
         return frames[0].copy()
     bands = max(frame.bands for frame in frames)
@@ -135,11 +133,11 @@ def _joined(frames: Sequence[pyvips.Image], delays: Sequence[int], loop: int) ->
     return image
 
 
-def _add_credits(image: pyvips.Image, spec: RenditionSpec, known: Credits) -> str:
-    """Put beside the pixels who made them; return which kinds of metadata are to be saved."""
-    # Only what is there is named: asked for EXIF, libvips writes some of its own making.
+def _add_credits(image: pyvips.Image, spec: RenditionSpec, credits: Credits) -> str:
+    """Add the credits to the image; return the kinds of metadata to save, in libvips' words."""
+    # Name only what exists: asked for EXIF, libvips would write tags of its own.
     kinds = ["icc"] if spec.keep_profile else []
-    blocks = {"exif": known.as_exif(), "xmp": known.as_xmp()} if spec.keep_copyright else {}
+    blocks = {"exif": credits.as_exif(), "xmp": credits.as_xmp()} if spec.keep_copyright else {}
     for kind, block in blocks.items():
         if block:
             image.set_type(pyvips.GValue.blob_type, f"{kind}-data", block)

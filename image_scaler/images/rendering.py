@@ -1,63 +1,35 @@
-"""Image bytes -> renditions: each image is decoded once, each rendition scaled from the next larger.
-
-With decoding and encoding the only user of libvips.
-"""
+"""Image bytes -> renditions: each image is decoded once, and each rendition scaled from the next larger one."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import pyvips
 
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
-from image_scaler.images.decoding import SourceFormat
+from image_scaler.images.header import Header, read_header
+from image_scaler.images.vips import VIPS_ERRORS, reason
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Plan, Point, Position, Size, offset, offset_around, plan
-from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
-from image_scaler.renditions.spec import Format, KeyTemplate, RenditionSpec, Target
+from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, Limits
+from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
-_TRIM_THRESHOLD = 10
-"""How far a pixel may be from the colour of the top left corner and still belong to the border: sharp's."""
+TRIM_THRESHOLD = 10
+"""How far a pixel may differ from the colour of the top left corner and still belong to the border: sharp's."""
 
 _SHARPEN_KERNEL = [[-1, -1, -1], [-1, 32, -1], [-1, -1, -1]]
 """sharp's mild sharpening, divided by 24."""
 
-_SOURCE_FORMATS = {
-    SourceFormat.JPEG: Format.JPEG,
-    SourceFormat.PNG: Format.PNG,
-    SourceFormat.WEBP: Format.WEBP,
-    SourceFormat.GIF: Format.GIF,
-    SourceFormat.AVIF: Format.AVIF,
-}
-
-_BYTES_PER_PIXEL_RENDERED = {
-    Format.JPEG: 12.0,
-    Format.PNG: 14.0,
-    Format.WEBP: 27.0,
-    Format.AVIF: 38.0,
-    Format.GIF: 12.0,
-}
-"""Peak memory of scaling and encoding a rendition with alpha, measured with 16 and 100 megapixels."""
-
-_BYTES_PER_PIXEL_DECODED = 4.0
-
-_LONGEST_SIDE: dict[Format | None, int] = {
-    Format.JPEG: 65_500,
-    Format.WEBP: 16_383,
-    Format.AVIF: 16_384,
-    Format.GIF: 65_535,
-}
-"""What a format, or libvips writing it, can hold; PNG holds more than any source that is let in."""
-
-
-_PREVIEW_SIDE = 32
-"""The longest side of a preview in pixels: what a placeholder is made from has no finer detail."""
+MAX_PREVIEW_SIDE = 32
+"""The longest side of a preview in pixels: placeholders have no finer detail."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture so small that it can be looked into without libvips."""
+    """A very small picture, as plain bytes."""
 
     size: Size
     rgba: bytes
@@ -68,160 +40,183 @@ class Preview:
 class Rendition:
     """One rendition of an image, encoded."""
 
-    target: Target
+    target: RenditionTarget
     body: bytes
     size: Size
+
+
+class _Planned(NamedTuple):
+    """A target with its sizes."""
+
+    target: RenditionTarget
+    plan: Plan
+
+
+class _Group(NamedTuple):
+    """Targets that are scaled from the same decoded pixels."""
+
+    pyramids: Sequence["_Pyramid"]
+    """One for each frame."""
+    planned: Sequence[_Planned]
+    """The largest first."""
 
 
 class SourceImage:
     """An uploaded image: its header is read, its pixels are not decoded yet.
 
-    Raises UnsupportedImageError where the bytes are not an image of a format that is read here, and
-    ImageTooLargeError where it is beyond the limits.
+    Raises UnsupportedImageError if the bytes are not an image of a format that is read here, and ImageTooLargeError if
+    it is beyond the limits.
     """
 
     def __init__(self, body: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         self._body = body
         self._limits = limits
-        self._header = decoding.read_header(body, limits)
-        self._decoded: tuple[_Pyramid, Size] | None = None
+        self._header = read_header(body, limits)
 
     @property
-    def format(self) -> SourceFormat:
+    def format(self) -> Format:
         """Its format, from its bytes."""
         return self._header.format
 
     @property
     def size(self) -> Size:
-        """Its size when it stands upright."""
+        """Its size when upright."""
         return self._header.size
+
+    def render(self, targets: Sequence[RenditionTarget], focal_point: Point | None = None) -> "Rendering":
+        """Decode the image for at least one target; the renditions are made when the result is iterated over.
+
+        `cover` keeps what is around `focal_point` if it is given, instead of the spec's position. Raises
+        DamagedImageError if the pixels cannot be decoded, and ImageTooLargeError if a rendition is beyond the limits:
+        both before any rendition is made.
+        """
+        by_pixels: dict[tuple[bool, bool], list[RenditionTarget]] = {}
+        for target in targets:
+            by_pixels.setdefault((target.spec.trim, target.spec.keep_profile), []).append(target)
+        groups = {pixels: self._decode_for(members, *pixels, len(by_pixels)) for pixels, members in by_pixels.items()}
+        least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
+        pyramid = groups[least_changed].pyramids[0]
+        shape = pyramid.size if least_changed[0] else self.size
+        return Rendering(self._body, self._header, list(groups.values()), pyramid, shape, focal_point)
+
+    def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
+        """Decode at the smallest scale that these targets need, and plan them."""
+        frames = max(_frame_count(self._header, target) for target in targets)
+        size, images = self._header.size, []
+        if trim:
+            images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
+            images = _trim(images)
+            size = Size(images[0].width, images[0].height)
+        planned = [_Planned(target, _plan(size, target.spec)) for target in targets]
+        for item in planned:
+            self._check_output(item, groups)
+        planned.sort(key=lambda item: item.plan.resize.width * item.plan.resize.height, reverse=True)
+        if not trim:
+            size = Size(
+                min(size.width, max(item.plan.resize.width for item in planned)),
+                min(size.height, max(item.plan.resize.height for item in planned)),
+            )
+            images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
+        return _Group([_Pyramid(image) for image in images], planned)
+
+    def _check_output(self, item: _Planned, groups: int) -> None:
+        """Raise ImageTooLargeError if the format cannot hold a rendition, or if it is beyond the limits."""
+        (spec, format), output = (item.target.spec, item.target.format), item.plan.output
+        max_side = format.traits.max_side
+        if max_side and max(output) > max_side:
+            raise ImageTooLargeError(
+                f"rendition {spec.name} would have {output.width:,} x {output.height:,} pixels but "
+                f"{format.traits.title} holds {max_side:,} a side: give it a width or a height"
+            )
+        largest = max(item.plan.resize, output, key=lambda size: size.width * size.height)
+        frames = _frame_count(self._header, item.target)
+        self._limits.check_pixels(*largest, frames, must_buffer=False)
+        # The decoded pixels of every group stay in memory until all are done.
+        bytes_per_pixel = DECODED_BYTES * (groups - 1) + (format.traits.encoding_bytes or 0.0)
+        self._limits.check_memory(*largest, frames, bytes_per_pixel, len(self._body))
+
+
+class Rendering:
+    """The renditions of a decoded image. Iterate over it once: they come one by one, the larger before the smaller."""
+
+    def __init__(
+        self,
+        body: bytes,
+        header: Header,
+        groups: Sequence[_Group],
+        pyramid: "_Pyramid",
+        shape: Size,
+        focal_point: Point | None,
+    ) -> None:
+        """`pyramid` shows the picture of the `shape`, for the preview."""
+        self._body = body
+        self._header = header
+        self._groups = groups
+        self._pyramid = pyramid
+        self._shape = shape
+        self._focal_point = focal_point
 
     @cached_property
     def _credits(self) -> Credits:
         return read_credits(self._header.fields)
 
-    def render(self, targets: Sequence[Target], focal_point: Point | None = None) -> Iterator[Rendition]:
-        """Yield the renditions, the larger before the smaller; none of `targets` is a copy.
-
-        What `cover` keeps lies around `focal_point` where one is given, instead of at the spec's position.
-        All pixels are decoded before the first rendition is yielded: DamagedImageError comes before any
-        rendition or not at all.
-        """
-        groups: dict[tuple[bool, bool], list[Target]] = {}
-        for target in targets:
-            groups.setdefault((target.spec.trim, target.spec.keep_profile), []).append(target)
-        by_group = {group: self._scaled(members, *group, len(groups)) for group, members in groups.items()}
-        scaled = by_group.values()
-        if groups:
-            least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
-            pyramid = by_group[least_changed][0][0]
-            self._decoded = pyramid, pyramid.size if least_changed[0] else self.size
+    def __iter__(self) -> Iterator[Rendition]:
+        """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
         encoded: dict[object, bytes] = {}
-        for pyramids, work in scaled:
-            for target, planned in work:
-                # Two renditions that come out alike (the upper steps of a ladder for a small source) are one.
-                alike = (planned, target.format, _recipe_but_for_its_name(target.spec))
-                if alike not in encoded:
+        for group in self._groups:
+            for item in group.planned:
+                # Two renditions with equal pixels (the upper steps of a ladder for a small source) are encoded once.
+                pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
+                if pixels not in encoded:
                     try:
-                        encoded[alike] = self._render(target, planned, pyramids, focal_point)
-                    except decoding.LIBVIPS_ERRORS as error:
+                        encoded[pixels] = self._render(item, group.pyramids)
+                    except VIPS_ERRORS as error:
                         raise DamagedImageError(
-                            f"rendition {target.spec.name} of the {self.format} image cannot be made: "
-                            f"{decoding.reason(error)}"
+                            f"cannot make rendition {item.target.spec.name} of the {self._header.format.traits.title} "
+                            f"image: {reason(error)}"
                         ) from error
-                yield Rendition(target, encoded[alike], planned.output)
+                yield Rendition(item.target, encoded[pixels], item.plan.output)
 
     def preview(self) -> Preview:
-        """Return the first frame, very small, from what was decoded for the renditions.
-
-        Raises ValueError before the first rendition was yielded.
-        """
-        if self._decoded is None:
-            raise ValueError("expected renditions to be made before the preview but none were")
-        pyramid, shape = self._decoded
-        scale = min(1.0, _PREVIEW_SIDE / max(shape))
-        # What was decoded for a rendition may have another shape than the picture, and be smaller still.
+        """Return the first frame, very small; cheapest after the renditions were made."""
+        scale = min(1.0, MAX_PREVIEW_SIDE / max(self._shape))
+        # The pixels decoded for a rendition may have another shape than the picture, and be smaller still.
         size = Size(
-            min(pyramid.size.width, max(1, round(shape.width * scale))),
-            min(pyramid.size.height, max(1, round(shape.height * scale))),
+            min(self._pyramid.size.width, max(1, round(self._shape.width * scale))),
+            min(self._pyramid.size.height, max(1, round(self._shape.height * scale))),
         )
-        return Preview(size, decoding.rgba(pyramid.at(size)))
+        return Preview(size, decoding.rgba(self._pyramid.at(size)))
 
-    def _scaled(
-        self, targets: Sequence[Target], trim: bool, keep_profile: bool, groups: int
-    ) -> tuple[list["_Pyramid"], list[tuple[Target, Plan]]]:
-        """Decode for these targets; return a pyramid for each frame, and the targets planned, the largest first."""
-        frames = max(self._frames(target) for target in targets)
-        size, images = self._header.size, []
-        if trim:
-            images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
-            images = _trimmed(images)
-            size = Size(images[0].width, images[0].height)
-        work = [(target, _plan(size, target.spec)) for target in targets]
-        for target, planned in work:
-            self._check_output(target, planned, groups)
-        work.sort(key=lambda item: item[1].resize.width * item[1].resize.height, reverse=True)
-        if not trim:
-            size = Size(
-                min(size.width, max(planned.resize.width for _, planned in work)),
-                min(size.height, max(planned.resize.height for _, planned in work)),
-            )
-            images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
-        return [_Pyramid(image) for image in images], work
-
-    def _check_output(self, target: Target, planned: Plan, groups: int) -> None:
-        """Raise ImageTooLargeError for a rendition that its format cannot hold, or that is beyond the limits."""
-        longest = _LONGEST_SIDE.get(target.format, max(planned.output))
-        if max(planned.output) > longest:
-            raise ImageTooLargeError(
-                f"expected at most {longest:,} pixels a side for {target.format} but rendition {target.spec.name} "
-                f"would have {planned.output.width:,} x {planned.output.height:,}: give it a width or a height"
-            )
-        largest = max(planned.resize, planned.output, key=lambda size: size.width * size.height)
-        self._limits.check_pixels(*largest, self._frames(target), whole=False)
-        # What is decoded for each group stays until all are done.
-        bytes_per_pixel = _BYTES_PER_PIXEL_DECODED * (groups - 1)
-        bytes_per_pixel += _BYTES_PER_PIXEL_RENDERED[target.format] if target.format else 0.0
-        self._limits.check_memory(*largest, self._frames(target), bytes_per_pixel, len(self._body))
-
-    def _frames(self, target: Target) -> int:
-        moves = target.format is not None and target.format.is_animated and target.spec.animated
-        return self._header.frames if moves else 1
-
-    def _render(
-        self, target: Target, planned: Plan, pyramids: Sequence["_Pyramid"], focal_point: Point | None
-    ) -> bytes:
-        spec, _, format = target
-        if format is None:
-            raise ValueError(f"{target.key} is a copy, which is not rendered")
+    def _render(self, item: _Planned, pyramids: Sequence["_Pyramid"]) -> bytes:
+        spec, format = item.target.spec, item.target.format
+        count = _frame_count(self._header, item.target)
         frames = [
-            _compose(pyramid.at(planned.resize), planned, spec, focal_point)
-            for pyramid in pyramids[: self._frames(target)]
+            _compose(pyramid.at(item.plan.resize), item.plan, spec, self._focal_point) for pyramid in pyramids[:count]
         ]
         encoded = encoding.encode(
             frames,
             spec,
             format,
-            delays=self._header.delays[: len(frames)],
+            delays=self._header.delays[:count],
             loop=self._header.loop,
-            known=self._credits,
+            credits=self._credits,
         )
-        untouched = planned == Plan(self.size, None, None) and not (spec.trim or spec.sharpen)
-        if untouched and len(encoded) >= len(self._body) and _SOURCE_FORMATS.get(self.format) is format:
-            return self._stripped(spec, format, len(frames), encoded)
+        has_own_pixels = item.plan == Plan(self._header.size, None, None) and not (spec.trim or spec.sharpen)
+        if has_own_pixels and len(encoded) >= len(self._body) and self._header.format is format:
+            return self._strip_source(spec, format, count, encoded)
         return encoded
 
-    def _stripped(self, spec: RenditionSpec, format: Format, frames: int, encoded: bytes) -> bytes:
-        """Return the source's own pixels without its metadata, where that is smaller than `encoded`."""
-        if frames != self._header.fields.get("n-pages", 1) or self._header.is_cmyk:  # which browsers do not show
+    def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: bytes) -> bytes:
+        """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
+        if frames != self._header.fields.get("n-pages", 1) or self._header.is_cmyk:  # browsers show no CMYK
             return encoded
-        kept = self._credits if spec.keep_copyright else NO_CREDITS
-        stripped = stripping.strip(self._body, format, self._header.orientation, kept)
+        credits = self._credits if spec.keep_copyright else NO_CREDITS
+        stripped = stripping.strip(self._body, format, self._header.orientation, credits)
         return stripped if stripped is not None and len(stripped) < len(encoded) else encoded
 
 
 class _Pyramid:
-    """A picture in memory at several sizes, each scaled from the next larger that is there."""
+    """A picture in memory at several sizes, each scaled from the next larger one."""
 
     def __init__(self, image: pyvips.Image) -> None:
         self._levels = [image]
@@ -243,25 +238,24 @@ class _Pyramid:
         return image
 
 
+def _frame_count(header: Header, target: RenditionTarget) -> int:
+    return header.frames if target.format.traits.is_animated and target.spec.animated else 1
+
+
 def _plan(size: Size, spec: RenditionSpec) -> Plan:
     return plan(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
 
 
-def _recipe_but_for_its_name(spec: RenditionSpec) -> RenditionSpec:
-    """Return the recipe without what its pixels do not depend on once they are planned."""
-    return replace(spec, name="", template=KeyTemplate("", None), width=None, height=None, cache_control=None)
-
-
-def _trimmed(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
-    """Return the frames without the border that the first has; as they are where that is all there is."""
+def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
+    """Return the frames without the border of the first one; unchanged if the picture is all border."""
     first = images[0]
-    if min(first.width, first.height) < 3:  # too small for find_trim, which looks at 3 x 3 pixels
+    if min(first.width, first.height) < 3:  # find_trim needs 3 x 3 pixels
         return list(images)
     corner = first(0, 0)
     layers = [(first, corner)]
-    if first.hasalpha():  # transparency is told from what stands in it, and colours from a border of one colour
+    if first.hasalpha():  # alpha and colours may each have a border
         layers = [(first[: first.bands - 1], corner[:-1]), (first[first.bands - 1], corner[-1:])]
-    boxes = [layer.find_trim(threshold=_TRIM_THRESHOLD, background=colour) for layer, colour in layers]
+    boxes = [layer.find_trim(threshold=TRIM_THRESHOLD, background=colour) for layer, colour in layers]
     boxes = [box for box in boxes if box[2] and box[3]]
     if not boxes:
         return list(images)
@@ -271,7 +265,7 @@ def _trimmed(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
 
 
 def _compose(image: pyvips.Image, planned: Plan, spec: RenditionSpec, focal_point: Point | None) -> pyvips.Image:
-    """Return the scaled image cropped, or laid on its background."""
+    """Return the scaled image cropped, or on its background."""
     if spec.sharpen:
         image = image.conv(pyvips.Image.new_from_list(_SHARPEN_KERNEL, scale=24), precision="integer")
     if planned.crop:
@@ -288,5 +282,5 @@ def _compose(image: pyvips.Image, planned: Plan, spec: RenditionSpec, focal_poin
         if not image.hasalpha():
             image = image.addalpha()
         left, top = offset(planned.canvas, planned.resize, spec.position)
-        return image.embed(left, top, *planned.canvas, extend="background", background=spec.background)
+        return image.embed(left, top, *planned.canvas, extend="background", background=spec.background_rgba)
     return image

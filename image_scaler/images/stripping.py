@@ -9,7 +9,7 @@ import zlib
 
 from image_scaler.images import stripping_avif, stripping_gif, stripping_jpeg, stripping_png, stripping_webp
 from image_scaler.images.attribution import Credits
-from image_scaler.renditions.spec import Format
+from image_scaler.renditions.formats import Format
 
 _CODE = (b"<?php", b"<script")
 

@@ -1,71 +1,95 @@
 """What a source may cost, checked from its header before any pixel is decoded."""
 
-from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from image_scaler.exceptions import ImageTooLargeError
 
-_MEBIBYTE = 1024**2
+MEBIBYTE = 1024**2
 
-LONGEST_SIDE = 65_535
-"""In pixels, as in JPEG. Whole rows are in memory at a time, hundreds of them, and no limit of pixels counts these."""
+MAX_SOURCE_SIDE = 65_535
+"""In pixels, as in JPEG. Hundreds of whole rows are in memory at a time, and no limit of pixels counts these."""
 
-_AT_REST = 130 * _MEBIBYTE
-"""Memory of the function while it does nothing: Python, boto3 and libvips loaded."""
+MAX_OUTPUT_SIDE = 16_383
+"""The longest side in pixels that renditions.toml can ask for: what WebP holds, the least of the formats."""
+
+MAX_BANDS = 10
+"""Values per pixel: four and alpha, and some that are ignored. A TIFF may have thousands."""
+
+MAX_SCANS = 100
+"""Scans of a JPEG: a progressive one has ten. Thousands are as valid, and each goes over all pixels."""
+
+MAX_WEBP_FRAMES = 10_000
+"""Frames of a WebP: libwebp looks through all of them before the first, in a time that grows with their square."""
+
+IDLE_MEMORY = 130 * MEBIBYTE
+"""Memory of the function in bytes while it does nothing: Python, boto3 and libvips are loaded."""
+
+DECODED_BYTES = 4.0
+"""Memory of decoded pixels at rest, in bytes per pixel: 8-bit sRGB with alpha."""
+
+Count = Annotated[int, Meta(ge=1, description="an integer from 1")]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The `[limits]` of renditions.toml, and the function's memory."""
+class LimitOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The `[limits]` table of renditions.toml: what a source may cost."""
 
-    source_bytes: int = 200 * _MEBIBYTE
-    """The largest source in bytes; it is held in memory as it was uploaded."""
-    pixels: int = 100_000_000
-    """The most pixels of a source: width x height x the frames that are decoded. imgproxy allows 50 million,
-    thumbor 75, Pillow 179."""
-    whole_pixels: int = 60_000_000
-    """The most pixels of a source that must be held in memory whole: a progressive JPEG, an interlaced PNG,
-    AVIF, HEIC. A progressive JPEG of 33 megapixels takes 220 MB, a baseline one of any size about 30 MB."""
-    frames: int = 200
-    """The most frames of an animation that are kept; the rest is left out."""
+    source_bytes: Count = 200 * MEBIBYTE
+    """The size of a source in bytes; it is held in memory as it was uploaded."""
+    pixels: Count = 100_000_000
+    """Pixels of a source: width x height x the frames that are decoded. imgproxy allows 50 million, thumbor 75, Pillow
+    179."""
+    buffered_pixels: Count = 60_000_000
+    """Pixels of a source that must be held in memory completely: a progressive JPEG, an interlaced PNG, AVIF, HEIC. A
+    progressive JPEG of 33 megapixels takes 220 MB, a baseline JPEG of any size about 30 MB."""
+    frames: Count = 200
+    """Frames of an animation that are kept; later ones are left out."""
+
+
+class Limits(LimitOptions, frozen=True, kw_only=True):
+    """The limits of renditions.toml and of the function."""
+
     memory: int | None = None
-    """The function's memory in bytes; None: unknown, not checked."""
+    """The function's memory in bytes; None: unknown, and not checked."""
+
+    def in_memory(self, memory: int | None) -> "Limits":
+        """Return the limits for a function with this memory in bytes; None: unknown."""
+        return msgspec.structs.replace(self, memory=memory)
 
     def check_bytes(self, size: int) -> None:
-        """Raise ImageTooLargeError for a source of too many bytes."""
+        """Raise ImageTooLargeError if a source has too many bytes."""
         if size > self.source_bytes:
             raise ImageTooLargeError(
-                f"expected at most {self.source_bytes:,} bytes but received {size:,}: "
+                f"the source has {size:,} bytes but the limit is {self.source_bytes:,}: "
                 "raise limits.source_bytes in renditions.toml"
             )
 
-    def check_pixels(self, width: int, height: int, frames: int, *, whole: bool) -> None:
-        """Raise ImageTooLargeError for too many pixels, or a side that is too long.
+    def check_pixels(self, width: int, height: int, frames: int, *, must_buffer: bool) -> None:
+        """Raise ImageTooLargeError if there are too many pixels, or a side is too long.
 
-        `whole`: they must be in memory all at once.
+        `must_buffer`: all pixels are in memory at the same time.
         """
-        if max(width, height) > LONGEST_SIDE:
-            raise ImageTooLargeError(
-                f"expected at most {LONGEST_SIDE:,} pixels a side but received {_size(width, height, frames)}"
-            )
-        limit, name = (
-            (self.whole_pixels, "limits.whole_pixels")
-            if whole and self.whole_pixels < self.pixels
-            else (self.pixels, "limits.pixels")
-        )
+        size = _size(width, height, frames)
+        if max(width, height) > MAX_SOURCE_SIDE:
+            raise ImageTooLargeError(f"the image has {size} pixels but the longest side allowed is {MAX_SOURCE_SIDE:,}")
+        limit, name, kind = self.pixels, "limits.pixels", ""
+        if must_buffer and self.buffered_pixels < self.pixels:
+            limit, name = self.buffered_pixels, "limits.buffered_pixels"
+            kind = " for an image that must be held in memory completely"
         if width * height * frames > limit:
-            kind = " for an image that is held in memory whole" if name == "limits.whole_pixels" else ""
             raise ImageTooLargeError(
-                f"expected at most {limit:,} pixels{kind} but received {_size(width, height, frames)}: "
-                f"raise {name} in renditions.toml"
+                f"the image has {size} pixels but the limit is {limit:,}{kind}: raise {name} in renditions.toml"
             )
 
     def check_memory(self, width: int, height: int, frames: int, bytes_per_pixel: float, body: int) -> None:
-        """Raise ImageTooLargeError for pixels that need more memory than the function has, beside a `body` in bytes."""
-        needed = _AT_REST + body + round(width * height * frames * bytes_per_pixel)
+        """Raise ImageTooLargeError if the pixels, next to a `body` in bytes, need more memory than the function has."""
+        needed = IDLE_MEMORY + body + round(width * height * frames * bytes_per_pixel)
         if self.memory is not None and needed > self.memory:
             raise ImageTooLargeError(
-                f"expected {self.memory // _MEBIBYTE:,} MB of memory to be enough but {_size(width, height, frames)} "
-                f"pixels need about {needed // _MEBIBYTE:,} MB: raise the function's memorySize"
+                f"{_size(width, height, frames)} pixels need about {needed // MEBIBYTE:,} MB but the function has "
+                f"{self.memory // MEBIBYTE:,} MB: raise memorySize"
             )
 
 

@@ -1,285 +1,255 @@
-"""What to make of a source, and under which key."""
+"""What to make of a source: the recipe of each rendition, and the plan for one source."""
 
-import enum
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
 
-from image_scaler.exceptions import ConfigError, DestinationKeyError
+import msgspec
+from msgspec import Meta
+
+from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, format_of_extension
 from image_scaler.renditions.geometry import Fit, Position
-from image_scaler.renditions.globs import Glob
-from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
+from image_scaler.renditions.keys import MANIFEST_FOLDER, KeyPattern, KeyTemplate, checked_key, split_extension
+from image_scaler.renditions.limits import DEFAULT_LIMITS, Count, Limits
 
 _ENGINE_VERSION = 1
-"""To be raised when the engine makes other bytes of the same recipe, so that old renditions are told apart."""
+"""Increment when the same recipe would produce different bytes, so that outdated renditions are replaced."""
 
-KEY_LIMIT = 1024
-"""The longest key that S3 stores, in bytes of UTF-8."""
-
-MANIFESTS = "manifests/"
-"""The folder of the manifests in the destination bucket."""
+Flag = Annotated[bool, Meta(description="true or false")]
 
 
-class Format(enum.StrEnum):
-    """The formats that renditions are written in."""
+class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The options that all steps of a ladder share; each is declared here and nowhere else.
 
-    JPEG = "jpeg"
-    PNG = "png"
-    WEBP = "webp"
-    AVIF = "avif"
-    GIF = "gif"
+    Errors, the JSON Schema and the docs come from these types.
+    """
 
-    @property
-    def extension(self) -> str:
-        """What is appended to a key: `jpg png webp avif gif`."""
-        return "jpg" if self is Format.JPEG else self.value
-
-    @property
-    def content_type(self) -> str:
-        """The media type, as in Content-Type."""
-        return f"image/{self.value}"
-
-    @property
-    def is_animated(self) -> bool:
-        """Whether it holds the frames of an animation."""
-        return self in (Format.WEBP, Format.GIF)
-
-
-_FORMAT_OF_EXTENSION = {
-    "jpg": Format.JPEG,
-    "jpeg": Format.JPEG,
-    "jpe": Format.JPEG,
-    "jfif": Format.JPEG,
-    "png": Format.PNG,
-    "webp": Format.WEBP,
-    "avif": Format.AVIF,
-    "gif": Format.GIF,
-}
-_OTHER_IMAGE_EXTENSIONS = {"apng", "bmp", "heic", "heif", "hif", "jxl", "svg", "svgz", "tif", "tiff"}
-_IMAGE_EXTENSIONS = _FORMAT_OF_EXTENSION.keys() | _OTHER_IMAGE_EXTENSIONS
-_NO_EXTENSION = ".image"
-
-
-def _split_extension(key: str) -> tuple[str, str]:
-    """Return the key without its extension, and the extension in lower case; `""` where it has none."""
-    folder, slash, name = key.rpartition("/")
-    stem, dot, extension = name.rpartition(".")
-    return (folder + slash + stem, extension.lower()) if dot and stem else (key, "")
+    fit: Annotated[Fit, Meta(description=f"one of {', '.join(Fit)}")] = Fit.COVER
+    position: Annotated[Position, Meta(description=f"one of {', '.join(Position)}")] = Position.CENTRE
+    without_enlargement: Flag = True
+    background: Annotated[
+        str, Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z", description="a colour like #ffffff or #ffffff00")
+    ] = "#ffffff"
+    """Shown behind transparency in JPEG, and around the image in `contain`."""
+    trim: Flag = False
+    """Cut off a border of one colour, before anything else is done."""
+    sharpen: Flag = False
+    """Sharpen mildly, after the image was scaled."""
+    animated: Flag = True
+    """Whether an animation stays one, in WebP and GIF; other formats show its first frame."""
+    quality: Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")] | None = None
+    """None: the default of the format."""
+    effort: Annotated[int, Meta(ge=0, le=10, description="an integer from 0 to 10")] | None = None
+    """From 0 to 6 in WebP, 9 in AVIF, 10 in GIF; None: the default of the format."""
+    max_bytes: Count | None = None
+    """The quality is lowered until the rendition is no larger than this, in JPEG, WebP and AVIF."""
+    progressive: Flag = False
+    chroma_subsampling: Annotated[Literal["4:2:0", "4:4:4"], Meta(description="one of 4:2:0, 4:4:4")] | None = None
+    """In JPEG and AVIF; None: `4:2:0`."""
+    lossless: Flag = False
+    palette: Flag = False
+    """At most 256 colours, in PNG."""
+    keep_profile: Flag = False
+    """Keep the embedded colour profile instead of converting to sRGB."""
+    keep_copyright: Flag = True
+    """Keep copyright, artist and credit line: the only metadata that can stay."""
+    cache_control: (
+        Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a value like public, max-age=86400")] | None
+    ) = None
 
 
-def is_image_key(key: str) -> bool:
-    """Return whether a key's extension is that of an image format, whether or not it can be read here."""
-    return _split_extension(key)[1] in _IMAGE_EXTENSIONS
-
-
-class KeyTemplate(NamedTuple):
-    """A destination key around the source's key: `<prefix><source key><suffix>`."""
-
-    prefix: str
-    suffix: str | None
-    """None: the extension of the format, unless the source's key says the format already."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenditionSpec:
+class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
     """The recipe of one rendition."""
 
     name: str
-    """The rendition's name in renditions.toml, with the width behind it in a ladder: `web-640`."""
+    """The rendition's name in renditions.toml, followed by the width in a ladder: `web-640`."""
     template: KeyTemplate
     width: int | None = None
     height: int | None = None
-    fit: Fit = Fit.COVER
-    position: Position = Position.CENTRE
-    without_enlargement: bool = True
-    background: tuple[int, int, int, int] = (255, 255, 255, 255)
-    """Red, green, blue and alpha from 0 to 255: behind transparency in JPEG, and around the image in `contain`."""
-    trim: bool = False
-    """Cut off a border of one colour, before anything else is done."""
-    sharpen: bool = False
-    """Sharpen mildly, after the image was scaled."""
     format: Format | None = None
-    """None: the format of the source's key, or WebP where browsers do not show that."""
-    animated: bool = True
-    """Whether an animation stays one, in WebP and GIF; all else shows its first frame."""
-    quality: int | None = None
-    """From 1 to 100; None: the default of the format."""
-    effort: int | None = None
-    """Of the processor, from 0 to 6 in WebP, 9 in AVIF, 10 in GIF; None: the default of the format."""
-    max_bytes: int | None = None
-    """The quality is lowered until the rendition is no larger than this, in JPEG, WebP and AVIF."""
-    progressive: bool = False
-    chroma_subsampling: str | None = None
-    """`4:2:0` or `4:4:4`, in JPEG and AVIF; None: `4:2:0`."""
-    lossless: bool = False
-    palette: bool = False
-    """At most 256 colours, in PNG."""
-    keep_profile: bool = False
-    """Keep the embedded colour profile rather than convert to sRGB."""
-    keep_copyright: bool = True
-    """Keep copyright, artist and credit line, which are all of the metadata that can stay."""
-    cache_control: str | None = None
-    is_copy: bool = False
-    """Whether it is the source, byte for byte."""
+    """None: the format of the source's key, or WebP if browsers do not show that."""
+
+    @property
+    def background_rgba(self) -> tuple[int, int, int, int]:
+        """Red, green, blue and alpha of the background, from 0 to 255."""
+        red, green, blue, alpha = bytes.fromhex(self.background.removeprefix("#").ljust(8, "f"))
+        return red, green, blue, alpha
 
     @property
     def recipe(self) -> str:
-        """A short hash of all that a rendition's bytes and headers depend on besides its source."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "template"}
+        """A short hash of everything that a rendition's bytes and headers depend on besides its source."""
+        parts = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "template"}
         return hashlib.sha256(f"{_ENGINE_VERSION} {parts}".encode()).hexdigest()[:16]
 
+    @property
+    def pixel_options(self) -> "RenditionSpec":
+        """The spec without everything that a rendition's bytes do not depend on once its size and format are known."""
+        return msgspec.structs.replace(
+            self, name="", template=KeyTemplate(""), width=None, height=None, format=None, cache_control=None
+        )
+
     def output_format(self, source_key: str) -> Format:
-        """Return the format of the rendition of a source; only its key's extension is looked at."""
-        return self.format or _FORMAT_OF_EXTENSION.get(_split_extension(source_key)[1], Format.WEBP)
+        """Return the format of a source's rendition, from the recipe and the extension of the source's key alone."""
+        if self.format:
+            return self.format
+        format = format_of_extension(split_extension(source_key)[1])
+        return format if format in OUTPUT_FORMATS else Format.WEBP
 
-    def destination_key(self, source_key: str) -> str:
-        """Return the key of the rendition of a source.
-
-        It is `<name>/<source key>`, and for other than copies the extension of the format behind it, unless
-        the source's key says that format already. No two sources share a key, for which two kinds of source
-        key get a longer one: one with two image extensions gets a third (`a.jpg.webp` -> `a.jpg.webp.webp`,
-        since `a.jpg.webp` is the rendition of `a.jpg`), and one without an image extension is treated as if
-        it ended in `.image` (`a` -> `a.image.webp`, since `a.webp` is the rendition of `a.webp`).
-
-        Raises DestinationKeyError where the key is longer than S3 allows.
-        """
-        return _checked(self.template.prefix + self._within(source_key), f"rendition {self.name}")
-
-    def _within(self, source_key: str) -> str:
-        if self.template.suffix is not None:
-            return source_key + self.template.suffix
-        if self.is_copy:
-            return source_key
+    def target(self, source_key: str) -> "RenditionTarget":
+        """Return the rendition of a source; raises DestinationKeyError if S3 cannot store its key."""
         format = self.output_format(source_key)
-        stem, extension = _split_extension(source_key)
-        inner = _split_extension(stem)[1]
-        doubled = inner in _IMAGE_EXTENSIONS or stem.endswith(_NO_EXTENSION)
-        if _FORMAT_OF_EXTENSION.get(extension) is format and not doubled:
-            return source_key
-        known = source_key if extension in _IMAGE_EXTENSIONS else source_key + _NO_EXTENSION
-        return f"{known}.{format.extension}"
+        return RenditionTarget(
+            self, checked_key(self.template.key(source_key, format), f"rendition {self.name}"), format
+        )
 
-    def may_share_a_key_with(self, other: "RenditionSpec") -> bool:
+    def may_collide_with(self, other: "RenditionSpec | CopySpec") -> bool:
         """Return whether some two sources could give this and the other rendition one key."""
-        mine, theirs = self.template, other.template
-        if not (mine.prefix.startswith(theirs.prefix) or theirs.prefix.startswith(mine.prefix)):
-            return False
-        if mine.suffix is None or theirs.suffix is None:
-            both_by_extension = mine == theirs and not (self.is_copy or other.is_copy)
-            return not (both_by_extension and None not in (self.format, other.format) and self.format != other.format)
-        return mine.suffix.endswith(theirs.suffix) or theirs.suffix.endswith(mine.suffix)
+        formats = {self.format, other.format if isinstance(other, RenditionSpec) else None}
+        has_extensions_apart = None not in formats and len(formats) == 2
+        return self.template.may_collide_with(other.template, has_extensions_apart=has_extensions_apart)
 
 
-class Target(NamedTuple):
-    """One rendition of one source: its recipe, its key, and its format (None for a copy)."""
+class CopySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of the source, byte for byte."""
+
+    name: str
+    template: KeyTemplate
+
+    @property
+    def recipe(self) -> str:
+        """A short hash that differs from that of every rendition."""
+        return hashlib.sha256(f"copy {self.name}".encode()).hexdigest()[:16]
+
+    def target(self, source_key: str) -> "CopyTarget":
+        """Return the copy of a source; raises DestinationKeyError if S3 cannot store its key."""
+        return CopyTarget(self, checked_key(self.template.copy_key(source_key), f"rendition {self.name}"))
+
+    def may_collide_with(self, other: "RenditionSpec | CopySpec") -> bool:
+        """Return whether some two sources could give this copy and the other rendition one key."""
+        return self.template.may_collide_with(other.template, has_extensions_apart=False)
+
+
+Spec = RenditionSpec | CopySpec
+
+
+@dataclass(frozen=True)
+class RenditionTarget:
+    """One rendition of one source: what is made, and where it is stored."""
 
     spec: RenditionSpec
     key: str
-    format: Format | None
+    format: Format
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class CopyTarget:
+    """One copy of one source, and where it is stored."""
+
+    spec: CopySpec
+    key: str
+
+
+Target = RenditionTarget | CopyTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePlan:
+    """Everything that is written for one source; a pure function of its key and of renditions.toml."""
+
+    targets: tuple[Target, ...]
+    """In the order of renditions.toml."""
+    manifest_key: str | None
+    """None: the source gets no manifest."""
+    ladder: frozenset[str]
+    """The names of the renditions of the first ladder: one picture in several widths or formats. Empty without one."""
+
+    @cached_property
+    def renditions(self) -> tuple[RenditionTarget, ...]:
+        """The targets that are rendered."""
+        return tuple(target for target in self.targets if isinstance(target, RenditionTarget))
+
+    @cached_property
+    def copies(self) -> tuple[CopyTarget, ...]:
+        """The targets that are copied."""
+        return tuple(target for target in self.targets if isinstance(target, CopyTarget))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that is written, the manifest's last."""
+        return (*(target.key for target in self.targets), *([self.manifest_key] if self.manifest_key else []))
+
+
+@dataclass(frozen=True)
+class Rule:
     """Which renditions are made of the sources whose keys match a pattern."""
 
-    match: str
+    pattern: KeyPattern
     renditions: tuple[str, ...]
-    """Names as in renditions.toml; a ladder's name stands for all its steps."""
+    """Names as in renditions.toml; a ladder's name means all its steps."""
 
 
 class Renditions:
-    """All that renditions.toml says.
-
-    Raises ConfigError where two renditions could write one key.
-    """
+    """Everything that renditions.toml says."""
 
     def __init__(
         self,
-        by_name: dict[str, tuple[RenditionSpec, ...]],
+        by_name: Mapping[str, tuple[Spec, ...]],
         rules: Sequence[Rule] = (),
         *,
-        limits: Limits | None = None,
+        limits: Limits = DEFAULT_LIMITS,
         allow_svg: bool = False,
-        on_source_delete: str = "keep",
+        on_source_delete: Literal["keep", "remove"] = "keep",
         manifest: bool = True,
     ) -> None:
+        """Raise ConfigError if two renditions could write one key."""
         self.by_name = by_name
-        self.rules = tuple(rules)
-        self.limits = limits or DEFAULT_LIMITS
+        """The steps of a ladder, or else one spec, by the name of the table."""
+        self.limits = limits
         self.allow_svg = allow_svg
         self.on_source_delete = on_source_delete
-        self.manifest = manifest
-        self._globs = [(Glob(rule.match), rule.renditions) for rule in rules]
-        specs = self.specs
-        for index, spec in enumerate(specs):
-            for other in specs[:index]:
-                if spec.may_share_a_key_with(other):
+        self._rules = tuple(rules)
+        self._has_manifest = manifest
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        for index, spec in enumerate(self.specs):
+            for other in self.specs[:index]:
+                if spec.may_collide_with(other):
                     raise ConfigError(
-                        f"expected different keys for renditions {other.name} and {spec.name}, but both could "
-                        f"write {spec.template.prefix}...: give one of them another name or key"
+                        f"renditions {other.name} and {spec.name} could both write {spec.template.prefix}...: "
+                        "give one of them another name or key"
                     )
-            if manifest and spec.template.prefix.startswith(MANIFESTS):
+            if self._has_manifest and spec.template.prefix.startswith(MANIFEST_FOLDER):
                 raise ConfigError(
-                    f"expected a key outside of {MANIFESTS} for rendition {spec.name} but received "
-                    f"{spec.template.prefix}...: manifests are written there, unless manifest = false stands on top"
+                    f"rendition {spec.name} would be written to the folder of the manifests, {MANIFEST_FOLDER}: "
+                    "give it another name or key, or set manifest = false at the top"
                 )
 
-    @property
-    def specs(self) -> tuple[RenditionSpec, ...]:
+    @cached_property
+    def specs(self) -> tuple[Spec, ...]:
         """Every recipe, in the order of renditions.toml."""
         return tuple(spec for specs in self.by_name.values() for spec in specs)
 
-    # An upload asks eight times, and each time ten rules would take 2 ms.
-    @lru_cache(maxsize=64)  # noqa: B019  settings live as long as the process
-    def specs_for(self, source_key: str) -> tuple[RenditionSpec, ...]:
-        """Return the recipes for a source: of the first rule that matches its key, or all."""
-        for glob, names in self._globs:
-            if glob.matches(source_key):
-                return tuple(spec for name in names for spec in self.by_name[name])
-        return self.specs
+    def plan_for(self, source_key: str) -> SourcePlan:
+        """Return what is written for a source: the renditions of the first rule that matches its key, or all.
 
-    def targets(self, source_key: str) -> tuple[Target, ...]:
-        """Return what is written for a source; raises DestinationKeyError as `destination_key` does."""
-        return tuple(
-            Target(
-                spec,
-                spec.destination_key(source_key),
-                None if spec.is_copy else spec.output_format(source_key),
-            )
-            for spec in self.specs_for(source_key)
+        Raises DestinationKeyError if S3 cannot store one of the keys.
+        """
+        names = next((rule.renditions for rule in self._rules if rule.pattern.matches(source_key)), tuple(self.by_name))
+        has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
+        return SourcePlan(
+            targets=tuple(spec.target(source_key) for name in names for spec in self.by_name[name]),
+            manifest_key=checked_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
+            ladder=next(
+                (self._ladder(name) for name in self.by_name if name in names and self._ladder(name)), frozenset()
+            ),
         )
 
-    def manifest_key(self, source_key: str) -> str | None:
-        """Return the key of a source's manifest; None where it has none. Raises DestinationKeyError as `targets`."""
-        if not self.manifest or not self.specs_for(source_key):
-            return None
-        return _checked(f"{MANIFESTS}{source_key}.json", "the manifest")
-
-    def destination_keys(self, source_key: str) -> tuple[str, ...]:
-        """Return every key that is written for a source, the manifest's last; raises as `targets`."""
-        manifest_key = self.manifest_key(source_key)
-        return (*(target.key for target in self.targets(source_key)), *([manifest_key] if manifest_key else []))
-
-    def ladder(self, source_key: str) -> frozenset[str]:
-        """Return the names of a source's first ladder: one picture in several widths or formats. Empty without one."""
-        made = set(self.specs_for(source_key))
-        for name, specs in self.by_name.items():
-            if made.issuperset(specs) and (len(specs) > 1 or specs[0].name != name):
-                return frozenset(spec.name for spec in specs)
-        return frozenset()
-
-
-def _checked(key: str, what: str) -> str:
-    """Return the key; raises DestinationKeyError where it is longer than S3 allows, or no text in UTF-8."""
-    try:
-        length = len(key.encode())
-    except UnicodeEncodeError as error:
-        raise DestinationKeyError(
-            f"expected a key that is text but the key of {what} holds half a character"
-        ) from error
-    if length > KEY_LIMIT:
-        raise DestinationKeyError(
-            f"the key of {what} would have {length} bytes, but S3 allows {KEY_LIMIT}: shorten the source's key"
-        )
-    return key
+    def _ladder(self, name: str) -> frozenset[str]:
+        """Return the names of a ladder's steps; empty if the table is none."""
+        specs = self.by_name[name]
+        is_ladder = len(specs) > 1 or specs[0].name != name
+        return frozenset(spec.name for spec in specs) if is_ladder else frozenset()

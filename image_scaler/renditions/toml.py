@@ -3,7 +3,7 @@
 import re
 import string
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,236 +12,169 @@ import msgspec
 from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.geometry import Fit, Position
-from image_scaler.renditions.limits import Limits
-from image_scaler.renditions.spec import Format, KeyTemplate, Renditions, RenditionSpec, Rule
-
-SIDE_LIMIT = 16_383
-"""The longest side of a rendition in pixels: what WebP can hold, the least of the formats."""
-
+from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
+from image_scaler.renditions.keys import KeyPattern, KeyTemplate
+from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
+from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
-"""What a rendition may be called."""
+"""The names that a rendition can have."""
+
+Side = Annotated[int, Meta(ge=1, le=MAX_OUTPUT_SIDE, description=f"an integer from 1 to {MAX_OUTPUT_SIDE}")]
+Sides = Annotated[list[Side], Meta(min_length=1, description=f"a list of integers from 1 to {MAX_OUTPUT_SIDE}")]
+OutputFormat = Literal["jpeg", "png", "webp", "avif", "gif"]
+"""The values of OUTPUT_FORMATS, spelled out for msgspec; a test compares the two."""
 
 
-def _integer(lowest: int, highest: int) -> Meta:
-    return Meta(ge=lowest, le=highest, description=f"an integer from {lowest} to {highest}")
-
-
-def _one_of(words: Iterable[str]) -> Meta:
-    return Meta(description=f"one of {', '.join(words)}")
-
-
-Side = Annotated[int, _integer(1, SIDE_LIMIT)]
-Sides = Annotated[list[Side], Meta(min_length=1, description=f"a list of integers from 1 to {SIDE_LIMIT}")]
-Formats = Annotated[list[Format], Meta(min_length=1, description=f"a list of {', '.join(Format)}")]
-Flag = Annotated[bool, Meta(description="true or false")]
-Colour = Annotated[
-    str, Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z", description="a colour like #ffffff or #ffffff00")
-]
-CacheControl = Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a value like public, max-age=86400")]
-Subsampling = Annotated[Literal["4:2:0", "4:4:4"], _one_of(("4:2:0", "4:4:4"))]
-Count = Annotated[int, Meta(ge=1, description="an integer from 1")]
-
-
-class RenditionTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A `[renditions.<name>]` table. Without any field but `key` it is a byte-for-byte copy."""
+class RenditionTable(RenditionOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A `[renditions.<name>]` table. With no field but `key` it is a byte-for-byte copy."""
 
     width: Side | None = None
     height: Side | None = None
     widths: Sides | None = None
-    fit: Annotated[Fit, _one_of(Fit)] = Fit.COVER
-    position: Annotated[Position, _one_of(Position)] = Position.CENTRE
-    without_enlargement: Flag = True
-    background: Colour = "#ffffff"
-    trim: Flag = False
-    sharpen: Flag = False
-    format: Annotated[Format, _one_of(Format)] | None = None
-    formats: Formats | None = None
-    animated: Flag = True
-    quality: Annotated[int, _integer(1, 100)] | None = None
-    effort: Annotated[int, _integer(0, 10)] | None = None
-    max_bytes: Count | None = None
-    progressive: Flag = False
-    chroma_subsampling: Subsampling | None = None
-    lossless: Flag = False
-    palette: Flag = False
-    keep_profile: Flag = False
-    keep_copyright: Flag = True
-    cache_control: CacheControl | None = None
+    format: Annotated[OutputFormat, Meta(description=f"one of {', '.join(OUTPUT_FORMATS)}")] | None = None
+    formats: (
+        Annotated[list[OutputFormat], Meta(min_length=1, description=f"a list of {', '.join(OUTPUT_FORMATS)}")] | None
+    ) = None
     key: Annotated[str, Meta(description="a key like img/{width}/{key}")] | None = None
 
 
 class RuleTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A `[[rules]]` table: which renditions the sources get whose keys match. The first match wins."""
+    """A `[[rules]]` table: which renditions the sources with matching keys get. The first match wins."""
 
     match: Annotated[str, Meta(min_length=1, description="a pattern of keys like avatars/**")]
     renditions: Annotated[list[str], Meta(description="a list of names of renditions")]
 
 
-class LimitsTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The `[limits]` table: what a source may cost."""
-
-    source_bytes: Count = Limits.source_bytes
-    pixels: Count = Limits.pixels
-    whole_pixels: Count = Limits.whole_pixels
-    frames: Count = Limits.frames
-
-
 class InputsTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The `[inputs]` table: what is read besides the formats that always are."""
+    """The `[inputs]` table: which formats are read in addition to those that always are."""
 
     svg: Flag = False
 
 
-class TopFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The settings that stand before the first table."""
+class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The settings before the first table."""
 
-    on_source_delete: Annotated[Literal["keep", "remove"], _one_of(("keep", "remove"))] = "keep"
+    on_source_delete: Annotated[Literal["keep", "remove"], Meta(description="one of keep, remove")] = "keep"
     manifest: Flag = True
 
 
-_ON_TOP = TopFields.__struct_fields__
+_TOP_LEVEL = TopLevel.__struct_fields__
 
-_NOTHING_BY_THEMSELVES = ("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright")
-"""Fields that mean nothing to a byte-for-byte copy, and make no other rendition of it."""
-
-_FORMATS_WITH = {
-    "quality": (Format.JPEG, Format.WEBP, Format.AVIF, Format.PNG),
-    "effort": (Format.WEBP, Format.AVIF, Format.GIF),
-    "max_bytes": (Format.JPEG, Format.WEBP, Format.AVIF),
-    "progressive": (Format.JPEG, Format.PNG),
-    "chroma_subsampling": (Format.JPEG, Format.AVIF),
-    "lossless": (Format.WEBP, Format.AVIF),
-    "palette": (Format.PNG,),
-}
-_HIGHEST_EFFORT = {Format.WEBP: 6, Format.AVIF: 9, Format.GIF: 10}
+_NOT_BY_ITSELF = ("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright")
+"""Options that mean nothing to a byte-for-byte copy, and do not make it another rendition."""
 
 
 def load_renditions(path: Path) -> Renditions:
     """Read and check renditions.toml.
 
-    Raises ConfigError whose one sentence says which field, what was expected, and what came.
+    Raises ConfigError whose one sentence says which field, what was expected, and what was received.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"expected to read the renditions from {path} but received {error}") from error
+        raise ConfigError(f"cannot read {path}: {error}") from error
     return parse_renditions(text, path.name)
 
 
 def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
-    """Check the text of a renditions.toml; as `load_renditions`."""
+    """Check the text of a renditions.toml; see `load_renditions`."""
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"expected TOML in {name} but received a mistake: {error}") from error
-    for field in data.keys() - {"renditions", "rules", "limits", "inputs", *_ON_TOP}:
-        raise ConfigError(
-            f"expected only {', '.join(_ON_TOP)}, [renditions.<name>], [[rules]], [limits] and [inputs] in {name} "
-            f"but received {field!r}{meant(field, _ON_TOP)}"
-        )
-    tables = data.get("renditions")
-    if not isinstance(tables, dict) or not tables:
-        raise ConfigError(f"expected at least one [renditions.<name>] table in {name} but received none")
-    by_name = {rendition: _specs(rendition, table) for rendition, table in tables.items()}
+        raise ConfigError(f"{name} is not valid TOML: {error}") from error
+    tables = ("renditions", "rules", "limits", "inputs")
+    for field in data.keys() - {*tables, *_TOP_LEVEL}:
+        raise ConfigError(f"{name} has no setting or table {field!r}.{did_you_mean(field, (*tables, *_TOP_LEVEL))}")
+    renditions = data.get("renditions")
+    if not isinstance(renditions, dict) or not renditions:
+        raise ConfigError(f"{name} has no [renditions.<name>] table: it needs at least one")
+    by_name = {rendition: _specs(rendition, table) for rendition, table in renditions.items()}
     rules = data.get("rules", [])
     if not isinstance(rules, list):
-        raise ConfigError(f"expected [[rules]] tables in {name} but received {_show(rules)} for rules")
-    limits = _convert(LimitsTable, data.get("limits", {}), "limits")
-    on_top = _convert(TopFields, {field: data[field] for field in _ON_TOP if field in data})
+        raise ConfigError(f"expected [[rules]] tables for rules but received {_show(rules)}")
+    limits = _convert(LimitOptions, data.get("limits", {}), "limits")
+    top_level = _convert(TopLevel, {field: data[field] for field in _TOP_LEVEL if field in data})
     inputs = _convert(InputsTable, data.get("inputs", {}), "inputs")
     return Renditions(
         by_name,
         [_rule(f"rules[{i}]", table, by_name) for i, table in enumerate(rules)],
         limits=Limits(**msgspec.structs.asdict(limits)),
         allow_svg=inputs.svg,
-        on_source_delete=on_top.on_source_delete,
-        manifest=on_top.manifest,
+        on_source_delete=top_level.on_source_delete,
+        manifest=top_level.manifest,
     )
 
 
-def _specs(name: str, raw: Any) -> tuple[RenditionSpec, ...]:
-    """Return the recipes of one table: one, or one for each width and format of a ladder."""
+def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
+    """Return the specs of one table: one, or one for each width and format of a ladder."""
     where = f"renditions.{name}"
     if not re.fullmatch(NAME, name):
-        raise ConfigError(f"expected lower-case letters, digits, - and _ in a name but received [{where}]")
-    raw = _respelled(raw)
+        raise ConfigError(f"expected lower-case letters, digits, - and _ for a rendition's name but received {name!r}")
+    raw = _normalise_spelling(raw)
     table = _convert(RenditionTable, raw, where)
     for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
-            raise ConfigError(f"expected either {one} or {many} for {where} but received both")
-    beside = [field for field in _NOTHING_BY_THEMSELVES if field in raw]
-    is_copy = not raw.keys() - {"key", *beside}
-    if is_copy and beside:
-        raise ConfigError(
-            f"expected a size, a format or a quality beside {where}.{beside[0]} but received none: "
-            "without them it is a byte-for-byte copy, which keeps everything of the source"
-        )
-    colour = table.background.removeprefix("#").ljust(8, "f")
+            raise ConfigError(f"{where} has both {one} and {many}: remove one of them")
+    extras = [field for field in _NOT_BY_ITSELF if field in raw]
+    if not raw.keys() - {"key", *extras}:
+        if extras:
+            raise ConfigError(
+                f"{where}.{extras[0]} needs a size, a format or a quality next to it: "
+                "without them the rendition is a byte-for-byte copy, which keeps everything of the source"
+            )
+        return (CopySpec(name=name, template=_template(name, table, None, None)),)
     widths: list[int | None] = [*table.widths] if table.widths else [table.width]
-    formats: list[Format | None] = [*table.formats] if table.formats else [table.format]
+    named: Sequence[str | None] = table.formats or (table.format,)
+    formats = [Format(format) if format else None for format in named]
     for format in formats:
         _check_encoding(where, table, raw, format)
+    options = {field: getattr(table, field) for field in RenditionOptions.__struct_fields__}
     return tuple(
         RenditionSpec(
             name=f"{name}-{width}" if table.widths else name,
             template=_template(name, table, width, format),
             width=width,
             height=table.height,
-            fit=table.fit,
-            position=table.position,
-            without_enlargement=table.without_enlargement,
-            background=(int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:6], 16), int(colour[6:], 16)),
-            trim=table.trim,
-            sharpen=table.sharpen,
             format=format,
-            animated=table.animated,
-            quality=table.quality,
-            effort=table.effort,
-            max_bytes=table.max_bytes,
-            progressive=table.progressive,
-            chroma_subsampling=table.chroma_subsampling,
-            lossless=table.lossless,
-            palette=table.palette,
-            keep_profile=table.keep_profile,
-            keep_copyright=table.keep_copyright,
-            cache_control=table.cache_control,
-            is_copy=is_copy,
+            **options,
         )
         for width, format in product(widths, formats)
     )
 
 
-def _respelled(raw: Any) -> Any:
-    """Return a table with `centre` and `jpeg` where it says `center` and `jpg`."""
+def _normalise_spelling(raw: Any) -> Any:
+    """Return a table with `centre` and `jpeg` instead of `center` and `jpg`."""
     if not isinstance(raw, dict):
         return raw
 
-    def ours(value: Any) -> Any:
+    def normalise(value: Any) -> Any:
         if isinstance(value, list):
-            return [ours(item) for item in value]
+            return [normalise(item) for item in value]
         return {"center": "centre", "jpg": "jpeg"}.get(value, value) if isinstance(value, str) else value
 
-    return raw | {field: ours(raw[field]) for field in ("position", "format", "formats") if field in raw}
+    return raw | {field: normalise(raw[field]) for field in ("position", "format", "formats") if field in raw}
 
 
 def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format | None) -> None:
-    """Refuse options that the format does not have; where the key decides the format they may be there for some."""
-    for field, having in _FORMATS_WITH.items():
-        if field in raw and format not in (None, *having):
-            raise ConfigError(f"expected a format of {', '.join(having)} beside {where}.{field} but received {format}")
-    highest = _HIGHEST_EFFORT[format] if format in _HIGHEST_EFFORT else min(_HIGHEST_EFFORT.values())
-    if table.effort is not None and table.effort > highest:
+    """Refuse options that the format does not have; if the key decides the format, one that has them is enough."""
+    for field in raw.keys() & {option for known in OUTPUT_FORMATS for option in known.traits.options}:
+        if format and field not in format.traits.options:
+            raise ConfigError(f"{where}.{field} means nothing in {format}: it is for {', '.join(formats_with(field))}")
+    if table.effort is None:
+        return
+    efforts = [known.traits.effort for known in ([format] if format else formats_with("effort"))]
+    max_effort = min(effort.max for effort in efforts if effort)
+    if table.effort > max_effort:
         raise ConfigError(
-            f"expected an integer from 0 to {highest} for {where}.effort in {format or 'whatever format a key says'} "
+            f"expected an integer from 0 to {max_effort} for {where}.effort in {format or 'every format'} "
             f"but received {table.effort}"
         )
 
 
 def _template(name: str, table: RenditionTable, width: int | None, format: Format | None) -> KeyTemplate:
     if table.key is None:
-        return KeyTemplate(f"{name}-{width}/" if table.widths else f"{name}/", None)
+        return KeyTemplate(f"{name}-{width}/" if table.widths else f"{name}/")
     where = f"renditions.{name}.key"
     values = {"name": name}
     if width:
@@ -252,9 +185,7 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
     try:
         for literal, field, layout, conversion in string.Formatter().parse(table.key):
             if layout or conversion:
-                raise ConfigError(
-                    f"expected a bare {{{field}}}, without a format behind it, for {where} but received {table.key!r}"
-                )
+                raise ConfigError(f"expected {{{field}}} without a layout for {where} but received {table.key!r}")
             around[-1] += literal
             if field == "key":
                 around.append("")
@@ -262,9 +193,7 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
                 around[-1] += values[field]
     except KeyError as error:
         known = ", ".join(f"{{{field}}}" for field in ("key", *values))
-        raise ConfigError(
-            f"expected no other fields than {known} for {where} but received {error.args[0]!r} in {table.key!r}"
-        ) from error
+        raise ConfigError(f"expected no fields but {known} for {where} but received {table.key!r}") from error
     except ValueError as error:
         raise ConfigError(f"expected a key like img/{{key}} for {where} but received {table.key!r}") from error
     if len(around) != 2:
@@ -279,13 +208,19 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
 
 def _rule(where: str, raw: Any, by_name: Mapping[str, object]) -> Rule:
     table = _convert(RuleTable, raw, where)
-    for rendition in table.renditions:
-        if rendition not in by_name:
+    for name in table.renditions:
+        if name not in by_name:
             raise ConfigError(
-                f"expected names of renditions ({', '.join(by_name)}) for {where}.renditions "
-                f"but received {_show(rendition)}"
+                f"expected names of renditions ({', '.join(by_name)}) for {where}.renditions but received {_show(name)}"
             )
-    return Rule(table.match, tuple(dict.fromkeys(table.renditions)))
+    try:
+        pattern = KeyPattern(table.match)
+    except ValueError as error:
+        raise ConfigError(
+            f"expected ** alone between slashes, as in photos/**/*.jpg, for {where}.match "
+            f"but received {_show(table.match)}"
+        ) from error
+    return Rule(pattern, tuple(dict.fromkeys(table.renditions)))
 
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -294,7 +229,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 def _convert(type_: type[T], raw: Any, where: str = "") -> T:
     """Check a table against its type; raises ConfigError with the field's own description.
 
-    `where`: the table's name; "" for what stands before the first.
+    `where`: the table's name; "" for the settings before the first table.
     """
     try:
         return msgspec.convert(raw, type_)
@@ -303,12 +238,9 @@ def _convert(type_: type[T], raw: Any, where: str = "") -> T:
         if not isinstance(raw, dict):
             raise ConfigError(f"expected a table for {where} but received {_show(raw)}") from error
         for unknown in raw.keys() - fields.keys():
-            if unknown in _ON_TOP:
-                raise ConfigError(f"expected {unknown} before the first table but received it in {where}") from error
-            raise ConfigError(
-                f"expected no other fields than {', '.join(fields)} for {where} but received {unknown!r}"
-                f"{meant(unknown, fields)}"
-            ) from error
+            if unknown in _TOP_LEVEL:
+                raise ConfigError(f"{unknown} belongs before the first table, not in {where}") from error
+            raise ConfigError(f"{where} has no field {unknown!r}.{did_you_mean(unknown, fields)}") from error
         for field in fields.values():
             if field.required and field.name not in raw:
                 raise ConfigError(
@@ -322,16 +254,16 @@ def _convert(type_: type[T], raw: Any, where: str = "") -> T:
         ) from error
 
 
-def meant(word: str, known: Collection[str]) -> str:
-    """Return a question after the known word that may be meant, to end a sentence with; "" where none is near."""
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """Return a question with the most similar known word, to follow a sentence; "" if none is similar."""
     # Imported here, because only a mistake needs it.
     from difflib import get_close_matches
 
-    return "".join(f": is {near} meant?" for near in get_close_matches(word, known, n=1))
+    return "".join(f" Did you mean {near!r}?" for near in get_close_matches(word, known, n=1))
 
 
 def _describe(type_: Any) -> str:
-    """Return the description that stands in a field's type."""
+    """Return the description in a field's type."""
     for part in getattr(type_, "__metadata__", ()):
         if part.description:
             return str(part.description)

@@ -1,4 +1,4 @@
-"""Where objects are kept: a reference to one, and what the service needs of a store."""
+"""Objects in a store: ObjectRef, ObjectHead, and the ObjectStore protocol."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from image_scaler.exceptions import ObjectNotFoundError
 
 
 def on_one_line(text: str) -> str:
-    """Return a text from outside as it can be shown: escaped is what breaks a line, moves a cursor or is no text."""
+    """Return a text from outside on one line; what breaks a line, moves a cursor or is not text is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ObjectRef(NamedTuple):
     """One object. The key is always already decoded: `my photo+1.jpg`, never `my+photo%2B1.jpg`.
 
-    As text it stands on one line, whatever its key holds: no key can forge a line of the log.
+    As text it is on one line, whatever its key contains: no key can forge a line of the log.
     """
 
     bucket: str
@@ -26,11 +26,11 @@ class ObjectRef(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
-    """What is stored beside an object's content."""
+class ObjectHead:
+    """An object without its content: what HeadObject returns."""
 
     etag: str
-    """As S3 gives it in events: without quotes."""
+    """Without quotes, as in S3's events."""
     size: int
     """In bytes."""
     content_type: str
@@ -40,22 +40,22 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredObject(Head):
-    """An object, whose content is not fetched before it is read."""
+class StoredObject(ObjectHead):
+    """An object whose content is fetched when it is read."""
 
     read: Callable[[], bytes] = field(compare=False)
-    """Return the whole content; raises StorageError where it does not arrive whole. To be called once."""
+    """Return the complete content; raises StorageError if it does not arrive completely. Call it once."""
 
 
 class ObjectStore(Protocol):
     """Reads and writes objects.
 
-    Every method raises ObjectNotFoundError, PreconditionFailedError, or StorageError for anything else that a
-    retry may mend.
+    Every method raises ObjectNotFoundError, PreconditionFailedError, or StorageError for anything else; then a retry
+    may succeed.
     """
 
-    def head(self, ref: ObjectRef) -> Head:
-        """Return what is stored beside the object's content."""
+    def head(self, ref: ObjectRef) -> ObjectHead:
+        """Return the object without its content."""
         ...
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
@@ -73,9 +73,9 @@ class ObjectStore(Protocol):
         if_none_match: bool = False,
         if_match: str | None = None,
     ) -> str:
-        """Write the object, or write over it; return its ETag.
+        """Create or overwrite the object; return its ETag.
 
-        With `if_none_match` only where there is none yet, with `if_match` only over one of that ETag.
+        With `if_none_match` only if it does not exist; with `if_match` only if it exists with that ETag.
         """
         ...
 
@@ -84,7 +84,7 @@ class ObjectStore(Protocol):
     ) -> int:
         """Copy the object with its content type, cache control and user metadata, byte for byte.
 
-        With `if_match` only while the source has that ETag. `size` in bytes spares the store asking for it.
+        With `if_match` only while the source has that ETag. `size`: its size in bytes, if it is known.
         Returns the size in bytes.
         """
         ...
@@ -94,8 +94,8 @@ class ObjectStore(Protocol):
         ...
 
 
-def head_if_there(store: ObjectStore, ref: ObjectRef) -> Head | None:
-    """Return what is stored beside an object's content; None where there is no such object."""
+def head_or_none(store: ObjectStore, ref: ObjectRef) -> ObjectHead | None:
+    """Return an object without its content; None if it does not exist."""
     try:
         return store.head(ref)
     except ObjectNotFoundError:

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from image_scaler.exceptions import RejectedError
-from image_scaler.images.decoding import set_svg_allowed
+from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size, plan
-from image_scaler.renditions.spec import Format, Renditions
+from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import parse_renditions
 
 FORMATS = tuple(Format)
@@ -50,7 +51,7 @@ def renditions(number: int, size: Size | None) -> Renditions:
 def rendered(path: Path, number: int, size: Size | None, allow_svg: bool = False) -> Outcome:
     """Run the engine on a file, as the function does."""
     recipes = renditions(number, size)
-    set_svg_allowed(allow_svg)
+    vips.configure(allow_svg=allow_svg)
     try:
         source = SourceImage(path.read_bytes(), recipes.limits)
         made = tuple(
@@ -67,10 +68,10 @@ def rendered(path: Path, number: int, size: Size | None, allow_svg: bool = False
                 ).output,
                 rendition.body,
             )
-            for rendition in source.render(recipes.targets("a"))
+            for rendition in source.render(recipes.plan_for("a").renditions)
         )
     except RejectedError as error:
         return Outcome("reject", str(error), None, ())
     finally:
-        set_svg_allowed(False)
+        vips.configure()
     return Outcome("ok", "", source.size, made)

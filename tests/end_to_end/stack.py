@@ -71,7 +71,7 @@ class Stack:
 
     def expected_keys(self, key: str) -> set[str]:
         """The destination keys of a source's renditions and its manifest."""
-        return set(load_renditions(ROOT / "renditions.toml").destination_keys(key))
+        return set(load_renditions(ROOT / "renditions.toml").plan_for(key).keys)
 
     def keys_of(self, key: str) -> set[str]:
         """Every destination key that has the source's key in it."""

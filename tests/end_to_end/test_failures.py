@@ -107,7 +107,7 @@ def test_a_rendition_is_never_taken_for_an_upload(stack: Stack) -> None:
     stack.renditions("loop/a.jpg")
     answer = stack.invoke({"bucket": stack.destination, "keys": ["resized/loop/a.jpg"]})
     assert answer == {"statusCode": 500, "body": "Error moving image"}
-    assert stack.failure_record("resized/loop/a.jpg")["responsePayload"]["errorType"] == "LoopError"
+    assert stack.failure_record("resized/loop/a.jpg")["responsePayload"]["errorType"] == "SourceInDestinationError"
     assert stack.keys_of("loop/a.jpg") == stack.expected_keys("loop/a.jpg")
 
 

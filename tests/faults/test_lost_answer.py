@@ -5,7 +5,7 @@ from typing import Any
 
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import PreconditionFailedError
-from image_scaler.publisher import Stamp
+from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
@@ -52,6 +52,6 @@ def test_a_newer_rendition_of_the_same_bytes_that_was_written_over_is_made_again
     event = upload(1)
     store.before = lambda: scaler.scale(upload(2))
     scaler.scale(event)
-    stamp = Stamp.of(store.head(RENDITION))
+    stamp = Provenance.of(store.head(RENDITION))
     assert stamp
     assert stamp.source_etag == store.head(SOURCE).etag

@@ -12,8 +12,8 @@ from image_scaler.exceptions import RetryError
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
+from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
-from image_scaler.storage.sqs import SqsFailureQueue
 from tests.drawing import photo, png
 from tests.faults.proxy import Proxy
 from toolbox.local_aws import LocalAws
@@ -81,7 +81,7 @@ class Uploads:
     def renditions(self, key: str) -> Objects:
         """What is in the destination of a source, by the name of the rendition."""
         found = {}
-        for target in RENDITIONS.targets(key):
+        for target in RENDITIONS.plan_for(key).targets:
             name = target.key.partition("/")[0]
             try:
                 answer = self.s3.get_object(Bucket=DESTINATION, Key=target.key)

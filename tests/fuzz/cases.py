@@ -15,7 +15,7 @@ from tests.drawing import decoded
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import seeds
 
-SMALL = Limits(pixels=6_000_000, whole_pixels=3_000_000, frames=60)
+SMALL = Limits(pixels=6_000_000, buffered_pixels=3_000_000, frames=60)
 """So that a case whose header came to say something huge is over soon, whether it is accepted or not."""
 
 _RENDITIONS = """
@@ -91,7 +91,7 @@ class Case(NamedTuple):
 
 @cache
 def _targets(key: str) -> tuple[Target, ...]:
-    return parse_renditions(_RENDITIONS).targets(key)
+    return parse_renditions(_RENDITIONS).plan_for(key).targets
 
 
 def case(seed: int, number: int, corpus: Path | None) -> Case:

@@ -184,7 +184,7 @@ def assert_it_makes_renditions(package: Package, python: str, aws: LocalAws, fol
     assert sum("_aws" in line for line in told) == len(keys)
     written = {entry["Key"] for entry in s3.list_objects_v2(Bucket="destination")["Contents"]}
     renditions = load_renditions(ROOT / "renditions.toml")
-    assert written >= {destination_key for key in keys for destination_key in renditions.destination_keys(key)}
+    assert written >= {destination_key for key in keys for destination_key in renditions.plan_for(key).keys}
 
 
 def heic() -> bytes:

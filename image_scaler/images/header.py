@@ -1,0 +1,148 @@
+"""Image bytes -> Header: the format, the size and the cost of a source, before any pixel is decoded."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import pyvips
+
+from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
+from image_scaler.images.vips import VIPS_ERRORS, reason
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.geometry import Size
+from image_scaler.renditions.limits import MAX_BANDS, MAX_SCANS, MAX_WEBP_FRAMES, Limits
+
+_FORMAT_OF_LOADER = {
+    "jpegload_buffer": Format.JPEG,
+    "pngload_buffer": Format.PNG,
+    "webpload_buffer": Format.WEBP,
+    "gifload_buffer": Format.GIF,
+    "heifload_buffer": Format.AVIF,
+    "tiffload_buffer": Format.TIFF,
+    "svgload_buffer": Format.SVG,
+}
+
+_FIELDS = (
+    "vips-loader",
+    "heif-compression",
+    "orientation",
+    "interlaced",
+    "n-pages",
+    "delay",
+    "loop",
+    "exif-ifd0-Copyright",
+    "exif-ifd0-Artist",
+    "xmp-data",
+    "iptc-data",
+)
+"""The metadata fields of libvips that are read; others may even have names that are not UTF-8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a source says of itself before its pixels are decoded."""
+
+    format: Format
+    """From its bytes; the name and the Content-Type of a source say nothing."""
+    size: Size
+    """Of one frame, upright."""
+    frames: int
+    """1 for a still image; the pages of a TIFF count as one, the first."""
+    orientation: int
+    """EXIF's, from 1 to 8: how the stored picture must be turned."""
+    fields: Mapping[str, Any]
+    """The values of those of `_FIELDS` that the source has."""
+    is_cmyk: bool
+
+    def as_stored(self, upright: Size) -> Size:
+        """Return the size that an upright size has before it is turned."""
+        return _turn(upright, self.orientation)
+
+    @property
+    def delays(self) -> list[int]:
+        """How long each frame of an animation is shown, in milliseconds."""
+        return list(self.fields.get("delay", []))
+
+    @property
+    def loop(self) -> int:
+        """How often an animation is played; 0: for ever."""
+        return int(self.fields.get("loop", 0))
+
+    @property
+    def must_buffer(self) -> bool:
+        """Whether all pixels are in memory before the first row is: progressive, interlaced, animated, AVIF, HEIC."""
+        return bool(self.fields.get("interlaced", 0)) or self.format.traits.is_buffered or self.frames > 1
+
+
+def read_header(body: bytes, limits: Limits) -> Header:
+    """Read a source's header.
+
+    Raises UnsupportedImageError if the bytes are not an image of a format that is read here, and ImageTooLargeError if
+    it is beyond the limits (frames of an animation beyond `limits.frames` are left out before that).
+    """
+    if not body:
+        raise UnsupportedImageError("the object is empty: it has no bytes")
+    limits.check_bytes(len(body))
+    _check_parts(body)
+    try:
+        image = pyvips.Image.new_from_buffer(body, "", access="sequential")
+        fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
+    except VIPS_ERRORS as error:
+        raise UnsupportedImageError(_refusal(body, reason(error))) from error
+    if image.bands > MAX_BANDS:
+        raise ImageTooLargeError(f"the image has {image.bands:,} values per pixel but {MAX_BANDS} are allowed")
+    format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
+    if format is Format.AVIF and fields.get("heif-compression") == "hevc":
+        format = Format.HEIC
+    orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
+    header = Header(
+        format=format,
+        size=_turn(Size(image.width, image.height), orientation),
+        frames=min(int(fields.get("n-pages", 1)), limits.frames) if format.traits.is_animated else 1,
+        orientation=orientation,
+        fields=fields,
+        is_cmyk=image.interpretation == "cmyk",
+    )
+    limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
+    # The decoders of GIF and WebP return nothing before the end, of a still image too.
+    if header.must_buffer or format.traits.is_animated:
+        limits.check_memory(*header.size, header.frames, format.traits.decoding_bytes, len(body))
+    return header
+
+
+def _refusal(body: bytes, why: str) -> str:
+    if b"<svg" in body[:4096]:
+        return (
+            "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
+            f"or this SVG is damaged: {why}"
+        )
+    return (
+        f"its {len(body):,} bytes are not an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF), "
+        f"or the header is damaged: {why}"
+    )
+
+
+def _turn(size: Size, orientation: int) -> Size:
+    """Return the size after a picture of that orientation is turned upright, or back."""
+    return Size(size.height, size.width) if orientation >= 5 else size
+
+
+_PARTS = {
+    b"\xff\xd8": (re.compile(b"\xff\xda"), MAX_SCANS, "scans"),
+    b"RI": (re.compile(b"ANMF"), MAX_WEBP_FRAMES, "frames"),
+}
+
+
+def _check_parts(body: bytes) -> None:
+    """Refuse a file with so many parts that libvips takes minutes for them, however few pixels it has.
+
+    A part's name may also occur in the pixels' own bytes, but not hundreds of times.
+    """
+    if body[:2] in _PARTS:
+        name, limit, parts = _PARTS[body[:2]]
+        # One match too many is enough: a list of all would fill the memory. This takes half the time of bytes.count.
+        if next(islice(name.finditer(body), limit, None), None):
+            count = body.count(name.pattern)
+            raise ImageTooLargeError(f"the file has {count:,} {parts} but {limit:,} are allowed")

@@ -1,0 +1,40 @@
+"""libvips as a whole: what it may load, how it computes, and what it says when it refuses."""
+
+import pyvips
+
+# No operation is repeated within one image, so a cache of operations would only hold memory.
+pyvips.cache_set_max(0)
+
+# libvips offers every file to every loader that is not blocked, and the loaders of other formats (SVG, PDF, raw, ...)
+# are not written for hostile input: CVE-2026-66066. So all are blocked before the first byte is read.
+pyvips.operation_block_set("VipsForeignLoad", True)
+for _family in ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff"):
+    pyvips.operation_block_set(f"VipsForeignLoad{_family}", False)
+
+VIPS_ERRORS = (pyvips.Error, UnicodeDecodeError)
+"""The exceptions that libvips' refusals become: its messages may quote the file, in bytes that are not UTF-8."""
+
+FAIL_ON = "error"
+"""Damaged pixels are an error; mere warnings are not: real phones write JPEGs that libjpeg warns of."""
+
+
+def configure(*, threads: int | None = None, allow_svg: bool = False) -> None:
+    """Set libvips up for this process; to be called once, at start-up.
+
+    `threads`: the number of vCPUs; more would only cost memory and switching. None: libvips' own choice.
+    `allow_svg`: no limit holds for SVG: 40 kB can cost 1.5 GB in the header alone (bug515-too-many-elements.svgz of
+    librsvg).
+    """
+    if threads:
+        pyvips.concurrency_set(threads)
+    pyvips.operation_block_set("VipsForeignLoadSvg", not allow_svg)
+
+
+def reason(error: Exception) -> str:
+    """Return libvips' message in one line, without its notes on seeking; `error` is one of VIPS_ERRORS."""
+    words = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        words = error.object.decode("utf-8", "backslashreplace")
+        pyvips.vips_lib.vips_error_clear()  # pyvips did not get to it: every later error would repeat the message
+    lines = (line.strip() for line in words.splitlines())
+    return "; ".join(line for line in lines if line and not line.startswith("source: bad seek"))

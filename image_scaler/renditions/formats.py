@@ -1,0 +1,157 @@
+"""What each image format is and can do: one table. A new format is a row here and a function in images/."""
+
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Effort(NamedTuple):
+    """How hard an encoder works: more effort takes longer and makes smaller files."""
+
+    default: int
+    max: int
+    """The lowest is 0 in every format."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """One row of the table."""
+
+    title: str
+    """Its name in messages and logs."""
+    extensions: tuple[str, ...]
+    """In lower case; the first one is appended to keys."""
+    media_type: str
+    is_animated: bool = False
+    """Whether it holds the frames of an animation. The pages of a TIFF are no animation."""
+    is_buffered: bool = False
+    """Whether the decoder holds all pixels before it returns the first row, whatever the header says."""
+    decoding_bytes: float = 0.0
+    """Peak memory in bytes per pixel to decode an image that must be held completely; 0: it is read row by row.
+
+    Measured with images of 60 megapixels: a progressive CMYK JPEG, an interlaced PNG of 16 bits with alpha, an animated
+    GIF, a WebP, and an AVIF of 12 bits with full colour resolution and alpha (HEIC uses the same decoder library).
+    """
+    encoding_bytes: float | None = None
+    """Peak memory in bytes per pixel to scale and encode a rendition with alpha, measured with 16 and 100 megapixels.
+
+    None: renditions cannot have this format.
+    """
+    max_side: int | None = None
+    """The longest side in pixels that the format, or libvips' encoder, can hold; None: longer than any source."""
+    default_quality: int | None = None
+    """sharp's; None: the format has no quality that loses pixels."""
+    effort: Effort | None = None
+    options: frozenset[str] = frozenset()
+    """The encoding options of renditions.toml that mean something in this format."""
+
+
+class Format(enum.StrEnum):
+    """Every format that is read; `OUTPUT_FORMATS` are those of renditions."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    GIF = "gif"
+    HEIC = "heic"
+    TIFF = "tiff"
+    SVG = "svg"
+
+    @property
+    def traits(self) -> Traits:
+        """What the format can do."""
+        return _TRAITS[self]
+
+    @property
+    def extension(self) -> str:
+        """The extension that is appended to keys, without a dot: `jpg png webp avif gif`."""
+        return self.traits.extensions[0]
+
+
+_TRAITS = {
+    Format.JPEG: Traits(
+        title="JPEG",
+        extensions=("jpg", "jpeg", "jpe", "jfif"),
+        media_type="image/jpeg",
+        decoding_bytes=8.0,
+        encoding_bytes=12.0,
+        max_side=65_500,
+        default_quality=80,
+        options=frozenset({"quality", "max_bytes", "progressive", "chroma_subsampling"}),
+    ),
+    Format.PNG: Traits(
+        title="PNG",
+        extensions=("png",),
+        media_type="image/png",
+        decoding_bytes=11.0,
+        encoding_bytes=14.0,
+        options=frozenset({"quality", "progressive", "palette"}),
+    ),
+    Format.WEBP: Traits(
+        title="WebP",
+        extensions=("webp",),
+        media_type="image/webp",
+        is_animated=True,
+        decoding_bytes=8.5,
+        encoding_bytes=27.0,
+        max_side=16_383,
+        default_quality=80,
+        effort=Effort(default=2, max=6),
+        options=frozenset({"quality", "effort", "max_bytes", "lossless"}),
+    ),
+    Format.AVIF: Traits(
+        title="AVIF",
+        extensions=("avif",),
+        media_type="image/avif",
+        is_buffered=True,
+        decoding_bytes=23.0,
+        encoding_bytes=38.0,
+        max_side=16_384,
+        default_quality=50,
+        effort=Effort(default=0, max=9),
+        options=frozenset({"quality", "effort", "max_bytes", "chroma_subsampling", "lossless"}),
+    ),
+    Format.GIF: Traits(
+        title="GIF",
+        extensions=("gif",),
+        media_type="image/gif",
+        is_animated=True,
+        decoding_bytes=8.0,
+        encoding_bytes=12.0,
+        max_side=65_535,
+        effort=Effort(default=3, max=10),
+        options=frozenset({"effort"}),
+    ),
+    Format.HEIC: Traits(
+        title="HEIC",
+        extensions=("heic", "heif", "hif"),
+        media_type="image/heic",
+        is_buffered=True,
+        decoding_bytes=23.0,
+    ),
+    Format.TIFF: Traits(title="TIFF", extensions=("tif", "tiff"), media_type="image/tiff"),
+    Format.SVG: Traits(title="SVG", extensions=("svg", "svgz"), media_type="image/svg+xml"),
+}
+
+OUTPUT_FORMATS = tuple(format for format in Format if format.traits.encoding_bytes is not None)
+"""The formats that renditions can have, in the order of the table."""
+
+_BY_EXTENSION = {extension: format for format in Format for extension in format.traits.extensions}
+_UNREAD_EXTENSIONS = {"apng", "bmp", "jxl"}
+"""Extensions of images for which there is no decoder here, or which are read under another format's name."""
+
+
+def format_of_extension(extension: str) -> Format | None:
+    """Return the format that an extension (in lower case, without a dot) says; None if it says none that is read."""
+    return _BY_EXTENSION.get(extension)
+
+
+def is_image_extension(extension: str) -> bool:
+    """Return whether an extension (in lower case, without a dot) is that of an image, whether or not it is read."""
+    return extension in _BY_EXTENSION or extension in _UNREAD_EXTENSIONS
+
+
+def formats_with(option: str) -> tuple[Format, ...]:
+    """Return the formats in which an encoding option of renditions.toml means something."""
+    return tuple(format for format in OUTPUT_FORMATS if option in format.traits.options)

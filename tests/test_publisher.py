@@ -1,0 +1,136 @@
+"""When a rendition replaces another one: each rule of the publisher by itself."""
+
+import pytest
+
+from image_scaler.exceptions import PreconditionFailedError, StorageError
+from image_scaler.publisher import MAX_TRIES, Provenance, Publisher, WriteResult, is_later
+from image_scaler.storage.base import ObjectRef
+from tests.stores import InMemoryStore
+
+SOURCE, RENDITION = ObjectRef("source", "a.jpg"), ObjectRef("destination", "small/a.jpg")
+
+
+def provenance(etag: str = "e1", sequencer: str | None = "05", recipe: str = "r1") -> Provenance:
+    return Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe)
+
+
+def put(store: InMemoryStore, of: Provenance, body: bytes = b"new") -> WriteResult:
+    return Publisher(store, SOURCE).put(RENDITION, body, of, content_type="image/jpeg", cache_control="no-cache")
+
+
+@pytest.mark.parametrize(
+    ("existing", "mine", "result"),
+    [
+        (None, provenance(), WriteResult.CREATED),
+        (provenance(), provenance(), WriteResult.UP_TO_DATE),
+        (provenance(sequencer="06"), provenance(), WriteResult.STALE),
+        (provenance("e2", sequencer="06"), provenance(), WriteResult.STALE),
+        (provenance(sequencer="04"), provenance(), WriteResult.OVERWRITTEN),  # the same bytes, uploaded again
+        (provenance("e2", sequencer="04"), provenance(), WriteResult.OVERWRITTEN),
+        (provenance(recipe="r2"), provenance(), WriteResult.OVERWRITTEN),
+        (provenance("e2"), provenance(), WriteResult.OVERWRITTEN),
+        (provenance(sequencer=None), provenance(), WriteResult.OVERWRITTEN),
+        (provenance("e2", sequencer=None), provenance(), WriteResult.OVERWRITTEN),
+        (provenance(sequencer="06"), provenance(sequencer=None), WriteResult.UP_TO_DATE),
+        (provenance(sequencer=None), provenance(sequencer=None), WriteResult.UP_TO_DATE),
+        (provenance("e2", sequencer="06"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
+        (provenance(sequencer="06", recipe="r2"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
+    ],
+)
+def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
+    existing: Provenance | None, mine: Provenance, result: WriteResult
+) -> None:
+    store = InMemoryStore()
+    if existing:
+        store.put(RENDITION, b"old", content_type="image/jpeg", metadata=existing.as_metadata())
+    assert put(store, mine) is result
+    is_written = result in (WriteResult.CREATED, WriteResult.OVERWRITTEN)
+    assert Provenance.of(store.head(RENDITION)) == (mine if is_written else existing)
+
+
+def test_an_object_that_is_not_a_rendition_is_overwritten() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"a copy", content_type="image/jpeg", metadata={"album": "Holidays"})
+    assert put(store, provenance()) is WriteResult.OVERWRITTEN
+
+
+def test_a_write_that_always_comes_second_ends_in_an_error_that_is_retried() -> None:
+    class Busy(InMemoryStore):
+        tries = 0
+
+        def put(self, *arguments: object, **options: object) -> str:
+            self.tries += 1
+            raise PreconditionFailedError("another event was faster")
+
+    store = Busy()
+    with pytest.raises(StorageError, match=f"other events wrote it {MAX_TRIES} times"):
+        put(store, provenance())
+    assert store.tries == MAX_TRIES
+
+
+def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
+    class Lossy(InMemoryStore):
+        def put(self, *arguments: object, if_match: str | None = None, **options: object) -> str:
+            etag = super().put(*arguments, if_match=if_match, **options)  # type: ignore[arg-type]
+            if if_match:
+                raise PreconditionFailedError("the retry of a write that was carried out")
+            return etag
+
+    store = Lossy()
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    assert put(store, provenance()) is WriteResult.OVERWRITTEN
+
+
+def test_a_copy_says_what_it_copied_and_whether_the_source_has_changed_since() -> None:
+    store, copy = InMemoryStore(), ObjectRef("destination", "resized/a.jpg")
+    etag = store.put(SOURCE, b"one", content_type="image/jpeg")
+    publisher = Publisher(store, SOURCE)
+    assert publisher.copy(copy, None, None) == (WriteResult.CREATED, etag, 3)
+    assert publisher.copy(copy, etag, 3) == (WriteResult.UP_TO_DATE, etag, 3)
+    newer = store.put(SOURCE, b"other", content_type="image/jpeg")
+    assert publisher.copy(copy, newer, 5) == (WriteResult.CREATED, newer, 5)
+    assert publisher.copy(copy, etag, 3) == (WriteResult.UP_TO_DATE, newer, 5)  # a late event
+    del store.objects[copy]
+    with pytest.raises(PreconditionFailedError):
+        publisher.copy(copy, etag, 3)
+
+    class Replaced(InMemoryStore):
+        def copy(self, *arguments: object, **options: object) -> int:
+            size = super().copy(*arguments, **options)  # type: ignore[arg-type]
+            self.put(SOURCE, b"replaced in the meantime", content_type="image/jpeg")
+            return size
+
+    busy = Replaced()
+    etag = busy.put(SOURCE, b"one", content_type="image/jpeg")
+    assert Publisher(busy, SOURCE).copy(copy, etag, 3) == (WriteResult.STALE, etag, 3)
+
+
+def test_a_rendition_is_removed_only_if_its_source_is_gone() -> None:
+    store = InMemoryStore()
+    assert not Publisher(store, SOURCE).remove(RENDITION)
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance().as_metadata())
+    store.put(SOURCE, b"source", content_type="image/jpeg")
+    assert not Publisher(store, SOURCE).remove(RENDITION)
+    del store.objects[SOURCE]
+    assert Publisher(store, SOURCE).remove(RENDITION)
+    assert store.keys("destination") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one_later"),
+    [
+        ("06", "05", True),
+        ("05", "06", False),
+        ("05", "05", False),
+        ("0500", "05", False),
+        ("0501", "05", True),
+        ("0A", "0a", False),
+        ("0b", "0A", True),
+        (None, "05", False),
+        ("05", None, False),
+    ],
+)
+def test_sequencers_are_compared_after_padding_the_shorter_with_zeros(
+    one: str | None, other: str | None, is_one_later: bool
+) -> None:
+    assert is_later(one, other) is is_one_later
