@@ -51,7 +51,7 @@ bench: .venv/ready ## measure it against sharp, Pillow and libvips; writes docs/
 	@.venv/bin/python -m bench
 
 .PHONY: format
-format: $(READY) ## format the code, and mend what the linter can
+format: $(READY) ## format the code, and fix what the linter can
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 

@@ -17,7 +17,7 @@ class Bar:
     label: str
     value: float
     text: str
-    """What stands at its end."""
+    """The text at its end."""
     colour: str
 
 

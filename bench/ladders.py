@@ -89,7 +89,7 @@ def cases(*, quick: bool) -> list[Case]:
     if quick:
         return found
     for megapixels in pictures.SIDES:
-        # Photographs where there are some, and what is drawn for whoever has none; its JPEGs show how time grows.
+        # Photographs if IMAGE_CORPUS names some, or else drawn pictures; their JPEGs show how time grows.
         photograph = pictures.photograph(megapixels)
         if photograph:
             found += [Case(photograph, format) for format in formats]

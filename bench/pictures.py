@@ -20,7 +20,7 @@ PHOTOGRAPHS = {
     24: "vertical.jpg",
     35: "speed_bench_prog.jpg",
 }
-"""Photographs of the corpus by the megapixels that they stand for here."""
+"""Photographs of the corpus by the megapixels that they represent."""
 
 FRAMES = 12
 _FOLDER = SCRATCH / "pictures-1"
@@ -49,7 +49,7 @@ def drawn(megapixels: int, kind: str = "jpeg") -> Picture:
 
 
 def photograph(megapixels: int, kind: str = "jpeg") -> Picture | None:
-    """Return a photograph scaled to a number of pixels; None where no corpus is named."""
+    """Return a photograph scaled to a number of pixels; None if no corpus is named."""
     folder = corpus()
     if folder is None or not (source := folder / PHOTOGRAPHS[megapixels]).exists():
         return None

@@ -26,7 +26,7 @@ class Run:
     peak_mb: float
     """The most memory that was resident at once, in 10^6 bytes."""
     printed: dict[str, Any]
-    """The JSON object on its standard output; empty where it printed nothing."""
+    """The JSON object on its standard output; empty if it printed nothing."""
 
 
 class ContestantError(Exception):
@@ -34,7 +34,7 @@ class ContestantError(Exception):
 
 
 def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> Run:
-    """Run a program to its end; raises ContestantError where it fails. `env` is added to the environment."""
+    """Run a program to its end; raises ContestantError if it fails. `env` is added to the environment."""
     with tempfile.NamedTemporaryFile() as output:
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(BENCH / "spawn.py"), output.name, *command],

@@ -244,7 +244,7 @@ def _of_curves(curves: dict[str, Any]) -> Iterable[str]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; columns of figures stand at the right."""
+    """Return a Markdown table; columns of figures are aligned to the right."""
     body = [tuple(row) for row in rows]
     marks = [
         "---" if index == 0 or any(row[index][:1].isalpha() for row in body) else "---:" for index in range(len(head))
@@ -267,7 +267,7 @@ def _charts(results: dict[str, Any]) -> dict[str, str | None]:
 
 def _compared(cases: Sequence[dict[str, Any]], measure: str, title: str, unit: str) -> str | None:
     shown = [case for case in cases if case["picture"] == "12 MP JPEG" and case["role"] == "ladder"]
-    # Of photographs, where there are some.
+    # Of photographs, if there are any.
     shown = [case for case in shown if case["origin"] != "drawn"] or shown
     if not shown:
         return None

@@ -24,11 +24,11 @@ REASONS = {
     "bytes WebP": "Effort 2 leaves out libwebp's rate-distortion optimisation, which begins at effort 3 and doubles "
     "the time: 3 to 6 % more bytes at up to 0.004 less SSIM, before what better scaling gives back.",
     "bytes AVIF": "Effort 0 has fewer means for smooth areas (20 % more bytes) and for grass and leaves (0.004 to "
-    "0.012 less SSIM); on other photographs it is sharp's equal. Effort 2 mends both in six times the time.",
+    "0.012 less SSIM); on other photographs it is sharp's equal. Effort 2 fixes both in six times the time.",
     "cold start": "The zip holds no bytecode, which only the interpreter of the function's runtime can make: Python "
     "compiles the package, pyvips and msgspec at each cold start.",
 }
-"""Why a target is missed where it is, by the kind of the verdict."""
+"""Why a target is missed, by the kind of the verdict."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Ratios:
 
 
 def of_contestant(case: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """Return the measurement of one contestant, or None where it took no part."""
+    """Return the measurement of one contestant, or None if it took no part."""
     return next((found for found in case["measurements"] if found["contestant"] == name), None)
 
 
@@ -151,7 +151,7 @@ def _of_ladder(case: dict[str, Any]) -> Iterator[Verdict]:
 def _of_copies(rows: list[dict[str, Any]]) -> Iterator[Verdict]:
     ours = [row for row in rows if row["handler"] == "ours"]
     largest = ours[-1]
-    # Requests and answers have headers, also where nothing of the object is in them.
+    # Requests and responses have headers even if they contain nothing of the object.
     yield Verdict(
         "copy",
         "copy: 0 bytes of the object through the function",

@@ -15,7 +15,7 @@ SCRATCH = ROOT / ".local" / "bench"
 
 
 def corpus() -> Path | None:
-    """Return the folder of photographs that IMAGE_CORPUS names, or None where it names none."""
+    """Return the folder of photographs that IMAGE_CORPUS names, or None if it names none."""
     value = os.environ.get("IMAGE_CORPUS")
     folder = Path(value) / "perf" if value else None
     return folder if folder and folder.is_dir() else None

@@ -91,7 +91,7 @@ def test_a_wrong_environment_is_refused_at_the_cold_start(
 @pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("*.json")))
 def test_every_sample_event_is_understood(aws: Any, name: str) -> None:
     # None of their sources is in the bucket. A notification leaves them to a newer event, which is a success;
-    # whoever asks for one directly is told that it is not there.
+    # a direct caller is told that it does not exist.
     answer = cold_start().lambda_handler(event(name), None)
     if name.startswith("sqs"):
         assert answer == {"batchItemFailures": []}

@@ -11,7 +11,7 @@ LONGEST_PAUSES = (1, 2, 4, 8)
 
 
 def timeout() -> int:
-    """The function's, in seconds, where nothing else is said."""
+    """The function's default, in seconds."""
     text = (Path(__file__).parents[1] / "serverless.yml").read_text(encoding="utf-8")
     (found,) = re.findall(r"^    timeout: (\d+)$", text, re.MULTILINE)
     return int(found)

@@ -19,7 +19,7 @@ class WatchedError(Exception):
 
 
 class Watched:
-    """Calls of one function in one process, which is started anew after it had to be ended.
+    """Calls of one function in one process, which is started again after it had to be ended.
 
     `ceiling`: bytes of resident memory, seen where the system has /proc; `seconds`: for one call.
     """
@@ -40,7 +40,7 @@ class Watched:
         self.stop()
 
     def call(self, *args: object) -> Any:
-        """Return what the function returns; raises WatchedError where it raises, crashes, hangs or takes too much."""
+        """Return what the function returns; raises WatchedError if it raises, crashes, hangs or takes too much."""
         connection = self._started()
         try:
             connection.send(args)
@@ -117,7 +117,7 @@ def _serve(connection: Connection, function: Callable[..., Any]) -> None:
 
 
 def _status(pid: object, field: str) -> int:
-    """Return a field of a process's status in bytes; 0 where it cannot be known."""
+    """Return a field of a process's status in bytes; 0 if it cannot be known."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
@@ -126,5 +126,5 @@ def _status(pid: object, field: str) -> int:
 
 
 def resident() -> int:
-    """Return the memory that this process takes now, in bytes; 0 where it cannot be known."""
+    """Return the memory that this process takes now, in bytes; 0 if it cannot be known."""
     return _status("self", "VmRSS")

@@ -1,4 +1,4 @@
-"""Pillow as its handbook shows it: `thumbnail`, which decodes JPEG at a fraction where it can; its own efforts."""
+"""Pillow as its handbook shows it: `thumbnail`, which decodes JPEG at a fraction if it can; default efforts."""
 
 import io
 import json

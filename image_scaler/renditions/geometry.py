@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Fit(enum.StrEnum):
-    """How an image meets a box of width x height, when both are given."""
+    """How an image fits a box of width x height, if both are given."""
 
     COVER = "cover"
-    """Has the size of the box: scaled until it covers the box, what stands out is cut off."""
+    """Has the size of the box: scaled until it covers the box; the rest is cut off."""
     CONTAIN = "contain"
-    """Has the size of the box: scaled until it lies within the box, the rest is background."""
+    """Has the size of the box: scaled until it is within the box; the rest is background."""
     FILL = "fill"
-    """Has the size of the box: stretched, the aspect ratio is lost."""
+    """Has the size of the box: stretched, so the aspect ratio is lost."""
     INSIDE = "inside"
     """Keeps its aspect ratio: as large as possible with no side larger than the box."""
     OUTSIDE = "outside"
@@ -21,7 +21,7 @@ class Fit(enum.StrEnum):
 
 
 class Position(enum.StrEnum):
-    """What `cover` keeps, and where `contain` puts the image."""
+    """The part that `cover` keeps, and the place of the image in `contain`."""
 
     CENTRE = "centre"
     TOP = "top"
@@ -46,12 +46,12 @@ class Size(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to do to an image, in this order; `crop` and `canvas` are None where there is nothing to do."""
+    """The steps from an image to a rendition, in this order; None if a step is not needed."""
 
     resize: Size
     """The whole image is scaled to this size."""
     crop: Size | None
-    """This much of it is kept."""
+    """It is cropped to this size."""
     canvas: Size | None
     """It is put on a background of this size."""
 
@@ -69,10 +69,10 @@ def plan(
     *,
     without_enlargement: bool = False,
 ) -> Plan:
-    """Say how an image of size `source` (upright) becomes one that fits the box.
+    """Return the steps by which an image of size `source` (upright) fits the box.
 
-    With one side of the box the other follows from the aspect ratio (under `fill` it stays as it is);
-    with none the image keeps its size. Sides round to the nearest pixel and are never below 1. With
+    If one side of the box is given, the other follows from the aspect ratio (under `fill` it is unchanged); with none
+    the image keeps its size. Sides round to the nearest pixel and are never below 1. With
     `without_enlargement` no side is scaled up, and `cover` may then give less than the box; `contain` still
     gives the box. These are the definitions of sharp's `resize`.
     """
@@ -122,7 +122,7 @@ _ALONG = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
 
 
 def offset_around(outer: Size, inner: Size, point: Point) -> tuple[int, int]:
-    """Return left and top, in pixels from 0, of `inner` laid into `outer`, its middle as near to `point` as it goes."""
+    """Return left and top, in pixels from 0, of `inner` in `outer`, its middle as near to `point` as possible."""
     left, top = (
         min(max(0, math.floor(place * long - short / 2 + 0.5)), long - short)
         for place, long, short in zip(point, outer, inner, strict=True)
@@ -131,10 +131,10 @@ def offset_around(outer: Size, inner: Size, point: Point) -> tuple[int, int]:
 
 
 def offset(outer: Size, inner: Size, position: Position) -> tuple[int, int]:
-    """Return left and top, in pixels from 0, of `inner` laid into `outer` at one of the nine places.
+    """Return left and top, in pixels from 0, of `inner` in `outer` at one of the nine places.
 
     `outer` is at least as large as `inner`. `attention` and `entropy` depend on the pixels, which are
-    not known here: they count as the centre.
+    not known here: they mean the centre.
     """
     words = position.value.split()
     across = next((_ALONG[word] for word in words if word in ("left", "right")), 0.5)

@@ -93,7 +93,7 @@ class KeyPattern:
         # fnmatch knows [sets] of characters too; in a key a bracket is a bracket.
         self._segments = [segment.replace("[", "[[]") for segment in pattern.split("/")]
         if any("**" in segment and segment != "**" for segment in self._segments):
-            raise ValueError(f"** must stand alone between slashes: {pattern!r}")
+            raise ValueError(f"** must be alone between slashes: {pattern!r}")
 
     def matches(self, key: str) -> bool:
         """Return whether the whole key matches."""

@@ -21,7 +21,7 @@ class Row(NamedTuple):
     """`must`; `policy`: as the scaler's limits say; `either`: both are fine, but no crash."""
     loader: str
     size: Size | None
-    """Upright, of one page; None where no header can be read."""
+    """Upright, of one page; None if no header can be read."""
     pages: int
     flags: str
 
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 @cache
 def corpus() -> Path | None:
-    """Return the folder that holds the corpus; None where there is none."""
+    """Return the folder that holds the corpus; None if there is none."""
     named = os.environ.get(VARIABLE)
     return Path(named) if named and (Path(named) / "MANIFEST.tsv").is_file() else None
 

@@ -25,7 +25,7 @@ class Made(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a file."""
+    """The result of one file."""
 
     status: str
     """`ok` or `reject`."""

@@ -1,4 +1,4 @@
-"""Every file of a corpus of real images through the engine; the corpus stands outside of the repository."""
+"""Every file of a corpus of real images through the engine; the corpus is outside the repository."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ SVG = [row for row in rows() if row.is_svg]
 FRAMES = 200
 """What limits.frames keeps of an animation; a longer one comes out shorter."""
 ALIKE = 7.0
-"""How far apart pictures of 0 to 255 may be and still look alike; one that stands otherwise is 25 and more."""
+"""How far apart pictures of 0 to 255 may be and still look alike; a picture turned another way is 25 and more apart."""
 EXCUSED = {
     "bad/crash/49065782-f0ebfd00-f216-11e8-9e9b-a86f3d5ea58a.jpg": 25,  # every decoder makes its own of damage
     "jpeg/Channel_digital_image_CMYK_color_no_profile.jpg": 15,  # Pillow converts CMYK without any profile
@@ -77,7 +77,7 @@ def check_renditions(row: Row, outcome: Outcome) -> None:
             source = sources[made.format == "gif"]
             assert looks.difference(source, picture) <= EXCUSED.get(row.file, ALIKE), made.name
             assert not looks.is_turned_otherwise(source, picture), made.name
-        if made.format.is_animated and row.loader in ("gif", "webp") and 1 < row.pages <= FRAMES:
+        if made.format.traits.is_animated and row.loader in ("gif", "webp") and 1 < row.pages <= FRAMES:
             assert looks.milliseconds(made.body) == looks.milliseconds(body), made.name
 
 

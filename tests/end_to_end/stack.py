@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 import boto3
 import pytest
 
-from image_scaler.renditions.spec import MANIFESTS
+from image_scaler.renditions.keys import MANIFEST_FOLDER
 from image_scaler.renditions.toml import load_renditions
 from toolbox.local_aws import ACCOUNT, LocalAws
 from toolbox.records import take
@@ -82,11 +82,11 @@ class Stack:
         """Wait for all renditions of a source and its manifest; return the renditions, with their bytes as Body."""
         expected = self.expected_keys(key)
         self.eventually(lambda: expected <= self.keys_of(key), f"the renditions of {key}")
-        return {name: self.read(name) for name in expected if not name.startswith(MANIFESTS)}
+        return {name: self.read(name) for name in expected if not name.startswith(MANIFEST_FOLDER)}
 
     def manifest(self, key: str) -> dict[str, Any]:
         """Wait for the manifest of a source and return what it says."""
-        name = f"{MANIFESTS}{key}.json"
+        name = f"{MANIFEST_FOLDER}{key}.json"
         self.eventually(lambda: name in self.keys_of(key), f"the manifest of {key}")
         content: dict[str, Any] = json.loads(self.read(name)["Body"])
         return content
@@ -140,7 +140,7 @@ class Stack:
             self.s3.put_bucket_policy(Bucket=self.destination, Policy=policy)
 
     def eventually(self, look: Callable[[], T], what: str) -> T:
-        """Return the first result of `look` that is true; fails the test where there is none."""
+        """Return the first result of `look` that is true; fails the test if there is none."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not (found := look()):
             if time.monotonic() > deadline:

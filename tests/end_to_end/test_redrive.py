@@ -23,7 +23,7 @@ def queue(stack: Stack) -> str:
 
 
 def failed(stack: Stack, queue: str, key: str) -> None:
-    """Put a failure record into the queue, of an upload that is fine by now."""
+    """Put a failure record into the queue, of an upload that is fine in the meantime."""
     stack.upload(key, UPLOADED)
     record = {
         "requestContext": {"condition": "RetriesExhausted"},

@@ -156,7 +156,7 @@ def bodies(stack: Stack, key: str) -> list[bytes]:
 
 
 def colour(body: bytes) -> tuple[int, ...]:
-    """The colour of an image in one colour: BLUE where it is nearly that."""
+    """The colour of an image in one colour: BLUE if it is nearly that."""
     image = decoded(body)
     pixel = tuple(round(band) for band in image(image.width // 2, image.height // 2))
     return BLUE if is_near(pixel, BLUE) else pixel

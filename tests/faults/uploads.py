@@ -91,7 +91,7 @@ class Uploads:
         return found
 
     def undisturbed(self, key: str, body: bytes, sequencer: str) -> Objects:
-        """What becomes of an upload where nothing goes wrong."""
+        """The result of an upload if nothing goes wrong."""
         self.deliver(self.upload(key, body, sequencer))
         assert self.take_records() == []
         return self.renditions(key)

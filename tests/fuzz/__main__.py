@@ -26,7 +26,7 @@ class Failure(NamedTuple):
 
 
 class Summary:
-    """What became of all cases."""
+    """The results of all cases."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -31,11 +31,11 @@ _CONTAINERS = {b"meta": 12, b"iprp": 8, b"ipco": 8, b"iref": 12, b"dinf": 8}
 
 
 def mutated(random: Random, seeds: Sequence[Seed]) -> tuple[str, bytes]:
-    """Return the name of a seed and what became of it after one to three mutations."""
+    """Return the name of a seed, and its bytes after one to three mutations."""
     seed = random.choice(seeds)
     body = seed.body
     for _ in range(random.choice((1, 1, 1, 1, 2, 3))):
-        # Of the same kind, if there is another: its parts then mean something where they come to stand.
+        # Of the same kind, if there is another: its parts then mean something in their new place.
         other = random.choice([one for one in seeds if one.kind == seed.kind])
         body = random.choice(_MUTATIONS)(random, body, other.body) or body
     if kind_of(body) == "png" and random.random() < 0.8:

@@ -32,7 +32,7 @@ def kind_of(body: bytes) -> str:
 
 @cache
 def seeds(corpus: Path | None) -> tuple[Seed, ...]:
-    """The drawn images, and those of the corpus where there is one; always in the same order."""
+    """The drawn images, and those of the corpus if there is one; always in the same order."""
     bodies = _drawn()
     if corpus:
         files = sorted(path for path in corpus.rglob("*") if path.is_file() and path.parent != corpus)

@@ -36,7 +36,7 @@ def arm64(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package:
 
 @pytest.fixture(scope="session")
 def arm64_again(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """The same in another folder, with everything downloaded and built anew."""
+    """The same in another folder, with everything downloaded and built again."""
     return package(tmp_path_factory.mktemp("arm64-again"))
 
 

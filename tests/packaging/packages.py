@@ -104,7 +104,7 @@ def package(
     """Run `sls package` in a copy of what it reads, so that a deploy from the working tree is not disturbed.
 
     Without `wheels` nothing is installed into the zip: the template is the same, and there in a third of the time.
-    `cache` is where downloads are kept from one to the next; without it every one is made anew.
+    `cache` is the folder that keeps downloads between packages; without it everything is downloaded again.
     """
     checkout = folder / "checkout"
     checkout.mkdir(parents=True)

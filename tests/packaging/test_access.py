@@ -1,6 +1,6 @@
 """What checkov and cloudsplaining say of who may do what in the stack.
 
-Both pin an old boto3, and so have an environment of their own, .venv-audit. What is meant as it is, and why, stands in
+Both pin an old boto3, and so have an environment of their own, .venv-audit. What is accepted, and why, is in
 .checkov.yaml.
 """
 
@@ -25,7 +25,7 @@ if not (AUDIT / "checkov").exists():
 def checkov(package: Package, settings: Path) -> set[str]:
     """The checks that the template fails."""
     command = [AUDIT / "checkov", "--file", package.template_path, "--config-file", settings, "--output", "json"]
-    # Elsewhere than in the repository, where it would find .checkov.yaml by itself.
+    # Outside the repository, in which it would find .checkov.yaml by itself.
     run = subprocess.run(command, cwd=package.folder, capture_output=True, text=True, check=False)
     assert run.stdout.startswith(("{", "[")), run.stdout + run.stderr
     report = json.loads(run.stdout)

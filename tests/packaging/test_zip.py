@@ -140,7 +140,7 @@ def test_it_runs_on_lambdas_version_of_python(runnable_here: Package, bare_aws: 
     runtime = runnable_here.properties("ResizeLambdaFunction")["Runtime"]
     python = shutil.which(runtime)
     if not python or subprocess.run([python, "-V"], env=PYENV, capture_output=True, check=False).returncode:
-        pytest.skip(f"{runtime} is not installed; the package for this machine's own Python is tested all the same")
+        pytest.skip(f"{runtime} is not installed; the package for this machine's own Python is tested anyway")
     assert_it_makes_renditions(runnable_here, python, bare_aws, tmp_path)
 
 
@@ -158,7 +158,7 @@ def bare_aws() -> Iterator[LocalAws]:
 
 
 def assert_it_makes_renditions(package: Package, python: str, aws: LocalAws, folder: Path) -> None:
-    """Run the unzipped package beside boto3 where no other package can be imported."""
+    """Run the unzipped package next to boto3 in a process that can import no other package."""
     task, runtime = folder / "task", folder / "runtime"
     with zipfile.ZipFile(package.zip_path) as archive:
         archive.extractall(task)
