@@ -1,7 +1,7 @@
-"""Who made an image: the one part of its metadata that stays.
+"""Read and write the attribution of an image, the only metadata that renditions keep.
 
-Copyright, artist and credit line are kept, as removing them can break the law (EU directive 2001/29/EC,
-article 7, on rights-management information) and helps nobody's privacy.
+Copyright, artist and credit line are kept, as removing them can break the law (EU directive 2001/29/EC, article 7, on
+rights-management information) and protects nobody's privacy.
 """
 
 import re
@@ -11,10 +11,11 @@ from html import escape
 from itertools import chain
 from typing import Any, NamedTuple
 
-_LONGEST = 1000
-"""A line longer than this many characters is no credit line: it is left out."""
+MAX_LINE_LENGTH = 1000
+"""A longer text, in characters, is not a credit line: it is dropped."""
+MAX_XMP_BYTES = 256 * 1024
+"""A larger packet is not parsed: XMP can hold the whole editing history of an image."""
 
-_XMP_LIMIT = 256 * 1024
 _PROPERTIES = {
     "copyright": "{http://purl.org/dc/elements/1.1/}rights",
     "artist": "{http://purl.org/dc/elements/1.1/}creator",
@@ -23,16 +24,16 @@ _PROPERTIES = {
 
 
 class Credits(NamedTuple):
-    """Who made an image; "" where it is not said."""
+    """The people to credit for an image; "" if the image does not name them."""
 
     copyright: str = ""
     artist: str = ""
     credit: str = ""
 
     def as_exif(self, orientation: int = 1) -> bytes:
-        """Return a block of EXIF with Artist, Copyright and an orientation other than 1; b"" without any."""
+        """Return an EXIF block with Artist, Copyright and any orientation but 1; b"" if it would be empty."""
         ascii_, short_ = 2, 3
-        tags: list[tuple[int, int, int, bytes]] = []  # tag, type, count, value: in the order of the tags
+        tags: list[tuple[int, int, int, bytes]] = []  # tag, type, count, value; EXIF requires ascending tags
         if orientation != 1:
             tags.append((0x0112, short_, 1, struct.pack("<H", orientation)))
         for tag, text in ((0x013B, self.artist), (0x8298, self.copyright)):
@@ -45,7 +46,7 @@ class Credits(NamedTuple):
         at = len(header) + 12 * len(tags) + 4
         entries, values = b"", b""
         for tag, type_, count, value in tags:
-            # A value of up to four bytes stands in the entry itself, a longer one behind the directory.
+            # The entry holds a value of up to four bytes itself; longer values follow the directory.
             is_short = len(value) <= 4
             entries += struct.pack("<HHI", tag, type_, count)
             entries += value.ljust(4, b"\0") if is_short else struct.pack("<I", at + len(values))
@@ -53,7 +54,7 @@ class Credits(NamedTuple):
         return b"Exif\0\0" + header + entries + bytes(4) + values
 
     def as_xmp(self) -> bytes:
-        """Return a packet of XMP with what is known and nothing else; b"" without anything."""
+        """Return an XMP packet with these credits only; b"" if there are none."""
         if not any(self):
             return b""
         parts = ""
@@ -77,9 +78,10 @@ NO_CREDITS = Credits()
 
 
 def read_credits(fields: Mapping[str, Any]) -> Credits:
-    """Return the credits of an image from libvips' metadata fields of it: EXIF first, then XMP, then IPTC.
+    """Return an image's credits from its libvips metadata fields.
 
-    The fields come from an upload: whatever cannot be read counts as not there.
+    EXIF takes precedence over XMP, and XMP over IPTC. The fields come from an upload: those that cannot be read are
+    ignored.
     """
     found = {
         "copyright": _exif_text(fields.get("exif-ifd0-Copyright")),
@@ -96,11 +98,11 @@ def read_credits(fields: Mapping[str, Any]) -> Credits:
 
 def _clean(text: str) -> str:
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= _LONGEST else ""
+    return text if len(text) <= MAX_LINE_LENGTH else ""
 
 
 def _exif_text(value: object) -> str:
-    """Return the text of an EXIF field, which libvips gives as `text (text, ASCII, 5 components, 5 bytes)`."""
+    """Return the text of an EXIF field, which libvips formats as `text (text, ASCII, 5 components, 5 bytes)`."""
     match = re.fullmatch(r"(.*), ASCII, \d+ components, \d+ bytes\)", str(value or ""), re.DOTALL)
     if not match:
         return ""
@@ -110,22 +112,22 @@ def _exif_text(value: object) -> str:
 
 
 def _from_xmp(packet: object) -> dict[str, str]:
-    if not isinstance(packet, bytes) or len(packet) > _XMP_LIMIT:
+    if not isinstance(packet, bytes) or len(packet) > MAX_XMP_BYTES:
         return {}
     start, end = packet.find(b"<x:xmpmeta"), packet.rfind(b"</x:xmpmeta>")
     if start < 0 or end < 0:
         return {}
-    # Imported here, because few sources have XMP, and a cold start waits for it.
+    # Imported here to keep it out of the cold start: few sources have XMP.
     from xml.etree import ElementTree
 
     try:
-        # From the root element on: what stands before it, where alone entities can be declared, is cut off.
+        # Parse from the root element on: entities can only be declared before it, so none can expand.
         root = ElementTree.fromstring(packet[start : end + len(b"</x:xmpmeta>")])  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError):
         return {}
     found = {}
     for name, tag in _PROPERTIES.items():
-        # One after the other, as elements within each other would hold the same text many times over.
+        # Lazily, one element at a time: nested elements would repeat the same text, depth times in memory.
         texts = ("".join(element.itertext()) for element in root.iter(tag))
         attributes = (element.get(tag, "") for element in root.iter())
         found[name] = next((text for text in chain(texts, attributes) if text.strip()), "")
@@ -133,7 +135,7 @@ def _from_xmp(packet: object) -> dict[str, str]:
 
 
 def _from_iptc(block: object) -> dict[str, str]:
-    """Return By-line, Credit and Copyright Notice (2:80, 2:110, 2:116) of an IPTC-IIM block."""
+    """Return By-line, Credit and Copyright Notice (2:80, 2:110, 2:116) from an IPTC-IIM block."""
     names = {80: "artist", 110: "credit", 116: "copyright"}
     found: dict[str, str] = {}
     if not isinstance(block, bytes):

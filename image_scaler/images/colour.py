@@ -1,73 +1,76 @@
-"""Colour profiles (ICC.1): whether one is whole, and whether it says sRGB, by its numbers and not by its name."""
+"""Recognise sRGB among colour profiles (ICC.1), by its numbers and not by its name.
+
+Most photographs embed an sRGB profile, and converting them from sRGB to sRGB changes no pixel by more than 1 of 255.
+It would cost 10 ms of CPU per output megapixel: a 12-megapixel JPEG takes 190 ms instead of 70 at full size, and 66 ms
+instead of 50 at 1280 pixels. Reading the profile takes 0.02 ms.
+"""
 
 import struct
-from collections.abc import Callable, Mapping
 
 _COLORANTS = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
     b"gXYZ": (0.3851, 0.7169, 0.0971),
     b"bXYZ": (0.1431, 0.0606, 0.7142),
 }
-"""sRGB's primaries (IEC 61966-2-1), adapted to the D50 of all profiles."""
-_COLORANT_TOLERANCE = 0.002
-_CURVE_TOLERANCE = 0.003
-"""Less than one step of 8 bits."""
+"""sRGB's primaries (IEC 61966-2-1), adapted to D50, the white of all profiles."""
+_PARAMETERS = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+"""sRGB's curve: (a x + b)^g from d on, and c x below; in the order g, a, b, c, d."""
+_TOLERANCE = 0.002
+"""Known sRGB profiles differ by at most 0.0003, a curve of gamma 2.2 by 0.004, and Display P3 by 0.08."""
 
 
-def is_whole(profile: bytes) -> bool:
-    """Return whether a profile is as long as it says: lcms reads others, but libpng writes none."""
+def is_complete(profile: bytes) -> bool:
+    """Return whether a profile has the length that its header says.
+
+    lcms also reads profiles of another length, but libpng refuses to write them.
+    """
     is_padded = profile[8:9] < b"\x04" or len(profile) % 4 == 0
     return len(profile) >= 132 and int.from_bytes(profile[:4], "big") == len(profile) and is_padded
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Return whether pixels of this profile are sRGB as they are; False for what cannot be read."""
+    """Return whether pixels with this profile need no conversion to sRGB; False if it cannot be read."""
     if profile[16:24] != b"RGB XYZ ":
         return False
     try:
-        tags = _tags(profile)
-        if any(name in tags for name in (b"A2B0", b"A2B1", b"A2B2", b"D2B0")):  # tables, which count for more
+        tags = _read_tags(profile)
+        if any(name.startswith((b"A2B", b"D2B")) for name in tags):  # lookup tables, which take precedence
             return False
-        for name, expected in _COLORANTS.items():
-            values = (value / 65536 for value in struct.unpack_from(">8x3i", tags[name]))
-            if any(abs(one - other) > _COLORANT_TOLERANCE for one, other in zip(values, expected, strict=True)):
-                return False
-        curves = [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]
-        levels = [level / 32 for level in range(33)]
-        return all(abs(curve(level) - _srgb(level)) <= _CURVE_TOLERANCE for curve in curves for level in levels)
-    except (struct.error, LookupError, ArithmeticError, ValueError, TypeError):
+        colorants = all(_are_close(_read_numbers(tags[name], 8, 3), xyz) for name, xyz in _COLORANTS.items())
+        return colorants and all(
+            _is_srgb_curve(curve) for curve in {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC")}
+        )
+    except (struct.error, LookupError):
         return False
 
 
-def _tags(profile: bytes) -> Mapping[bytes, bytes]:
+def _read_tags(profile: bytes) -> dict[bytes, bytes]:
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * min(count, 100)])
     return {name: profile[start : start + length] for name, start, length in entries}
 
 
-def _curve(tag: bytes) -> Callable[[float], float]:
-    """Return the curve from what is stored to light, both from 0 to 1."""
-    kind, number, more = struct.unpack_from(">4s4xHH", tag)
-    if kind == b"curv":
-        count = number << 16 | more
-        if count == 0:
-            return lambda level: level
-        table = struct.unpack_from(f">{count}H", tag, 12)
-        if count == 1:
-            gamma = table[0] / 256
-            return lambda level: float(level**gamma)
-        return lambda level: table[round(level * (count - 1))] / 65535
-    if kind != b"para":
-        raise ValueError(f"a curve of kind {kind!r}")
-    numbers = [value / 65536 for value in struct.unpack_from(f">{(1, 3, 4, 5, 7)[number]}i", tag, 12)]
-    # The general form: (a x + b)^g + e from d on, and c x + f below; the shorter forms leave the last ones out.
-    gamma, a, b, c, d, e, f = numbers if number == 4 else [*numbers, *(1, 0, 0, 0, 0, 0)][:7]
-    if number not in (0, 3, 4):
-        raise ValueError(f"a curve of form {number}, which no sRGB profile has")
-    if number == 3:
-        e = f = 0.0
-    return lambda level: (a * level + b) ** gamma + e if level >= d else c * level + f
+def _is_srgb_curve(tag: bytes) -> bool:
+    """Return whether a curve is sRGB's: as a table, at five of its entries; as a formula, in its parameters."""
+    if tag.startswith(b"para") and tag[8:10] in (b"\0\3", b"\0\4"):
+        added = (0.0, 0.0) if tag[9] == 4 else ()  # form 4 may also add a constant to each part
+        return _are_close(_read_numbers(tag, 12, len(_PARAMETERS + added)), _PARAMETERS + added)
+    (count,) = struct.unpack_from(">I", tag, 8)
+    if not tag.startswith(b"curv") or count < 16:  # a power, a straight line, or a table too coarse for sRGB
+        return False
+    places = [count * eighths // 8 for eighths in (1, 2, 4, 6, 7)]
+    table = tuple(struct.unpack_from(">H", tag, 12 + 2 * place)[0] / 65535 for place in places)
+    return _are_close(table, tuple(_srgb_light(place / (count - 1)) for place in places))
 
 
-def _srgb(level: float) -> float:
-    return float(((level + 0.055) / 1.055) ** 2.4) if level > 0.04045 else level / 12.92
+def _srgb_light(level: float) -> float:
+    gamma, a, b, c, d = _PARAMETERS
+    return float((a * level + b) ** gamma) if level >= d else c * level
+
+
+def _read_numbers(tag: bytes, at: int, count: int) -> tuple[float, ...]:
+    return tuple(value / 65536 for value in struct.unpack_from(f">{count}i", tag, at))
+
+
+def _are_close(numbers: tuple[float, ...], expected: tuple[float, ...]) -> bool:
+    return all(abs(one - other) <= _TOLERANCE for one, other in zip(numbers, expected, strict=True))

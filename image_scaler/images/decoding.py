@@ -118,7 +118,7 @@ def _strip_metadata(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     pixels = pixels.copy(interpretation="srgb" if bands >= 3 else "b-w")
     if pixels.hasalpha() and pixels[bands - 1].min() == 255:
         pixels = pixels[: bands - 1].copy_memory()
-    if keep_profile and image.get_typeof("icc-profile-data") and colour.is_whole(image.get("icc-profile-data")):
+    if keep_profile and image.get_typeof("icc-profile-data") and colour.is_complete(image.get("icc-profile-data")):
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", image.get("icc-profile-data"))
     return pixels
 
@@ -135,7 +135,7 @@ def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
     is_cmyk = image.interpretation == "cmyk"
     profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
-    if profile and not is_cmyk and ((keep_profile and colour.is_whole(profile)) or colour.is_srgb(profile)):
+    if profile and not is_cmyk and ((keep_profile and colour.is_complete(profile)) or colour.is_srgb(profile)):
         return _in_8_bits(image)
     if profile or is_cmyk:
         is_grey = image.interpretation in ("b-w", "grey16")

@@ -1,4 +1,4 @@
-"""What a colour profile says, by its numbers."""
+"""Colour profiles: sRGB is recognised by its numbers."""
 
 import struct
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_scaler.images.colour import is_srgb, is_whole
+from image_scaler.images.colour import is_complete, is_srgb
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
@@ -18,6 +18,8 @@ PRIMARIES = {b"rXYZ": (0.4361, 0.2225, 0.0139), b"gXYZ": (0.3851, 0.7169, 0.0971
 CURVE_OF_SRGB = struct.pack(
     ">4s4xHxx5i", b"para", 3, *(round(n * 65536) for n in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 )
+CURVE_OF_SRGB_WITH_OFFSETS = b"para\0\0\0\0\0\4\0\0" + CURVE_OF_SRGB[12:] + bytes(8)
+"""The form in which Skia, hence Android and Chrome, writes it."""
 LINEAR = struct.pack(">4s4xI", b"curv", 0)
 
 
@@ -28,7 +30,7 @@ def table_of_srgb(count: int) -> bytes:
 
 
 def profile(curve: bytes, primaries: Mapping[bytes, tuple[float, ...]] = PRIMARIES, name: bytes = b"sRGB") -> bytes:
-    """A matrix profile of version 2, whole enough for lcms."""
+    """A matrix profile of version 2, complete enough for lcms."""
     text = struct.pack(">4s4xI", b"desc", len(name) + 1) + name + bytes(1 + 4 + 4 + 2 + 1 + 67)
     tags = {b"desc": text, b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz((0.9642, 1.0, 0.8249))}
     tags |= {key: xyz(values) for key, values in primaries.items()}
@@ -47,31 +49,56 @@ def xyz(values: tuple[float, ...]) -> bytes:
     return struct.pack(">4s4x3i", b"XYZ ", *(round(value * 65536) for value in values))
 
 
-@pytest.mark.parametrize("curve", [CURVE_OF_SRGB, table_of_srgb(1024), table_of_srgb(4096)])
-def test_srgb_is_known_by_its_numbers_whatever_its_name(curve: bytes) -> None:
+@pytest.mark.parametrize(
+    "curve", [CURVE_OF_SRGB, CURVE_OF_SRGB_WITH_OFFSETS, *map(table_of_srgb, (20, 182, 256, 1024, 4096))]
+)
+def test_srgb_is_recognised_by_its_numbers_whatever_its_name(curve: bytes) -> None:
     assert is_srgb(profile(curve, name=b"c2"))
+
+
+@pytest.mark.parametrize("name", ["srgb", "p3"])
+def test_of_the_profiles_that_libvips_has_built_in_only_srgb_is_srgb(name: str) -> None:
+    image = drawing.photo(8, 8).icc_transform(name, input_profile="srgb")
+    assert is_srgb(image.get("icc-profile-data")) is (name == "srgb")
+
+
+def test_adobe_rgb_and_a_gamma_of_2_2_are_not_srgb() -> None:
+    adobe_rgb = {
+        b"rXYZ": (0.6097, 0.3111, 0.0195),
+        b"gXYZ": (0.2053, 0.6257, 0.0609),
+        b"bXYZ": (0.1492, 0.0632, 0.7446),
+    }
+    gamma = struct.pack(">4s4xIH", b"curv", 1, 0x0233)
+    table = struct.pack(">4s4xI256H", b"curv", 256, *(round(65535 * (level / 255) ** 2.2) for level in range(256)))
+    for curve in (gamma, table):
+        assert not is_srgb(profile(curve))
+        assert not is_srgb(profile(curve, adobe_rgb))
+    assert not is_srgb(profile(CURVE_OF_SRGB, adobe_rgb))
+    assert not is_srgb(profile(table_of_srgb(1024), adobe_rgb))
+
+
+def test_lookup_tables_take_precedence_over_srgb_numbers() -> None:
+    assert not is_srgb(profile(CURVE_OF_SRGB).replace(b"cprt", b"A2B0"))
 
 
 def test_a_linear_or_a_wide_profile_is_not_srgb_whatever_its_name() -> None:
     assert not is_srgb(profile(LINEAR, name=b"sRGB IEC61966-2.1 (Linear RGB Profile)"))
     assert not is_srgb(profile(struct.pack(">4s4xIH", b"curv", 1, 0x0100)))
     assert not is_srgb(profile(CURVE_OF_SRGB, PRIMARIES | {b"rXYZ": (0.5151, 0.2412, -0.0011)}))
-    p3 = drawing.photo(8, 8).icc_transform("p3", input_profile="srgb")
-    assert not is_srgb(p3.get("icc-profile-data"))
 
 
 @settings(max_examples=300, deadline=None)
 @given(at=st.integers(0, 400), new=st.binary(min_size=1, max_size=8), length=st.integers(0, 700))
-def test_no_damage_can_make_it_fail(at: int, new: bytes, length: int) -> None:
-    whole = profile(CURVE_OF_SRGB)
-    damaged = (whole[:at] + new + whole[at + len(new) :])[:length]
+def test_a_damaged_profile_does_not_raise(at: int, new: bytes, length: int) -> None:
+    intact = profile(CURVE_OF_SRGB)
+    damaged = (intact[:at] + new + intact[at + len(new) :])[:length]
     assert is_srgb(damaged) in (True, False)
-    assert is_whole(damaged) in (True, False)
+    assert is_complete(damaged) in (True, False)
 
 
 def test_colours_of_a_linear_profile_that_is_named_srgb_become_srgb() -> None:
     image = (pyvips.Image.black(40, 30, bands=3) + 55).cast("uchar").copy(interpretation="srgb")
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile(LINEAR))
-    targets = parse_renditions('[renditions.x]\nwidth = 20\nformat = "png"').plan_for("a.png").targets
+    targets = parse_renditions('[renditions.x]\nwidth = 20\nformat = "png"').plan_for("a.png").renditions
     (rendition,) = SourceImage(bytes(image.pngsave_buffer(keep="icc"))).render(targets)
     assert abs(decoded(rendition.body)(5, 5)[0] - 128) <= 2

@@ -1,4 +1,4 @@
-"""What stays of an image's metadata, whatever an upload holds in its place."""
+"""Attribution: the credits that renditions keep, read from any metadata that an upload may hold."""
 
 import pytest
 import pyvips
@@ -14,12 +14,12 @@ from tests.drawing import decoded
 lines = st.text(st.characters(codec="utf-8"), max_size=60).map(
     lambda text: " ".join("".join(c if c.isprintable() else " " for c in text).split())
 )
-known_credits = st.builds(Credits, lines, lines, lines)
+any_credits = st.builds(Credits, lines, lines, lines)
 packets = st.one_of(
     st.binary(max_size=300),
     st.binary(max_size=300).map(lambda middle: b"<x:xmpmeta>" + middle + b"</x:xmpmeta>"),
-    known_credits.map(Credits.as_xmp),
-    st.tuples(known_credits.map(Credits.as_xmp), st.integers(0, 400), st.binary(max_size=6)).map(
+    any_credits.map(Credits.as_xmp),
+    st.tuples(any_credits.map(Credits.as_xmp), st.integers(0, 400), st.binary(max_size=6)).map(
         lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
     ),
 )
@@ -49,7 +49,7 @@ def test_no_metadata_can_make_reading_fail(xmp: object, iptc: object, owner: obj
         assert text == text.strip()
 
 
-def test_elements_within_each_other_do_not_multiply_their_text() -> None:
+def test_nested_elements_do_not_multiply_their_text() -> None:
     inner, depth = b"a" * 100_000, 7000
     packet = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:d="http://purl.org/dc/elements/1.1/">'
@@ -58,25 +58,25 @@ def test_elements_within_each_other_do_not_multiply_their_text() -> None:
         + b"</d:rights>" * depth
         + b"</x:xmpmeta>"
     )
-    assert read_credits({"xmp-data": packet}) == Credits()  # a line of 100,000 characters is none
+    assert read_credits({"xmp-data": packet}) == Credits()  # 100,000 characters are too long for a credit line
 
 
 @settings(max_examples=200, deadline=None)
-@given(known=known_credits)
-def test_what_is_written_as_xmp_comes_back(known: Credits) -> None:
-    assert read_credits({"xmp-data": known.as_xmp()}) == known
+@given(credits=any_credits)
+def test_credits_survive_being_written_as_xmp(credits: Credits) -> None:
+    assert read_credits({"xmp-data": credits.as_xmp()}) == credits
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 @settings(max_examples=40, deadline=None)
-@given(known=known_credits)
-@example(known=Credits("\u00a9 2026 (a) (b)", "Zoe \u5b57 & <Co>", "'\"&amp;"))
-@example(known=Credits("a" * 1000, "\u00e9" * 1000, "&" * 1000))
-def test_what_an_image_says_comes_back_from_its_renditions(format: str, known: Credits) -> None:
+@given(credits=any_credits)
+@example(credits=Credits("\u00a9 2026 (a) (b)", "Zoe \u5b57 & <Co>", "'\"&amp;"))
+@example(credits=Credits("a" * 1000, "\u00e9" * 1000, "&" * 1000))
+def test_credits_of_a_source_are_in_its_renditions(format: str, credits: Credits) -> None:
     image = drawing.quadrants(16, 12).copy()
-    if packet := known.as_xmp():
+    if packet := credits.as_xmp():
         image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
-    targets = parse_renditions(f'[renditions.x]\nwidth = 8\nformat = "{format}"').plan_for("a").targets
+    targets = parse_renditions(f'[renditions.x]\nwidth = 8\nformat = "{format}"').plan_for("a").renditions
     (rendition,) = SourceImage(drawing.jpeg(image)).render(targets)
     out = decoded(rendition.body)
-    assert read_credits({name: out.get(name) for name in out.get_fields()}) == known
+    assert read_credits({name: out.get(name) for name in out.get_fields()}) == credits
