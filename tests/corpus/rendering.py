@@ -6,12 +6,10 @@ from typing import NamedTuple
 from image_scaler.exceptions import RejectedError
 from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
-from image_scaler.renditions.formats import Format
+from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
 from image_scaler.renditions.geometry import Size, plan
 from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import parse_renditions
-
-FORMATS = tuple(Format)
 
 
 class Made(NamedTuple):
@@ -36,7 +34,7 @@ class Outcome(NamedTuple):
 
 def renditions(number: int, size: Size | None) -> Renditions:
     """The recipes for a file: three sizes, in two formats that take turns from file to file."""
-    chosen = [FORMATS[(number + step) % len(FORMATS)] for step in (0, 2)]
+    chosen = [OUTPUT_FORMATS[(number + step) % len(OUTPUT_FORMATS)] for step in (0, 2)]
     # At its own size a large picture would take seconds in most formats.
     own = Format.JPEG if size and size.width * size.height > 1_500_000 else chosen[0]
     tables = [
@@ -57,7 +55,7 @@ def rendered(path: Path, number: int, size: Size | None, allow_svg: bool = False
         made = tuple(
             Made(
                 rendition.target.spec.name,
-                rendition.target.format or Format.WEBP,
+                rendition.target.format,
                 rendition.size,
                 plan(
                     source.size,
