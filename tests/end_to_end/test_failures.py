@@ -14,10 +14,10 @@ UPLOADED = jpeg(photo(300, 200))
 @pytest.mark.parametrize(
     ("name", "body", "reason"),
     [
-        pytest.param("text.jpg", b"Dear reader, this is not an image.", "expected an image", id="not an image"),
+        pytest.param("text.jpg", b"Dear reader, this is not an image.", "are not an image", id="not an image"),
         pytest.param("empty.jpg", b"", "it has no bytes", id="no bytes"),
         pytest.param("half.jpg", UPLOADED[: len(UPLOADED) // 2], "cannot be decoded", id="half of an image"),
-        pytest.param("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read", id="an SVG"),
+        pytest.param("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is read only if", id="an SVG"),
     ],
 )
 def test_what_can_never_become_an_image_goes_to_the_failure_queue_at_once(

@@ -61,7 +61,9 @@ def test_invoke_local_writes_to_the_deployed_destination(stack: Stack) -> None:
 def test_logs_shows_why_an_image_was_rejected(stack: Stack) -> None:
     stack.upload("sls/broken.jpg", b"exactly 29 bytes and no image")
     stack.failure_record("sls/broken.jpg")
-    stack.eventually(lambda: "its 29 bytes are none" in sls(stack, "logs", "--function=resize"), "the line in the log")
+    stack.eventually(
+        lambda: "its 29 bytes are not an image" in sls(stack, "logs", "--function=resize"), "the line in the log"
+    )
 
 
 def test_logs_shows_the_line_and_the_metrics_of_an_upload_as_one_json_each(stack: Stack) -> None:
