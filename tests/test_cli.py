@@ -151,14 +151,14 @@ def test_check_passes_the_project_as_it_is(tmp_path: Path) -> None:
         ("memorySize=64", "memorySize"),
         ("existingSourceBucket=image-scaler-dev-destination-${AWS::AccountId}", "to be two buckets"),
         ("destinationBucket=image-scaler-dev-source-${AWS::AccountId}", "to be two buckets"),
-        ("memorysize=1792", "but received 'memorysize'. Did you mean 'memorySize'?"),
+        ("memorysize=1792", "has no parameter 'memorysize'. Did you mean 'memorySize'?"),
         ("memorySize", "a parameter like memorySize=3538 but received 'memorySize'"),
         ("architecture=arm", "expected arm64 or x86_64 for architecture but received 'arm'"),
         ("sourceBucket=Bad_Name", "the name of a bucket: lower-case letters, digits, - and . for sourceBucket but"),
         ("destinationBucket=", "for destinationBucket but received ''"),
         ("alarmTopic=foo", "the ARN of an SNS topic for alarmTopic but received 'foo'"),
         ("reservedConcurrency=0", "a number from 1 for reservedConcurrency but received '0'"),
-        ("logRetentionInDays=31", "one of 1, 3, 5, 7, 14, 30"),
+        ("logRetentionInDays=31", "'provider.logRetentionInDays': must be equal to one of the allowed values"),
     ],
 )
 def test_check_refuses_a_stack_that_cannot_work(tmp_path: Path, param: str, sentence: str) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.packages import Package, package
+from tests.packaging.packages import ROOT, Package, package
 from toolbox.packages import local_package
 
 ALARM_TOPIC = "arn:aws:sns:us-east-1:123456789012:my.topic"
@@ -64,6 +64,13 @@ def runnable_here(request: pytest.FixtureRequest) -> Package:
 @pytest.fixture(scope="session")
 def with_existing_bucket(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return package(tmp_path_factory.mktemp("existing"), "--param=existingSourceBucket=my-uploads", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
+    renditions = 'on_source_delete = "remove"\n' + shipped
+    return package(tmp_path_factory.mktemp("removals"), wheels=False, renditions=renditions)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT, REGION = "123456789012", "us-east-1"
-SHIPPED = ("serverless.yml", "package.json", "packaging", "handler.py", "image_scaler", "renditions.toml")
+SHIPPED = ("serverless.yml", "package.json", "serverless", "handler.py", "image_scaler", "renditions.toml")
 INSTALLED = ("node_modules", ".venv")
 
 

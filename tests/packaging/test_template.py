@@ -6,6 +6,7 @@ import sys
 from fnmatch import fnmatchcase
 from itertools import permutations
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -18,6 +19,7 @@ DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}"
 LOG_GROUP = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/image-scaler-dev*"
 SUFFIXES = [".avif", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
 BOTH_CASES = sorted(SUFFIXES + [suffix.upper() for suffix in SUFFIXES])
+FILTERS = [{"S3Key": {"Rules": [{"Name": "suffix", "Value": suffix}]}} for suffix in BOTH_CASES]
 
 HARDENED = {
     "PublicAccessBlockConfiguration": {
@@ -135,16 +137,27 @@ def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: P
 
 
 def test_every_kind_of_upload_of_every_suffix_in_both_cases_invokes_the_function_once(arm64: Package) -> None:
-    *found, removal, expiration = notifications(arm64)
-    # Renditions stay when their source goes, so that no removal is of interest: these events never come.
-    assert (removal["Event"], removal.get("Filter")) == ("s3:ReducedRedundancyLostObject", None)
-    assert (expiration["Event"], expiration.get("Filter")) == ("s3:Replication:OperationMissedThreshold", None)
+    found = notifications(arm64)
     assert {entry["Event"] for entry in found} == {"s3:ObjectCreated:*"}
     assert {entry["Function"] for entry in found} == {"<ResizeLambdaFunction.Arn>"}
-    filters = [entry["Filter"] for entry in found]
-    assert sorted(filters, key=json.dumps) == [
-        {"S3Key": {"Rules": [{"Name": "suffix", "Value": suffix}]}} for suffix in BOTH_CASES
-    ]
+    assert sorted((entry["Filter"] for entry in found), key=json.dumps) == FILTERS
+
+
+def test_removals_of_the_same_suffixes_invoke_the_function_if_renditions_are_removed_with_their_source(
+    with_removals: Package,
+) -> None:
+    found = notifications(with_removals)
+    for event in ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"):
+        assert sorted((entry["Filter"] for entry in found if entry["Event"] == event), key=json.dumps) == FILTERS
+    assert len(found) == 3 * len(FILTERS) <= 100  # the limit of S3
+
+
+def test_the_role_may_delete_renditions_only_if_they_are_removed_with_their_source(
+    arm64: Package, with_removals: Package
+) -> None:
+    assert "s3:DeleteObject" not in str(role_statements(arm64))
+    (allowed,) = (s for s in role_statements(with_removals) if "s3:DeleteObject" in str(s["Action"]))
+    assert all(f"{DESTINATION}/" in str(resource) for resource in cast(list[str], allowed["Resource"]))
 
 
 def test_no_suffix_ends_in_another_which_s3_refuses() -> None:
@@ -289,10 +302,7 @@ def test_an_existing_source_bucket_is_listened_to_and_not_made(with_existing_buc
     (listener,) = with_existing_bucket.of_type("Custom::S3")
     settings = with_existing_bucket.properties(listener)
     assert (settings["BucketName"], settings["FunctionName"]) == ("my-uploads", "image-scaler-dev-resize")
-    *uploads, removal, expiration = settings["BucketConfigs"]
-    assert removal == {"Event": "s3:ReducedRedundancyLostObject", "Rules": []}  # never comes: see the other template
-    assert expiration == {"Event": "s3:Replication:OperationMissedThreshold", "Rules": []}
-    assert sorted(uploads, key=json.dumps) == [
+    assert sorted(settings["BucketConfigs"], key=json.dumps) == [
         {"Event": "s3:ObjectCreated:*", "Rules": [{"Suffix": suffix}]} for suffix in BOTH_CASES
     ]
 

@@ -1,0 +1,29 @@
+// What the function may do in the destination bucket, from renditions.toml, so that a change there needs no edit here:
+//   keys      key patterns: one for each rendition, and one for the manifests
+//   actions   no deletion, unless renditions are removed with their source
+'use strict';
+
+const renditions = require('./renditions.js');
+
+module.exports = () => {
+  const { renditions: specs, on_source_delete: onSourceDelete, manifest = true } = renditions();
+  const patterns = Object.entries(specs).map(([name, spec]) =>
+    (spec.key || (spec.widths ? '{name}-{width}/{key}' : '{name}/{key}'))
+      .replaceAll('{name}', name)
+      .replaceAll(/\{\w+\}.*?(?=\/|$)/g, '*'),
+  );
+  return {
+    keys: [...new Set(patterns), ...(manifest ? ['manifests/*'] : [])].map((pattern) => ({
+      'Fn::Sub': [
+        'arn:${AWS::Partition}:s3:::${Bucket}/' + pattern,
+        { Bucket: { Ref: 'DestinationBucket' } },
+      ],
+    })),
+    actions: [
+      's3:PutObject',
+      's3:GetObject',
+      's3:AbortMultipartUpload',
+      ...(onSourceDelete === 'remove' ? ['s3:DeleteObject'] : []),
+    ],
+  };
+};
