@@ -1,30 +1,29 @@
-"""A line of the log and metrics for each upload: the only user of Powertools, plugged in by handler.py.
+"""Write one line of JSON for each source: the log entry, with its metrics in CloudWatch's embedded metric format.
 
-Both are lines of JSON on stdout, which Lambda takes as they are. CloudWatch makes metrics of those in its embedded
-metric format.
+Lambda passes lines of JSON on stdout to CloudWatch Logs unchanged, and filters them by their `level`; CloudWatch Logs
+turns what `_aws` names into metrics. The format:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
 import enum
 import json
-from functools import cached_property
-from typing import TYPE_CHECKING
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 
 from image_scaler.exceptions import UnexpectedError
 from image_scaler.outcomes import Outcome, Stage, Status
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
-
-# Powertools is imported where it is used and not up here: it takes as long as a tenth of a cold start, and
-# nothing needs it before the first source is done.
 
 NAMESPACE = "ImageScaler"
 
 
 class Metric(enum.StrEnum):
-    """What is counted, for each function; `Rejected` also for each reason, which is the class of the error.
+    """The metrics of the function; `Rejected` also has the dimension `reason`, the class of the error.
 
-    Few, as each costs by the month: what Lambda counts anyway (invocations, their duration) is not among them.
+    CloudWatch charges for each metric, so what Lambda measures anyway (invocations, their duration) is not in here.
     """
 
     UPLOADS = "Uploads"
@@ -33,18 +32,25 @@ class Metric(enum.StrEnum):
     SUPERSEDED = "Superseded"
     WRITTEN = "RenditionsWritten"
     BYTES_SAVED = "BytesSaved"
-    """By how much each new rendition is smaller than its source, added up; copies save nothing."""
+    """The bytes by which new renditions are smaller than their source, added up; copies save nothing."""
     FETCH_TIME = "FetchTime"
     RENDER_TIME = "RenderTime"
     STORE_TIME = "StoreTime"
 
+    @property
+    def unit(self) -> str:
+        """The unit of the values, in CloudWatch's words."""
+        if self is Metric.BYTES_SAVED:
+            return "Bytes"
+        return "Milliseconds" if self in _STAGE_METRICS.values() else "Count"
 
-_OF_STATUS = {
+
+_STATUS_METRICS = {
     Status.REJECTED: Metric.REJECTED,
     Status.FAILED: Metric.FAILED,
     Status.SUPERSEDED: Metric.SUPERSEDED,
 }
-_OF_STAGE = {
+_STAGE_METRICS = {
     Stage.FETCH: Metric.FETCH_TIME,
     Stage.RENDER: Metric.RENDER_TIME,
     Stage.STORE: Metric.STORE_TIME,
@@ -52,7 +58,7 @@ _OF_STAGE = {
 
 
 class Telemetry:
-    """Tells what became of each source; `service` is the name under which the metrics are found."""
+    """Logs the outcome of each source; `service` is the dimension that all metrics have."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -60,74 +66,74 @@ class Telemetry:
         self._request_id: str | None = None
 
     def begin(self, request_id: str | None) -> None:
-        """Take note that an invocation begins: the first one of an execution environment is its cold start."""
+        """Begin an invocation: the first one of an execution environment is its cold start."""
         self._invocations += 1
         self._request_id = request_id
 
     def observe(self, outcome: Outcome) -> None:
-        """Write the line of a source, and its metrics."""
-        self._log(outcome)
-        if outcome.status is not Status.IGNORED:
-            self._count(outcome)
+        """Write the line of a source to stdout."""
+        fields = self._log_fields(outcome) | self._metric_fields(outcome)
+        line = {name: value for name, value in fields.items() if value is not None}
+        # ASCII only, in one write: no key can break a line, and no other thread can write into it.
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
-    @cached_property
-    def _logger(self) -> "Logger":
-        from aws_lambda_powertools import Logger
-
-        # All but ASCII is escaped: no key breaks a line for any reader, or cannot be encoded.
-        return Logger(service=self._service, json_serializer=json.dumps, use_rfc3339=True, utc=True, location=None)
-
-    def _log(self, outcome: Outcome) -> None:
+    def _log_fields(self, outcome: Outcome) -> dict[str, Any]:
         error = outcome.error
-        write = self._logger.info if error is None else self._logger.error
-        write(
-            f"source {outcome.source}: {outcome.status}",
-            extra={
-                "source": outcome.source._asdict() if outcome.source else None,
-                "status": outcome.status,
-                "written": [written.key for written in outcome.written if written.is_new],
-                "removed": list(outcome.removed),
-                "bytes_in": outcome.source_bytes,
-                "bytes_out": _bytes_out(outcome),
-                "ms": outcome.timings,
-                "cold_start": self._invocations <= 1,
-                "request_id": self._request_id,
-                "error": {"type": type(error).__name__, "text": str(error)} if error else None,
-            },
-            # Where it went wrong, of what only a programmer can mend.
-            exc_info=error.__cause__ if isinstance(error, UnexpectedError) else None,
-        )
+        fields: dict[str, Any] = {
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "ERROR" if error else "INFO",
+            "message": f"source {outcome.source}: {outcome.status}",
+            "service": self._service,
+            "request_id": self._request_id,
+            "cold_start": self._invocations <= 1,
+            "source": outcome.source._asdict() if outcome.source else None,
+            "status": outcome.status,
+            "written": [written.key for written in outcome.written if written.is_new],
+            "removed": list(outcome.removed),
+            "bytes_in": outcome.source_bytes,
+            "bytes_out": sum(written.bytes for written in outcome.written if written.is_new),
+            "ms": outcome.timings,
+        }
+        if error:
+            fields["error"] = {"type": type(error).__name__, "text": str(error)}
+        if isinstance(error, UnexpectedError) and error.__cause__:
+            fields["error"]["traceback"] = "".join(traceback.format_exception(error.__cause__))
+        return fields
 
-    def _count(self, outcome: Outcome) -> None:
-        from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
-
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
-        if not outcome.is_removal:
-            metrics.add_metric(Metric.UPLOADS, MetricUnit.Count, 1)
-            metrics.add_metric(Metric.WRITTEN, MetricUnit.Count, sum(written.is_new for written in outcome.written))
-            metrics.add_metric(Metric.BYTES_SAVED, MetricUnit.Bytes, _bytes_saved(outcome))
-            for stage, name in _OF_STAGE.items():
-                if stage in outcome.timings:
-                    metrics.add_metric(name, MetricUnit.Milliseconds, outcome.timings[stage])
-        if outcome.status in _OF_STATUS:
-            metrics.add_metric(_OF_STATUS[outcome.status], MetricUnit.Count, 1)
-        if metrics.metric_set:
-            metrics.flush_metrics()
+    def _metric_fields(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the values, and under `_aws` what CloudWatch makes of them; nothing for an ignored source."""
+        values = _metric_values(outcome)
+        if not values:
+            return {}
+        directives = [_directive(values, "service")]
+        fields: dict[str, Any] = {metric.value: value for metric, value in values.items()}
         if outcome.status is Status.REJECTED:
-            # On a line of its own: on one line all metrics have the same dimensions.
-            reasons = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
-            reasons.add_dimension("reason", type(outcome.error).__name__)
-            reasons.add_metric(Metric.REJECTED, MetricUnit.Count, 1)
-            reasons.flush_metrics()
+            directives.append(_directive([Metric.REJECTED], "reason", "service"))
+            fields["reason"] = type(outcome.error).__name__
+        return fields | {"_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}}
 
 
-def _bytes_out(outcome: Outcome) -> int:
-    return sum(written.bytes for written in outcome.written if written.is_new)
+def _metric_values(outcome: Outcome) -> dict[Metric, float]:
+    values: dict[Metric, float] = {}
+    if outcome.status is not Status.IGNORED and not outcome.is_removal:
+        new = [written for written in outcome.written if written.is_new]
+        values[Metric.UPLOADS] = 1
+        values[Metric.WRITTEN] = len(new)
+        values[Metric.BYTES_SAVED] = sum(
+            outcome.source_bytes - written.bytes for written in new if written.width is not None
+        )
+        for stage, metric in _STAGE_METRICS.items():
+            if stage in outcome.timings:
+                values[metric] = outcome.timings[stage]
+    if outcome.status in _STATUS_METRICS:
+        values[_STATUS_METRICS[outcome.status]] = 1
+    return values
 
 
-def _bytes_saved(outcome: Outcome) -> int:
-    return sum(
-        outcome.source_bytes - written.bytes
-        for written in outcome.written
-        if written.is_new and written.width is not None
-    )
+def _directive(metrics: Iterable[Metric], *dimensions: str) -> dict[str, Any]:
+    return {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": metric, "Unit": metric.unit} for metric in metrics],
+    }

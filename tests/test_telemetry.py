@@ -1,15 +1,13 @@
-"""What is told of each upload: the lines on stdout, as Lambda gets them."""
+"""The line of each source on stdout, as Lambda receives it."""
 
 import json
-import subprocess
-import sys
-from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
 import pytest
 
-from image_scaler.exceptions import RetryError
+from image_scaler.exceptions import RetryError, UnexpectedError
 from image_scaler.outcomes import Outcome, Status
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
@@ -25,24 +23,13 @@ JPEG = drawing.jpeg()
 NUMBERS = count()
 
 
-@dataclass(frozen=True)
-class Blob:
-    """One line of CloudWatch's embedded metric format."""
-
-    dimensions: dict[str, str]
-    values: dict[str, float]
-    units: dict[str, str]
-
-
 class Watched:
     """A scaler between two buckets whose telemetry is read from stdout."""
 
     def __init__(self, stdout: pytest.CaptureFixture[str], renditions: str = COPY + WEB) -> None:
         self._stdout = stdout
         self.store, self.queue = InMemoryStore(), InMemoryQueue()
-        # Python keeps one logger for each name, and that keeps the stdout of the test that was first to use it.
-        self.name = f"function-{next(NUMBERS)}"
-        self.telemetry = Telemetry(self.name)
+        self.telemetry = Telemetry("function")
         settings = Settings(destination_bucket="destination", renditions=parse_renditions(renditions))
         self._scaler = Scaler(settings, self.store, self.queue, observe=self.telemetry.observe)
 
@@ -64,24 +51,23 @@ class Watched:
         self.telemetry.begin("request-1")
         self._scaler.handle({"bucket": "source", "keys": list(keys)})
 
-    def read(self) -> tuple[list[dict[str, Any]], list[Blob]]:
-        """Return the lines of the log and those of metrics, since the last time."""
-        lines = [json.loads(line) for line in self._stdout.readouterr().out.split("\n")[:-1]]
-        blobs = [blob(line) for line in lines if "_aws" in line]
-        return [line for line in lines if "_aws" not in line], blobs
+    def read(self) -> list[dict[str, Any]]:
+        """Return the lines since the last call."""
+        return [json.loads(line) for line in self._stdout.readouterr().out.split("\n")[:-1]]
 
 
-def blob(line: dict[str, Any]) -> Blob:
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == NAMESPACE
-    (dimensions,) = directive["Dimensions"]
-    names = [metric["Name"] for metric in directive["Metrics"]]
-    assert line.keys() == {"_aws", *dimensions, *names}
-    return Blob(
-        {name: line[name] for name in dimensions},
-        {name: value for name in names for value in line[name]},
-        {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]},
-    )
+def metrics(line: dict[str, Any]) -> dict[tuple[str, ...], dict[str, float]]:
+    """Return the metrics in a line by the values of their dimensions, as CloudWatch reads them."""
+    if "_aws" not in line:
+        return {}
+    found: dict[tuple[str, ...], dict[str, float]] = {}
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        assert directive["Namespace"] == NAMESPACE
+        for dimensions in directive["Dimensions"]:
+            values = {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]}
+            assert all(isinstance(value, int | float) for value in values.values())
+            found[tuple(line[name] for name in dimensions)] = values
+    return found
 
 
 @pytest.fixture
@@ -89,20 +75,22 @@ def watched(capsys: pytest.CaptureFixture[str]) -> Watched:
     return Watched(capsys)
 
 
-def test_an_upload_is_one_line_that_tells_all_of_it(watched: Watched) -> None:
+def test_an_upload_is_one_line_with_everything_about_it(watched: Watched) -> None:
     watched.upload("dir/a.jpg")
     watched.notify("dir/a.jpg")
-    (line,), _ = watched.read()
+    (line,) = watched.read()
     stored = {ref.key: stored.size for ref, stored in watched.store.objects.items() if ref.bucket == "destination"}
-    del stored["manifests/dir/a.jpg.json"]  # it lists the renditions, and is none itself
+    del stored["manifests/dir/a.jpg.json"]  # it lists the renditions, and is not one of them
     assert sorted(stored) == ["resized/dir/a.jpg", "web-100/dir/a.jpg.webp", "web-50/dir/a.jpg.webp"]
     assert sorted(line.pop("written")) == sorted(stored)
     assert line.pop("ms").keys() == {"fetch", "render", "store", "total"}
     assert line.pop("timestamp").endswith("+00:00")
+    for name in (*Metric, "_aws"):
+        line.pop(name, None)
     assert line == {
         "level": "INFO",
         "message": "source s3://source/dir/a.jpg: ok",
-        "service": watched.name,
+        "service": "function",
         "source": {"bucket": "source", "key": "dir/a.jpg"},
         "status": "ok",
         "removed": [],
@@ -113,10 +101,10 @@ def test_an_upload_is_one_line_that_tells_all_of_it(watched: Watched) -> None:
     }
 
 
-def test_the_stages_of_one_thread_keep_within_the_total(watched: Watched) -> None:
+def test_the_stages_of_one_thread_take_no_longer_than_the_total(watched: Watched) -> None:
     watched.upload("a.jpg")
     watched.notify("a.jpg")
-    (line,), _ = watched.read()
+    (line,) = watched.read()
     assert 0 < line["ms"]["fetch"] + line["ms"]["render"] <= line["ms"]["total"] + 0.2  # each is rounded
 
 
@@ -124,69 +112,81 @@ def test_a_copy_is_neither_fetched_nor_rendered_but_has_its_bytes(capsys: pytest
     watched = Watched(capsys, COPY)
     watched.upload("a.jpg")
     watched.notify("a.jpg")
-    (line,), (metrics,) = watched.read()
+    (line,) = watched.read()
     assert line["ms"].keys() == {"store", "total"}
     assert (line["bytes_in"], line["bytes_out"]) == (len(JPEG), len(JPEG))
-    assert metrics.values[Metric.BYTES_SAVED] == 0
+    assert metrics(line)["function",][Metric.BYTES_SAVED] == 0
 
 
-def test_what_is_there_already_is_not_counted_as_written(watched: Watched) -> None:
+def test_an_existing_rendition_is_not_counted_as_written(watched: Watched) -> None:
     watched.upload("a.jpg")
     watched.call("a.jpg")
     watched.read()
     watched.call("a.jpg")
-    (line,), (metrics,) = watched.read()
+    (line,) = watched.read()
     assert (line["written"], line["bytes_out"]) == ([], 0)
-    assert (metrics.values[Metric.UPLOADS], metrics.values[Metric.WRITTEN]) == (1, 0)
+    counted = metrics(line)["function",]
+    assert (counted[Metric.UPLOADS], counted[Metric.WRITTEN]) == (1, 0)
 
 
-def test_a_rejected_upload_tells_why_and_is_counted_by_its_reason(watched: Watched) -> None:
+def test_a_rejected_upload_has_its_reason_in_the_log_and_in_the_metrics(watched: Watched) -> None:
     watched.upload("a.jpg", b"no image")
     watched.notify("a.jpg")
-    (line,), (metrics, reason) = watched.read()
+    (line,) = watched.read()
     assert (line["level"], line["status"]) == ("ERROR", "rejected")
     assert line["error"] == {"type": "UnsupportedImageError", "text": watched.queue.records[0]["reason"]}
-    assert (metrics.values[Metric.UPLOADS], metrics.values[Metric.REJECTED]) == (1, 1)
-    assert reason.dimensions == {"service": watched.name, "reason": "UnsupportedImageError"}
-    assert reason.values == {Metric.REJECTED: 1}
+    counted = metrics(line)
+    assert counted.keys() == {("function",), ("UnsupportedImageError", "function")}
+    assert (counted["function",][Metric.UPLOADS], counted["function",][Metric.REJECTED]) == (1, 1)
+    assert counted["UnsupportedImageError", "function"] == {Metric.REJECTED: 1}
 
 
-def test_a_failed_upload_tells_why_and_what_was_written_all_the_same(watched: Watched) -> None:
+def test_a_failed_upload_has_its_reason_and_the_renditions_that_were_written(watched: Watched) -> None:
     watched.upload("a.jpg")
     watched.store.broken.add("web-50/a.jpg.webp")
     watched.notify("a.jpg")
-    (line,), (metrics,) = watched.read()
+    (line,) = watched.read()
     assert (line["level"], line["status"], line["error"]["type"]) == ("ERROR", "failed", "StorageError")
     assert line["written"] == ["resized/a.jpg", "web-100/a.jpg.webp"]
-    assert metrics.values[Metric.FAILED] == 1
+    assert metrics(line)["function",][Metric.FAILED] == 1
 
 
-def test_a_rejected_upload_of_which_no_record_could_be_kept_is_still_one_line_with_both_reasons(
-    watched: Watched,
-) -> None:
+def test_an_unexpected_error_has_its_traceback(watched: Watched) -> None:
+    error = UnexpectedError("a mistake in the program")
+    with pytest.raises(KeyError) as caught:
+        {}["width"]
+    error.__cause__ = caught.value
+    watched.telemetry.observe(Outcome(source=ObjectRef("source", "a.jpg"), status=Status.FAILED, error=error))
+    (line,) = watched.read()
+    assert line["error"]["traceback"].startswith("Traceback (most recent call last)")
+    assert line["error"]["traceback"].endswith("KeyError: 'width'\n")
+
+
+def test_a_rejection_without_failure_record_is_one_line_with_both_reasons(watched: Watched) -> None:
     watched.queue.is_broken = True
     watched.upload("a.jpg", b"no image")
     watched.notify("a.jpg")
-    (line,), (metrics,) = watched.read()
+    (line,) = watched.read()
     assert line["status"] == "failed"
     assert "its 8 bytes" in line["error"]["text"]
     assert "the queue does not answer" in line["error"]["text"]
-    assert Metric.REJECTED not in metrics.values
+    assert Metric.REJECTED not in metrics(line)["function",]
 
 
 def test_a_superseded_upload_is_counted_as_such(watched: Watched) -> None:
     watched.notify("gone.jpg", eTag="0")
-    (line,), (metrics,) = watched.read()
+    (line,) = watched.read()
     assert (line["level"], line["status"]) == ("INFO", "superseded")
-    assert metrics.values[Metric.SUPERSEDED] == 1
+    assert metrics(line)["function",][Metric.SUPERSEDED] == 1
 
 
-def test_a_part_of_an_event_that_cannot_be_read_is_told_of_too(watched: Watched) -> None:
+def test_an_invalid_record_of_an_event_has_a_line(watched: Watched) -> None:
     watched.telemetry.begin("request-1")
     watched._scaler.handle({"Records": [{"eventSource": "aws:sqs", "messageId": "1", "body": "?"}]})
-    (line,), (_, reason) = watched.read()
+    (line,) = watched.read()
     assert (line["status"], "source" in line) == ("rejected", False)
-    assert reason.dimensions["reason"] == line["error"]["type"] == "EventError"
+    assert line["error"]["type"] == "EventError"
+    assert ("EventError", "function") in metrics(line)
 
 
 def test_a_deletion_has_a_line_but_is_no_upload(capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,23 +196,23 @@ def test_a_deletion_has_a_line_but_is_no_upload(capsys: pytest.CaptureFixture[st
     watched.read()
     del watched.store.objects[ObjectRef("source", "a.jpg")]
     watched.notify("a.jpg", name="ObjectRemoved:Delete")
-    (line,), metrics = watched.read()
+    (line,) = watched.read()
     assert line["removed"] == ["manifests/a.jpg.json", "web-100/a.jpg.webp", "web-50/a.jpg.webp"]
-    assert metrics == []
+    assert metrics(line) == {}
 
 
-def test_what_is_ignored_has_a_line_but_is_not_counted(watched: Watched) -> None:
+def test_an_ignored_source_has_a_line_but_is_not_counted(watched: Watched) -> None:
     watched.telemetry.observe(Outcome(source=ObjectRef("source", "a.jpg"), status=Status.IGNORED))
-    (line,), metrics = watched.read()
-    assert (line["status"], metrics) == ("ignored", [])
+    (line,) = watched.read()
+    assert (line["status"], metrics(line)) == ("ignored", {})
 
 
 def test_bytes_saved_are_those_by_which_renditions_are_smaller_than_their_source(watched: Watched) -> None:
     watched.upload("a.jpg")
     watched.notify("a.jpg")
-    _, (metrics,) = watched.read()
+    (line,) = watched.read()
     sizes = {ref.key.partition("/")[0]: stored.size for ref, stored in watched.store.objects.items()}
-    assert metrics.values[Metric.BYTES_SAVED] == 2 * len(JPEG) - sizes["web-50"] - sizes["web-100"]
+    assert metrics(line)["function",][Metric.BYTES_SAVED] == 2 * len(JPEG) - sizes["web-50"] - sizes["web-100"]
 
 
 @pytest.mark.parametrize(
@@ -233,16 +233,14 @@ def test_no_key_forges_a_line_or_a_field(watched: Watched, key: str, capsys: pyt
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.isascii()
-    lines = [json.loads(line) for line in captured.out.splitlines()]
-    assert ["_aws" in line for line in lines] == [False, True, False, True, True]
-    good, bad = lines[0], lines[2]
+    good, bad = (json.loads(line) for line in captured.out.splitlines())
     assert (good["source"]["key"], good["status"]) == (key, "ok")
     assert (bad["source"]["key"], bad["status"]) == ("bad" + key, "rejected")
 
 
-def test_a_key_that_no_encoding_knows_is_told_of_all_the_same(watched: Watched) -> None:
+def test_a_key_with_an_unpaired_surrogate_is_logged(watched: Watched) -> None:
     watched.telemetry.observe(Outcome(source=ObjectRef("source", "\ud800.jpg"), status=Status.SUPERSEDED))
-    (line,), _ = watched.read()
+    (line,) = watched.read()
     assert line["source"]["key"] == "\ud800.jpg"
 
 
@@ -251,20 +249,30 @@ def test_every_upload_of_the_first_invocation_is_a_cold_start_and_no_later_one(w
         watched.upload(key)
     watched.notify("a.jpg", "b.jpg")
     watched.notify("a.jpg")
-    lines, _ = watched.read()
-    assert [line["cold_start"] for line in lines] == [True, True, False]
+    assert [line["cold_start"] for line in watched.read()] == [True, True, False]
 
 
-def test_metrics_have_few_dimensions_and_the_right_units(watched: Watched) -> None:
+def test_metrics_have_their_units(watched: Watched) -> None:
     watched.upload("a.jpg")
-    watched.upload("b.jpg", b"no image")
-    watched.notify("a.jpg", "b.jpg")
-    _, metrics = watched.read()
-    assert [tuple(sorted(found.dimensions)) for found in metrics] == [("service",), ("service",), ("reason", "service")]
-    for found in metrics:
-        assert found.dimensions["service"] == watched.name
-        for name, unit in found.units.items():
-            assert unit == ("Bytes" if name.startswith("Bytes") else "Milliseconds" if "Time" in name else "Count")
+    watched.notify("a.jpg")
+    (line,) = watched.read()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
+        "Uploads": "Count",
+        "RenditionsWritten": "Count",
+        "BytesSaved": "Bytes",
+        "FetchTime": "Milliseconds",
+        "RenderTime": "Milliseconds",
+        "StoreTime": "Milliseconds",
+    }
+
+
+def test_the_time_of_a_metric_is_that_of_its_line_in_milliseconds(watched: Watched) -> None:
+    watched.upload("a.jpg")
+    watched.notify("a.jpg")
+    (line,) = watched.read()
+    logged = datetime.fromisoformat(line["timestamp"]).timestamp()
+    assert abs(line["_aws"]["Timestamp"] / 1000 - logged) < 60
 
 
 def test_every_metric_is_one_that_some_upload_emits(watched: Watched) -> None:
@@ -274,14 +282,5 @@ def test_every_metric_is_one_that_some_upload_emits(watched: Watched) -> None:
     watched.store.broken.add("web-50/failed.jpg.webp")
     watched.notify("good.jpg", "rejected.jpg", "failed.jpg")
     watched.notify("superseded.jpg", eTag="0")
-    _, metrics = watched.read()
-    assert {name for found in metrics for name in found.values} == set(Metric)
-
-
-def test_powertools_does_not_slow_down_the_cold_start() -> None:
-    program = (
-        "import sys, image_scaler.scaler, image_scaler.storage.s3, image_scaler.telemetry\n"
-        "image_scaler.telemetry.Telemetry('function').begin('request-1')\n"
-        "sys.exit('aws_lambda_powertools' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    found = [metrics(line)["function",] for line in watched.read()]
+    assert {name for values in found for name in values} == set(Metric)
