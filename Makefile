@@ -16,15 +16,15 @@ setup: $(READY) ## install everything
 
 .PHONY: run
 run: $(READY) ## show it at work, without an AWS account; FILES="a.jpg 'my photo.heic'" for your own images
-	@.venv/bin/python -m toolbox.demo
+	@.venv/bin/python -m toolbox.local.demo
 
 .PHONY: up
 up: $(READY) ## start a local AWS with the stack in it, and keep it running
-	@.venv/bin/python -m toolbox.keep up
+	@.venv/bin/python -m toolbox.local.up_down up
 
 .PHONY: down
 down: $(READY) ## stop it
-	@.venv/bin/python -m toolbox.keep down
+	@.venv/bin/python -m toolbox.local.up_down down
 
 .PHONY: test
 test: $(READY) .venv-audit/ready ## run the linters and all tests
@@ -35,7 +35,7 @@ test: $(READY) .venv-audit/ready ## run the linters and all tests
 
 .PHONY: load
 load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000
-	@.venv/bin/python -m toolbox.load --uploads $(or $(N),2000)
+	@.venv/bin/python -m tests.load --uploads $(or $(N),2000)
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned

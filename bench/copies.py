@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bench.processes import run
 from bench.workplace import BENCH
-from toolbox.local_aws import LocalAws
+from toolbox.local.aws import LocalAws
 
 MEGABYTES = (1, 50, 500)
 _BUCKETS = ("bench-source", "bench-destination")

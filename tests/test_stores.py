@@ -15,7 +15,7 @@ from image_scaler.storage.base import ObjectRef, ObjectStore
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
 from tests.stores import InMemoryQueue, InMemoryStore
-from toolbox.files import FileStore
+from toolbox.file_store import FileStore
 
 
 @dataclass

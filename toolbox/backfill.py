@@ -17,7 +17,7 @@ from image_scaler.renditions.keys import is_image_key
 from image_scaler.renditions.spec import Renditions
 from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
-from toolbox.calls import explained
+from toolbox.aws_errors import explained
 
 LOOKS_AT_ONCE = 16
 """Sources whose manifests are looked at side by side: each look waits for the network."""

@@ -25,7 +25,7 @@ from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef, on_one_line
 from toolbox import stack
-from toolbox.files import FileStore
+from toolbox.file_store import FileStore
 
 main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
@@ -149,7 +149,7 @@ def redrive(
     A record is deleted when the function has accepted its event; what fails again comes back. Exit code 0: all were
     shown or sent; 1: some message is no failure record, and was left; 2: the queue or the function could not be asked.
     """
-    from toolbox.calls import CallError  # boto3 takes its time, which only this needs
+    from toolbox.aws_errors import CallError  # boto3 takes its time, which only this needs
     from toolbox.redrive import FailureQueueReader
 
     table = _table("source", "reason", "" if send else "with --send")
@@ -194,8 +194,8 @@ def backfill(
     Exit code 0: nothing is missing, or all was made; 1: some source was rejected or failed, or, without --send, some
     are unfinished; 2: the buckets or the function could not be asked.
     """
+    from toolbox.aws_errors import CallError
     from toolbox.backfill import Backfill, Source  # boto3 takes its time, which only this needs
-    from toolbox.calls import CallError
 
     looked_at = size = failed = 0
     unfinished: list[Source] = []

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
 
-from toolbox.calls import CallError, explained
-from toolbox.records import Record, read_record
+from toolbox.aws_errors import CallError, explained
+from toolbox.failure_records import Record, read_record
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.stack import Stack
-from toolbox.local_aws import LocalAws
+from toolbox.local.aws import LocalAws
 
 
 @pytest.fixture(scope="session")

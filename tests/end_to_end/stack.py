@@ -13,8 +13,8 @@ import pytest
 
 from image_scaler.renditions.keys import MANIFEST_FOLDER
 from image_scaler.renditions.toml import load_renditions
-from toolbox.local_aws import ACCOUNT, LocalAws
-from toolbox.records import take
+from toolbox.failure_records import take
+from toolbox.local.aws import ACCOUNT, LocalAws
 from toolbox.stack import ROOT
 
 DEADLINE_SECONDS = 90

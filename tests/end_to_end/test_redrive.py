@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from tests.drawing import jpeg, photo
 from tests.end_to_end.stack import Stack
-from toolbox.calls import CallError
+from toolbox.aws_errors import CallError
 from toolbox.cli import main
 from toolbox.redrive import FailureQueueReader
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.drawing import jpeg, quadrants
 from tests.end_to_end.stack import Stack
-from toolbox.packages import sls_environment
+from toolbox.local.package_cache import sls_environment
 from toolbox.stack import ROOT, SLS
 
 UPLOADED = jpeg(quadrants(120, 80))

@@ -5,7 +5,7 @@ import pytest
 
 from tests.faults.proxy import Proxy
 from tests.faults.uploads import Uploads
-from toolbox.local_aws import LocalAws
+from toolbox.local.aws import LocalAws
 
 
 @pytest.fixture(scope="session")

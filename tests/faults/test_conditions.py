@@ -5,7 +5,7 @@ import pytest
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.s3 import S3Store
-from toolbox.local_aws import LocalAws
+from toolbox.local.aws import LocalAws
 
 
 def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_nothing(local_aws: LocalAws) -> None:

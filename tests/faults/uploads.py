@@ -16,8 +16,8 @@ from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from tests.drawing import photo, png
 from tests.faults.proxy import Proxy
-from toolbox.local_aws import LocalAws
-from toolbox.records import take
+from toolbox.failure_records import take
+from toolbox.local.aws import LocalAws
 
 SOURCE, DESTINATION = "source", "destination"
 RENDITIONS = parse_renditions("""

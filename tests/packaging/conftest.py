@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.packages import ROOT, Package, package
-from toolbox.packages import local_package
+from toolbox.local.package_cache import local_package
 
 ALARM_TOPIC = "arn:aws:sns:us-east-1:123456789012:my.topic"
 OWN_RENDITIONS = """

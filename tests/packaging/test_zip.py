@@ -21,7 +21,7 @@ from PIL import Image
 from image_scaler.renditions.toml import load_renditions
 from tests.drawing import png
 from tests.packaging.packages import ROOT, Package
-from toolbox.local_aws import LocalAws
+from toolbox.local.aws import LocalAws
 
 MACHINES = {"arm64": 183, "x86_64": 62}
 """ELF's e_machine, by Lambda's name of the architecture."""

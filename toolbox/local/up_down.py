@@ -10,11 +10,11 @@ from rich.console import Console
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.toml import load_renditions
-from toolbox import processes
-from toolbox.local_aws import DEFAULT_PORT, LOCAL, LocalAws, LocalAwsError
-from toolbox.packages import architecture, locked
+from toolbox.local import processes
+from toolbox.local.aws import DEFAULT_PORT, LOCAL, LocalAws, LocalAwsError
+from toolbox.local.package_cache import architecture, locked
+from toolbox.progress import Steps
 from toolbox.stack import ROOT
-from toolbox.steps import Steps
 
 STATE = LOCAL / "up.json"
 ENV_FILE = LOCAL / "env"
@@ -23,7 +23,7 @@ out = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Run `python -m toolbox.keep up` or `down`; exits with 1 and a sentence where that fails."""
+    """Run `python -m toolbox.local.up_down up` or `down`; exits with 1 and a sentence where that fails."""
     if sys.argv[1:] not in (["up"], ["down"]):
         raise SystemExit("expected up or down")
     LOCAL.mkdir(exist_ok=True)

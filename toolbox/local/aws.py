@@ -21,8 +21,8 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from toolbox import processes
-from toolbox.packages import PackageError, local_package, locked, sls_environment
+from toolbox.local import processes
+from toolbox.local.package_cache import PackageError, local_package, locked, sls_environment
 from toolbox.stack import ROOT, SLS
 
 LOCAL = ROOT / ".local"
@@ -197,7 +197,7 @@ def _spawn(folder: Path, lock: int, env: dict[str, str], retry_seconds: float) -
     inherited = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "toolbox.emulator", str(folder)],  # the folder: to be told apart in `ps`
+            [sys.executable, "-m", "toolbox.local.emulator", str(folder)],  # the folder: to be told apart in `ps`
             cwd=ROOT,
             # Nothing else of ours: the function's processes inherit it all.
             env={name: os.environ[name] for name in inherited if name in os.environ}

@@ -1,6 +1,6 @@
 """The process of the local AWS: ministack, with what our stack needs beyond it.
 
-Run as `python -m toolbox.emulator`, set up by ministack's environment variables. It ends when its standard
+Run as `python -m toolbox.local.emulator`, set up by ministack's environment variables. It ends when its standard
 input does, that is with whoever started it, unless it reads a line `stay` there first.
 """
 

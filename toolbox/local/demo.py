@@ -23,13 +23,13 @@ from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.renditions.keys import MANIFEST_FOLDER
 from image_scaler.renditions.toml import load_renditions
 from image_scaler.storage.base import on_one_line
-from toolbox import processes
-from toolbox.keep import wanted_port
-from toolbox.local_aws import LOCAL, LocalAws, LocalAwsError
-from toolbox.records import read_record, take
+from toolbox.failure_records import read_record, take
+from toolbox.local import processes
+from toolbox.local.aws import LOCAL, LocalAws, LocalAwsError
+from toolbox.local.up_down import wanted_port
+from toolbox.progress import Steps
 from toolbox.samples import samples
 from toolbox.stack import ROOT
-from toolbox.steps import Steps
 
 OUT = LOCAL / "out"
 IDLE_SECONDS = 100.0
