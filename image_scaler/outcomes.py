@@ -131,3 +131,8 @@ class Outcome:
     def is_done(self) -> bool:
         """Whether nobody has to do anything more."""
         return self.status not in (Status.REJECTED, Status.FAILED)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 image`, `2,000 images`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

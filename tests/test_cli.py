@@ -1,4 +1,4 @@
-"""image-scaler as it is called in a shell."""
+"""The command image-scaler, called as in a shell."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two images, a bad one, and a file that is no image by its name."""
+    """Two images, a broken one, and a text file."""
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "my photo+1.jpg").write_bytes(drawing.jpeg())
     (tmp_path / "in" / "sub" / "logo.png").write_bytes(drawing.png())
@@ -98,9 +98,9 @@ def test_scale_never_takes_its_own_output_for_a_source(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nowhere.jpg"], "expected a file or a folder but found nothing at nowhere.jpg"),
-        (["empty"], "expected images in the folder empty but found none"),
-        (["in/my photo+1.jpg", "in"], "are called my photo+1.jpg"),
+        (["nowhere.jpg"], "cannot read nowhere.jpg: no such file or folder"),
+        (["empty"], "empty has no images outside the output folder out"),
+        (["in/my photo+1.jpg", "in"], "would both have the key my photo+1.jpg"),
         (["in", "--renditions", "nowhere.toml"], "nowhere.toml"),
         (["in", "--renditions", "bad.jpg"], "bad.jpg is not valid TOML"),
     ],
@@ -119,30 +119,40 @@ def test_explain_tells_what_would_be_written_where(folder: Path) -> None:
     done = run("explain", "dir/IMG 1.HEIC", "--renditions", "r.toml", cwd=folder)
     assert done.returncode == 0
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
+    assert "dir/IMG 1.HEIC resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
     assert "small small/dir/IMG 1.HEIC.webp 100 x any, webp" in lines
     assert "manifest manifests/dir/IMG 1.HEIC.json the list of renditions, in JSON" in lines
 
 
 def test_explain_has_json_too(folder: Path) -> None:
-    done = run("explain", "a.jpg", "--renditions", "r.toml", "--json", cwd=folder)
+    done = run("explain", "a.jpg", "b.png", "--renditions", "r.toml", "--json", cwd=folder)
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
-        {"name": "resized", "key": "resized/a.jpg", "format": None},
-        {"name": "small", "key": "small/a.jpg.webp", "format": "webp"},
-        {"name": "manifest", "key": "manifests/a.jpg.json", "format": "json"},
+        {"source": "a.jpg", "name": "resized", "key": "resized/a.jpg", "format": None},
+        {"source": "a.jpg", "name": "small", "key": "small/a.jpg.webp", "format": "webp"},
+        {"source": "a.jpg", "name": "manifest", "key": "manifests/a.jpg.json", "format": "json"},
+        {"source": "b.png", "name": "resized", "key": "resized/b.png", "format": None},
+        {"source": "b.png", "name": "small", "key": "small/b.png.webp", "format": "webp"},
+        {"source": "b.png", "name": "manifest", "key": "manifests/b.png.json", "format": "json"},
     ]
+
+
+def test_explain_takes_several_keys_and_says_which_of_them_would_be_rejected(folder: Path) -> None:
+    done = run("explain", "a.jpg", "x" * 1024 + ".jpg", "b.jpg", "--renditions", "r.toml", cwd=folder)
+    assert done.returncode == 1
+    assert done.stderr.count("image-scaler: ") == 1
+    assert [line.split()[0] for line in done.stdout.splitlines() if " resized " in line] == ["a.jpg", "b.jpg"]
 
 
 def test_explain_says_so_when_nothing_is_made(folder: Path) -> None:
     (folder / "r.toml").write_text('rules = [{match = "raw/**", renditions = []}]\n[renditions.resized]\n')
     done = run("explain", "raw/a.jpg", "--renditions", "r.toml", cwd=folder)
-    assert "Nothing is made of raw/a.jpg" in done.stdout
+    assert "raw/a.jpg none a rule without renditions matches the key" in " ".join(done.stdout.split())
 
 
-def test_check_passes_the_project_as_it_is(tmp_path: Path) -> None:
+def test_check_accepts_the_project(tmp_path: Path) -> None:
     done = run("check", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "are fine. Renditions: resized, thumbnail, web" in done.stdout
+    assert "the settings of stage dev are valid. Renditions: resized, thumbnail, web" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -173,26 +183,26 @@ def test_check_refuses_a_stage_that_no_bucket_can_be_named_after(tmp_path: Path)
     assert "expected lower-case letters, digits and - for the stage but received 'My Stage'" in done.stderr
 
 
-def test_check_says_that_uploads_of_svg_are_not_listened_to(folder: Path) -> None:
+def test_check_says_that_uploads_of_svg_invoke_nothing(folder: Path) -> None:
     (folder / "r.toml").write_text("[renditions.small]\nwidth = 1\n[inputs]\nsvg = true")
     done = run("check", "--renditions", "r.toml", "--region", "eu-west-1", cwd=folder)
     assert done.returncode == 0
-    assert "add .svg to the events in serverless.yml" in done.stderr
+    assert "add svg to serverless/suffixes.json" in done.stderr
 
 
 @pytest.mark.parametrize(("key", "is_noted"), [("dir/a.jpg", False), ("a.JPG", False), ("a.Jpg", True), ("dir/", True)])
-def test_explain_says_where_no_upload_is_listened_to(tmp_path: Path, key: str, is_noted: bool) -> None:
+def test_explain_says_if_no_event_matches_the_key(tmp_path: Path, key: str, is_noted: bool) -> None:
     done = run("explain", key, cwd=tmp_path)
     assert done.returncode == 0
-    assert ("is not listened to" in done.stderr) is is_noted
+    assert ("invokes nothing" in done.stderr) is is_noted
 
 
 def test_names_from_outside_are_shown_as_they_are_and_move_no_cursor(tmp_path: Path) -> None:
     noted = run("explain", "[red]a\x1b[2J.txt", cwd=tmp_path)
-    assert "an upload under [red]a\\x1b[2J.txt is not listened to" in noted.stderr
+    assert "an upload of [red]a\\x1b[2J.txt invokes nothing" in noted.stderr
     missing = run("scale", "[red]a\x1b[2J.jpg", "--out", "out", cwd=tmp_path)
     assert missing.returncode == 2
-    assert "found nothing at [red]a\\x1b[2J.jpg" in missing.stderr
+    assert "cannot read [red]a\\x1b[2J.jpg" in missing.stderr
 
 
 def test_check_refuses_wrong_renditions_in_one_sentence(folder: Path) -> None:

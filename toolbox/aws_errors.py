@@ -1,4 +1,4 @@
-"""Calls of AWS by the commands: what goes wrong is said in one sentence, with what was being done."""
+"""Errors of AWS calls as one sentence that says what was being done."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from image_scaler.exceptions import ImageScalerError
 
 
 class CallError(Exception):
-    """AWS refused or did not answer; says what was asked and why that failed."""
+    """AWS refused a request or did not answer; says which request and why."""
 
 
 @contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turn the errors of boto3 and of the stores into CallErrors."""
+def call_errors(doing: str) -> Iterator[None]:
+    """Raise CallError(`cannot <doing>: <reason>`) for the errors of boto3 and of the stores."""
     try:
         yield
     except (ClientError, BotoCoreError, ImageScalerError) as error:
-        raise CallError(f"could not {doing}: {error}") from error
+        raise CallError(f"cannot {doing}: {error}") from error

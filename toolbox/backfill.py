@@ -1,4 +1,4 @@
-"""Which sources of a bucket have not all their renditions, and letting the function make them."""
+"""Find the sources without current renditions, and send them to the function."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -17,15 +17,15 @@ from image_scaler.renditions.keys import is_image_key
 from image_scaler.renditions.spec import Renditions
 from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
-from toolbox.aws_errors import explained
+from toolbox.aws_errors import call_errors
 
-LOOKS_AT_ONCE = 16
-"""Sources whose manifests are looked at side by side: each look waits for the network."""
+MAX_PARALLEL_HEADS = 16
+"""Manifests that are checked in parallel: each check waits for the network."""
 
 _INVOKE_CONFIG = Config(
-    # Longer than any function may run: asked twice for want of patience, it would do all of it twice.
+    # Longer than any function may run: a second attempt would do all the work twice.
     read_timeout=910,
-    # Where more run than the account or the function may, it waits, and waits longer each time.
+    # If the account or the function has no free execution, the client waits, longer each time.
     retries={"mode": "adaptive", "total_max_attempts": 10},
     max_pool_connections=100,
 )
@@ -52,14 +52,14 @@ class Backfill:
         self._destination = destination_bucket
         self._function = function
         self._renditions = renditions
-        with explained("make clients for AWS"):
+        with call_errors("create clients for AWS"):
             self._s3 = boto3.client("s3")
             self._lambda = boto3.client("lambda", config=_INVOKE_CONFIG)
             self._store = S3Store()
 
     def sources(self, prefix: str) -> Iterator[Source]:
-        """Yield the images of the source bucket of which something is to be made, by their keys."""
-        with explained(f"list s3://{self._source}/{prefix}"):
+        """Yield the images of the source bucket for which renditions.toml has renditions."""
+        with call_errors(f"list s3://{self._source}/{prefix}"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._source, Prefix=prefix):
                 for stored in page.get("Contents", []):
                     source = Source(stored["Key"], stored["ETag"].strip('"'), stored["Size"])
@@ -67,24 +67,24 @@ class Backfill:
                         yield source
 
     def unfinished(self, sources: Iterable[Source]) -> Iterator[Source | None]:
-        """Yield each source whose renditions are not all there as renditions.toml says by now, and None for the others.
+        """Yield each source without current renditions, and None for each of the others.
 
-        A source's manifest is written after all its renditions, and says of which version and by which recipes. Where
-        there are to be no manifests every source counts as unfinished.
+        A manifest is written after all renditions and names the version of the source and the recipe. If manifests are
+        turned off, every source counts as unfinished.
         """
-        for source, is_finished in _each(self._is_finished, sources, LOOKS_AT_ONCE):
+        for source, is_finished in _each(self._is_finished, sources, MAX_PARALLEL_HEADS):
             yield None if is_finished else source
 
-    def make(self, sources: Iterable[Source], at_once: int) -> Iterator[tuple[Source, str | None]]:
-        """Let the function make the renditions of each source; yield it, and why that failed or None."""
-        yield from _each(self._make, sources, at_once)
+    def send(self, sources: Iterable[Source], parallel: int) -> Iterator[tuple[Source, str | None]]:
+        """Call the function for each source; yield the source, and why it failed or None."""
+        yield from _each(self._send, sources, parallel)
 
     def _is_finished(self, source: Source) -> bool:
         try:
             plan = self._renditions.plan_for(source.key)
         except RejectedError:
-            return False  # the function says why
-        with explained(f"look for the manifest of {source.key}"):
+            return False  # the function will say why
+        with call_errors(f"read the manifest of {source.key}"):
             ref = ObjectRef(self._destination, plan.manifest_key) if plan.manifest_key else None
             head = head_or_none(self._store, ref) if ref else None
         existing = Provenance.of(head) if head else None
@@ -94,25 +94,25 @@ class Backfill:
         try:
             return bool(self._renditions.plan_for(key).targets)
         except RejectedError:
-            return True  # the function says why
+            return True  # the function will say why
 
-    def _make(self, source: Source) -> str | None:
+    def _send(self, source: Source) -> str | None:
         event = {"bucket": self._source, "keys": [source.key]}
-        with explained(f"call {self._function} for {source.key}"):
+        with call_errors(f"call {self._function} for {source.key}"):
             answer = self._lambda.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
             payload: Any = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             return str(payload.get("errorMessage") if isinstance(payload, dict) else payload)
         if isinstance(payload, dict) and payload.get("statusCode") == 200:
             return None
-        return "rejected or failed: the reason stands in the failure queue and in the log"
+        return "rejected or failed: the log and the failure queue say why"
 
 
-def _each(work: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[tuple[T, R]]:
-    """Yield each item and what work makes of it, so many at a time, in the order in which they are done."""
+def _each(work: Callable[[T], R], items: Iterable[T], parallel: int) -> Iterator[tuple[T, R]]:
+    """Call `work` with each item in parallel threads; yield item and result as they finish."""
     waiting = iter(items)
-    with ThreadPoolExecutor(at_once) as pool:
-        running: dict[Future[R], T] = {pool.submit(work, item): item for item in islice(waiting, at_once)}
+    with ThreadPoolExecutor(parallel) as pool:
+        running: dict[Future[R], T] = {pool.submit(work, item): item for item in islice(waiting, parallel)}
         try:
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What a message of the failure queue tells: our own records, and those that Lambda sends after its last try."""
+"""Read the messages of the failure queue: our own records, and those of Lambda after its last retry."""
 
 import json
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ class Record:
     """A failure record."""
 
     sources: list[SourceEvent] = field(default_factory=list)
-    """Empty where it names none."""
-    reason: str = "this is no failure record"
+    """Empty if the event names none, or cannot be read."""
+    reason: str = "not a failure record"
     is_rejected: bool = False
-    """Whether no retry can mend it."""
+    """Whether no retry can succeed."""
     event: Any = None
-    """What to send to the function again; None where the message is no failure record."""
+    """The event to send to the function again; None if the message is not a failure record."""
 
 
 def take(sqs: "SQSClient", queue_url: str) -> Iterator[str]:
-    """Yield the body of each message in a queue, and delete it when the next is asked for."""
+    """Yield the body of each message in a queue; delete the message when the next one is requested."""
     while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
             yield message["Body"]
@@ -35,7 +35,7 @@ def take(sqs: "SQSClient", queue_url: str) -> Iterator[str]:
 
 
 def read_record(body: str) -> Record:
-    """Return what the body of a message tells, whatever it is."""
+    """Return the failure record in the body of a message, or an empty record if the body is something else."""
     try:
         record = json.loads(body)
         event, response, context = (record.get(n) for n in ("requestPayload", "responsePayload", "requestContext"))
@@ -48,5 +48,5 @@ def read_record(body: str) -> Record:
     except EventError:
         sources = []
     condition = context.get("condition") if isinstance(context, dict) else None
-    reason = (isinstance(response, dict) and response.get("errorMessage")) or condition or "no reason was given"
+    reason = (isinstance(response, dict) and response.get("errorMessage")) or condition or "no reason given"
     return Record(sources, str(reason), condition == "Rejected", event)

@@ -1,4 +1,4 @@
-"""FileStore: folders in the place of buckets."""
+"""FileStore: an object store in folders, with the same contract as S3Store."""
 
 import hashlib
 import mimetypes
@@ -17,20 +17,20 @@ from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
 class FileStore:
     """Objects as files: a bucket is the path of a folder, a key the path of a file in it.
 
-    An ETag is the MD5 of the content, as in S3; the content type follows from the file's name. User metadata
-    and Cache-Control have no place in a file and are dropped. Conditions hold while nobody else writes.
+    An ETag is the MD5 of the content, as in S3; the content type follows from the name. User metadata and
+    Cache-Control are dropped. Conditions are safe only while no other program writes.
     """
 
     def head(self, ref: ObjectRef) -> ObjectHead:
-        """Return what is stored beside the content; see ObjectStore.head."""
+        """Return the object's metadata; see ObjectStore.head."""
         with _translated(f"read {_path(ref)}"):
-            return ObjectHead(**_beside(ref, _path(ref).read_bytes()))
+            return ObjectHead(**_head_fields(ref, _path(ref).read_bytes()))
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         """Return the object; see ObjectStore.get."""
         with _translated(f"read {_path(ref)}"):
             body = _path(ref).read_bytes()
-        stored = StoredObject(read=lambda: body, **_beside(ref, body))
+        stored = StoredObject(read=lambda: body, **_head_fields(ref, body))
         if if_match not in (None, stored.etag):
             raise PreconditionFailedError(f"cannot read {_path(ref)}: its content has changed")
         return stored
@@ -46,12 +46,12 @@ class FileStore:
         if_none_match: bool = False,
         if_match: str | None = None,
     ) -> str:
-        """Write the object; see ObjectStore.put. The file is whole or not there."""
+        """Write the object, completely or not at all; see ObjectStore.put."""
         if if_none_match and _path(ref).exists():
-            raise PreconditionFailedError(f"cannot write {_path(ref)}: it is there already")
+            raise PreconditionFailedError(f"cannot write {_path(ref)}: it exists")
         if if_match is not None:
             self.get(ref, if_match=if_match)
-        with _translated(f"write {_path(ref)}"), _whole(_path(ref)) as file:
+        with _translated(f"write {_path(ref)}"), _atomic_file(_path(ref)) as file:
             file.write(body)
         return _etag(body)
 
@@ -73,7 +73,7 @@ class FileStore:
         if if_match is not None:
             self.get(source, if_match=if_match)
         with _translated(f"copy {_path(source)} to {_path(destination)}"):
-            with _path(source).open("rb") as original, _whole(_path(destination)) as file:
+            with _path(source).open("rb") as original, _atomic_file(_path(destination)) as file:
                 shutil.copyfileobj(original, file)
             return _path(destination).stat().st_size
 
@@ -82,8 +82,8 @@ def _etag(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-def _beside(ref: ObjectRef, body: bytes) -> dict[str, Any]:
-    """Return the fields of a Head."""
+def _head_fields(ref: ObjectRef, body: bytes) -> dict[str, Any]:
+    """Return the fields of an ObjectHead."""
     content_type = mimetypes.guess_type(ref.key)[0] or "application/octet-stream"
     return {"etag": _etag(body), "size": len(body), "content_type": content_type}
 
@@ -92,13 +92,13 @@ def _path(ref: ObjectRef) -> Path:
     folder = Path(ref.bucket).resolve()
     path = (folder / ref.key).resolve()
     if not path.is_relative_to(folder):
-        raise StorageError(f"expected a key within {folder} but received {ref.key!r}")
+        raise StorageError(f"the key {ref.key!r} leads out of {folder}")
     return path
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write to that takes its place only when all is written."""
+def _atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file to write to; it replaces `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
@@ -113,7 +113,7 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
-    """Turn the operating system's errors into ours."""
+    """Raise our exceptions for those of the operating system."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Progress for people: a spinner on a terminal, plain lines anywhere else."""
+"""Progress of a command: a spinner on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,23 +8,23 @@ from rich.console import Console
 
 
 class Steps:
-    """Tells on a console what goes on, and what took how long."""
+    """Print each step of a command on a console, and how long it took."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Tell that a step goes on while entered; what is given tells on a terminal how far it is."""
+        """Show a step while its block runs; yield a function that shows the step's progress on a terminal."""
         start = time.monotonic()
         if self._console.is_terminal:
             with self._console.status(what) as status:
-                yield lambda how_far: status.update(f"{what}: {how_far}")
+                yield lambda progress: status.update(f"{what}: {progress}")
             self._console.print(f"[green]✓[/green] {what}  [dim]{time.monotonic() - start:.1f} s[/dim]")
         else:
             self._console.print(f"{what} ...", end="")
             try:
-                yield lambda how_far: None
+                yield lambda progress: None
             except BaseException:
                 self._console.print()
                 raise

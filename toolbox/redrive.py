@@ -1,4 +1,4 @@
-"""What is in the failure queue, and sending it to the function again."""
+"""Read the failure queue, and send its events to the function again."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
 
-from toolbox.aws_errors import CallError, explained
+from toolbox.aws_errors import CallError, call_errors
 from toolbox.failure_records import Record, read_record
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 HOLD_SECONDS = 120
-"""How long a record is kept from other readers of the queue while it is looked at here."""
+"""The visibility timeout of the messages that are read: other readers do not see them for so long."""
 
 
 class Failed(NamedTuple):
@@ -37,21 +37,21 @@ class FailureQueueReader:
     ) -> None:
         self._url = queue_url
         self._function = function
-        with explained(f"look for {queue_url}"):
+        with call_errors(f"connect to {queue_url}"):
             self._sqs: SQSClient = sqs or boto3.client("sqs")
             self._lambda: LambdaClient = lambda_ or boto3.client("lambda")
 
     @contextmanager
-    def held(self, at_most: int) -> Iterator[list[Failed]]:
-        """Hold messages of the queue; at the end, those that are still in it are there for everybody again."""
+    def held(self, max_records: int) -> Iterator[list[Failed]]:
+        """Yield messages of the queue, hidden from other readers; show those again that still exist at the end."""
         found: list[Failed] = []
         try:
-            with explained(f"read {self._url}"):
-                while len(found) < at_most:
-                    # Waiting a second asks all of SQS's servers, not some.
+            with call_errors(f"read {self._url}"):
+                while len(found) < max_records:
+                    # Long polling asks all of SQS's servers, short polling only some.
                     answer = self._sqs.receive_message(
                         QueueUrl=self._url,
-                        MaxNumberOfMessages=min(10, at_most - len(found)),
+                        MaxNumberOfMessages=min(10, max_records - len(found)),
                         VisibilityTimeout=HOLD_SECONDS,
                         WaitTimeSeconds=1,
                     )
@@ -60,24 +60,24 @@ class FailureQueueReader:
                     found += [Failed(message["ReceiptHandle"], read_record(message["Body"])) for message in messages]
             yield found
         finally:
-            with explained(f"give back the messages of {self._url}"):
+            with call_errors(f"release the messages of {self._url}"):
                 for failed in found:
                     try:
                         self._sqs.change_message_visibility(
                             QueueUrl=self._url, ReceiptHandle=failed.receipt, VisibilityTimeout=0
                         )
                     except self._sqs.exceptions.ClientError:
-                        continue  # it was deleted
+                        continue  # send() deleted it
 
     def send(self, failed: Failed) -> None:
-        """Send the event to the function again, and then delete its message."""
+        """Send the event to the function again, then delete its message."""
         sources = ", ".join(str(source.ref) for source in failed.record.sources)
-        with explained(f"send {sources or 'an event'} to {self._function}"):
-            # As S3 does, not waiting for it: with the retries and the failure record of such an event.
+        with call_errors(f"send {sources or 'an event'} to {self._function}"):
+            # Asynchronous, as S3 does it: Lambda retries the event, and keeps a failure record.
             answer = self._lambda.invoke(
                 FunctionName=self._function, InvocationType="Event", Payload=json.dumps(failed.record.event).encode()
             )
         if answer["StatusCode"] != 202:
-            raise CallError(f"expected {self._function} to accept the event but it answered {answer['StatusCode']}")
-        with explained(f"delete a message of {self._url}"):
+            raise CallError(f"{self._function} did not accept the event: status code {answer['StatusCode']}")
+        with call_errors(f"delete a message of {self._url}"):
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=failed.receipt)

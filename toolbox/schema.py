@@ -1,4 +1,4 @@
-"""`python -m toolbox.schema`: write renditions.schema.json, by which editors know renditions.toml."""
+"""`python -m toolbox.schema`: write renditions.schema.json, which lets editors complete renditions.toml."""
 
 import json
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ _Name = Annotated[str, Meta(pattern=f"^{NAME}$")]
 
 
 class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
-    """What an upload becomes."""
+    """The renditions of each upload."""
 
     renditions: dict[_Name, RenditionTable]
     rules: list[RuleTable] = msgspec.field(default_factory=list)
@@ -25,14 +25,14 @@ class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of renditions.toml, from the types that it is checked with."""
+    """Return the JSON Schema of renditions.toml, generated from the types that validate it."""
     found: dict[str, Any] = msgspec.json.schema(RenditionsFile)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "renditions.toml", **found}
 
 
 def text() -> str:
-    """Return it as the file holds it."""
-    # Where a text ends is `\Z` in Python's patterns, and `$` in those of JSON Schema.
+    """Return the content of renditions.schema.json."""
+    # Python's patterns write the end of a text as `\Z`, JSON Schema's as `$`.
     return json.dumps(schema(), indent=2).replace("\\\\Z", "$") + "\n"
 
 

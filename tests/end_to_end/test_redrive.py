@@ -1,4 +1,4 @@
-"""`image-scaler redrive`: what is in the failure queue is shown, and sent to the function again."""
+"""`image-scaler redrive` prints the failure queue and sends its events to the function again."""
 
 import json
 
@@ -16,19 +16,19 @@ UPLOADED = jpeg(photo(300, 200))
 
 @pytest.fixture
 def queue(stack: Stack) -> str:
-    """A queue of these tests alone."""
+    """A queue for these tests only."""
     url: str = stack.sqs.create_queue(QueueName="to-redrive")["QueueUrl"]
     stack.sqs.purge_queue(QueueUrl=url)
     return url
 
 
 def failed(stack: Stack, queue: str, key: str) -> None:
-    """Put a failure record into the queue, of an upload that is fine in the meantime."""
+    """Put a failure record into the queue, of an upload that now succeeds."""
     stack.upload(key, UPLOADED)
     record = {
         "requestContext": {"condition": "RetriesExhausted"},
         "requestPayload": {"bucket": stack.source, "keys": [key]},
-        "responsePayload": {"errorMessage": f"could not write {key}"},
+        "responsePayload": {"errorMessage": f"cannot write {key}"},
     }
     stack.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(record))
 
@@ -47,13 +47,13 @@ def test_it_shows_what_failed_and_why_and_leaves_it(stack: Stack, queue: str) ->
     failed(stack, queue, "redrive/shown")
     shown = redrive(stack, queue)
     assert shown.exit_code == 0, shown.output
-    for text in (f"s3://{stack.source}/redrive/shown", "could not write redrive/shown", "would be sent"):
+    for text in (f"s3://{stack.source}/redrive/shown", "cannot write redrive/shown", "would be sent"):
         assert text in shown.output
     assert len(messages(stack, queue)) == 1
     assert stack.keys_of("redrive/shown") == set()
 
 
-def test_with_send_the_function_tries_it_again_and_the_record_goes(stack: Stack, queue: str) -> None:
+def test_with_send_the_function_receives_the_event_again_and_the_record_is_deleted(stack: Stack, queue: str) -> None:
     failed(stack, queue, "redrive/one")
     failed(stack, queue, "redrive/two")
     assert redrive(stack, queue, "--send").exit_code == 0
@@ -62,34 +62,34 @@ def test_with_send_the_function_tries_it_again_and_the_record_goes(stack: Stack,
         assert stack.renditions(key)[f"resized/{key}"]["Body"] == UPLOADED
 
 
-def test_it_looks_at_no_more_than_it_is_told(stack: Stack, queue: str) -> None:
+def test_it_reads_no_more_records_than_max(stack: Stack, queue: str) -> None:
     for number in range(3):
         failed(stack, queue, f"redrive/max-{number}")
     assert redrive(stack, queue, "--send", "--max=2").exit_code == 0
     assert len(messages(stack, queue)) == 1
 
 
-def test_a_record_stays_where_the_function_does_not_accept_its_event(stack: Stack, queue: str) -> None:
+def test_a_record_stays_if_the_function_does_not_accept_its_event(stack: Stack, queue: str) -> None:
     failed(stack, queue, "redrive/kept")
     run = redrive(stack, queue, "--send", function="no-such-function")
     assert run.exit_code == 2
     assert len(messages(stack, queue)) == 1
 
 
-def test_a_message_that_is_no_failure_record_is_left_alone(stack: Stack, queue: str) -> None:
+def test_a_message_that_is_not_a_failure_record_stays_in_the_queue(stack: Stack, queue: str) -> None:
     stack.sqs.send_message(QueueUrl=queue, MessageBody="hello")
     failed(stack, queue, "redrive/beside")
     run = redrive(stack, queue, "--send")
     assert run.exit_code == 1
-    assert "no failure record" in run.output
+    assert "not a failure record" in run.output
     assert messages(stack, queue) == ["hello"]
 
 
-def test_an_empty_queue_is_said_to_be_empty(stack: Stack, queue: str) -> None:
+def test_it_says_that_the_queue_is_empty(stack: Stack, queue: str) -> None:
     assert "The failure queue is empty" in redrive(stack, queue).output
 
 
-def test_a_queue_that_is_not_there_is_told(stack: Stack) -> None:
+def test_a_missing_queue_is_an_error(stack: Stack) -> None:
     reader = FailureQueueReader("http://nowhere/1/none", stack.function, stack.sqs, stack.lambda_)
-    with pytest.raises(CallError, match="could not read http://nowhere/1/none"), reader.held(1):
+    with pytest.raises(CallError, match="cannot read http://nowhere/1/none"), reader.held(1):
         pass

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--uploads", type=int, choices=range(1, 1_000_001), metavar="N", default=UPLOADS)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    with processes.signals_end_us():
+    with processes.signals_as_exit():
         try:
             is_complete = run(options.uploads, options.seed)
         except LocalAwsError as error:

@@ -33,9 +33,8 @@ def widgets(package: Package) -> list[dict[str, Any]]:
 
 def watched(alarm: dict[str, Any]) -> tuple[str, ...]:
     """Return the metric of an alarm as the dashboard writes it."""
-    metric = alarm["Metrics"][1]["MetricStat"]["Metric"] if "Metrics" in alarm else alarm
-    (dimension,) = metric["Dimensions"]
-    return (metric["Namespace"], metric["MetricName"], dimension["Name"], dimension["Value"])
+    (dimension,) = alarm["Dimensions"]
+    return (alarm["Namespace"], alarm["MetricName"], dimension["Name"], dimension["Value"])
 
 
 def test_there_is_an_alarm_for_all_that_needs_somebody(alarms: dict[str, dict[str, Any]]) -> None:
@@ -43,7 +42,6 @@ def test_there_is_an_alarm_for_all_that_needs_somebody(alarms: dict[str, dict[st
         "image-scaler-dev-failure-queue": "ApproximateNumberOfMessagesVisible",
         "image-scaler-dev-errors": "Errors",
         "image-scaler-dev-throttles": "Throttles",
-        "image-scaler-dev-duration": "Duration",
     }
 
 
@@ -52,28 +50,11 @@ def test_every_alarm_watches_the_function_or_the_queue_of_this_stack(alarms: dic
 
 
 def test_an_alarm_goes_off_at_the_first_value_and_not_without_data(alarms: dict[str, dict[str, Any]]) -> None:
-    for alarm in alarms.values():
-        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    for name, alarm in alarms.items():
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
         assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
-    simple = {name: alarm for name, alarm in alarms.items() if name != "DurationAlarm"}
-    assert {name: alarm["Statistic"] for name, alarm in simple.items()} == {
-        "FailureQueueAlarm": "Maximum",
-        "ErrorsAlarm": "Sum",
-        "ThrottlesAlarm": "Sum",
-    }
-    for alarm in simple.values():
-        assert (alarm["Threshold"], alarm["Period"]) == (0, 300)
-
-
-@pytest.mark.parametrize("fixture", ["arm64", "with_own_settings"])
-def test_an_alarm_goes_off_above_90_percent_of_the_timeout(fixture: str, request: pytest.FixtureRequest) -> None:
-    package: Package = request.getfixturevalue(fixture)
-    seconds = package.properties("ResizeLambdaFunction")["Timeout"]
-    alarm = package.properties("DurationAlarm")
-    share, longest = alarm["Metrics"]
-    assert (alarm["Threshold"], share["Expression"]) == (90, f"100 * longest / {1000 * seconds}")
-    assert (longest["Id"], longest["ReturnData"]) == ("longest", False)
-    assert (longest["MetricStat"]["Stat"], longest["MetricStat"]["Period"]) == ("Maximum", 300)
+        assert alarm["Statistic"] == ("Maximum" if name == "FailureQueueAlarm" else "Sum")
+        assert alarm["Period"] == 300
 
 
 def test_alarms_are_told_to_the_topic_that_is_given_and_to_nobody_by_default(

@@ -1,4 +1,4 @@
-"""The local AWS: ministack as a child process, with our stack deployed in it."""
+"""The local AWS: ministack as a child process, with the stack deployed in it."""
 
 import fcntl
 import json
@@ -35,18 +35,18 @@ STACK = "image-scaler-local"
 START_SECONDS = 60.0
 
 Step = Callable[[str], AbstractContextManager[object]]
-"""Tells that something goes on while it is entered: `with step("Starting"): ...`."""
+"""Shows a step while its block runs: `with step("Starting"): ...`."""
 
 
 class LocalAwsError(Exception):
-    """The local AWS did not start, or did not take our stack; says why, with the end of its log."""
+    """The local AWS did not start, or the stack was not deployed; says why, with the end of the log."""
 
 
 class LocalAws:
     """A running local AWS; a context manager that stops it at the end.
 
-    `env` is what a program needs to work with it. The names of the buckets, the queue and the function
-    are in there once the stack is deployed.
+    `env` has the environment variables for its clients and, after the deployment, the names of the buckets, the queue
+    and the function.
     """
 
     def __init__(self, folder: Path, env: dict[str, str], process: "subprocess.Popen[bytes] | None" = None) -> None:
@@ -58,11 +58,11 @@ class LocalAws:
     def start(
         cls, *, port: int = 0, retry_seconds: float = 1.0, params: Sequence[str] = (), step: Step = nullcontext
     ) -> Self:
-        """Start a local AWS with our stack in it.
+        """Start a local AWS and deploy the stack to it.
 
-        `port` 0 is any free port; another one is taken only where it is free. `retry_seconds` passes before
-        the first retry of a failed event, and doubles with each. `params` are sls's, as `name=value`.
-        Raises LocalAwsError; nothing is left behind then.
+        `port` is preferred if it is free; 0 means any free port. `retry_seconds` is the delay before the first retry
+        of a failed event, and doubles with each retry. `params` are parameters for sls, as `name=value`. Raises
+        LocalAwsError, after everything is stopped and deleted.
         """
         with step("Starting the local AWS"):
             aws = cls.launch(port=port, retry_seconds=retry_seconds)
@@ -75,7 +75,7 @@ class LocalAws:
 
     @classmethod
     def launch(cls, *, port: int = 0, retry_seconds: float = 1.0) -> Self:
-        """Start a local AWS with nothing in it; otherwise as `start`."""
+        """Start a local AWS without the stack; see `start`."""
         for wanted in (port, 0):
             folder, lock = _new_folder()
             aws = cls(folder, _environment(wanted if wanted and _is_free(wanted) else _free_port()))
@@ -87,21 +87,21 @@ class LocalAws:
                 aws.stop()
                 raise
             finally:
-                os.close(lock)  # from now on the server alone holds it
+                os.close(lock)  # from here on only the server holds it
             log = processes.tail(folder / "log")
             aws.stop()
-            # Another program may have taken the port since it was looked at: then once more, with another one.
+            # If another program took the port in the meantime, try once more with another port.
             if "already in use" not in log:
                 break
-        raise LocalAwsError(f"expected the local AWS to start at {aws.env['AWS_ENDPOINT_URL']} but it ended:\n{log}")
+        raise LocalAwsError(f"cannot start the local AWS at {aws.env['AWS_ENDPOINT_URL']}: it ended:\n{log}")
 
     @classmethod
     def found(cls, folder: Path, env: dict[str, str]) -> Self | None:
-        """Return the local AWS that was left running in a folder, or None where it runs no more."""
+        """Return the local AWS that runs in a folder, or None if it no longer runs."""
         return cls(folder, env) if _is_running(folder) else None
 
     def deploy(self, params: Sequence[str] = (), *, step: Step = nullcontext) -> None:
-        """Deploy our stack, again too; raises LocalAwsError where that fails."""
+        """Deploy the stack, or update it; raises LocalAwsError if that fails."""
         try:
             with step("Packaging the function"):
                 package = local_package(params)
@@ -112,7 +112,7 @@ class LocalAws:
         log = self.folder / "deploy.log"
         with step("Deploying the stack"):
             if processes.run(command, cwd=ROOT, env=sls_environment() | self.env, log=log):
-                raise LocalAwsError(f"expected `sls deploy` to deploy the stack but it failed:\n{processes.tail(log)}")
+                raise LocalAwsError(f"`sls deploy` cannot deploy the stack:\n{processes.tail(log)}")
         [stack] = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.env |= {
@@ -123,7 +123,7 @@ class LocalAws:
         }
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of a service (`s3`, `sqs`, `lambda`, ...) with the rights of the root user."""
+        """Return a boto3 client of a service (`s3`, `sqs`, `lambda`, ...) with the permissions of the root user."""
         return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.env["AWS_ENDPOINT_URL"],
@@ -134,18 +134,18 @@ class LocalAws:
         )
 
     def log_tail(self, lines: int = 15) -> str:
-        """Return the last lines of the server's log, which has the function's output in it."""
+        """Return the last lines of the server's log, which includes the function's output."""
         return processes.tail(self.folder / "log", lines)
 
     def keep_running(self) -> None:
-        """Let it run on after this program."""
+        """Let the server run on after this program ends."""
         if self._process and self._process.stdin:
             self._process.stdin.write(b"stay\n")
             self._process.stdin.close()
             self._process = None
 
     def stop(self) -> None:
-        """Stop it, with its workers, and delete all its files; nothing happens where it is stopped already."""
+        """Stop the server with its workers and delete its files; does nothing if it is stopped."""
         with processes.uninterrupted():
             _stop(self.folder)
             if self._process:
@@ -164,20 +164,20 @@ class LocalAws:
         self.stop()
 
     def _wait_until_healthy(self) -> bool:
-        """Return whether the server answers; False where it ended. Raises LocalAwsError where it never does."""
+        """Return True when the server answers, False if it ended; raises LocalAwsError after START_SECONDS."""
         assert self._process  # noqa: S101  it was just started
         deadline = time.monotonic() + START_SECONDS
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while self._process.poll() is None:
             with suppress(OSError, ValueError):
                 answer = opener.open(self.env["AWS_ENDPOINT_URL"] + "/_ministack/health", timeout=5)
-                # Its name: what answers at this port may be another one, whose port was free a moment ago.
+                # Compare its name: another server may have taken the port a moment ago.
                 if json.load(answer).get("edition") == self.folder.name:
                     return True
             if time.monotonic() > deadline:
                 raise LocalAwsError(
-                    f"expected the local AWS to answer at {self.env['AWS_ENDPOINT_URL']} "
-                    f"within {START_SECONDS:.0f} s but it did not:\n{self.log_tail()}"
+                    f"the local AWS at {self.env['AWS_ENDPOINT_URL']} does not answer "
+                    f"after {START_SECONDS:.0f} s:\n{self.log_tail()}"
                 )
             time.sleep(0.05)
         return False
@@ -197,9 +197,9 @@ def _spawn(folder: Path, lock: int, env: dict[str, str], retry_seconds: float) -
     inherited = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "toolbox.local.emulator", str(folder)],  # the folder: to be told apart in `ps`
+            [sys.executable, "-m", "toolbox.local.emulator", str(folder)],  # the folder identifies it in `ps`
             cwd=ROOT,
-            # Nothing else of ours: the function's processes inherit it all.
+            # No other variables, because the function's processes inherit them.
             env={name: os.environ[name] for name in inherited if name in os.environ}
             | env
             | {
@@ -209,13 +209,13 @@ def _spawn(folder: Path, lock: int, env: dict[str, str], retry_seconds: float) -
                 "BIND_HOST": HOST,
                 "DOCKER_HOST": "unix:///nonexistent",
                 "GATEWAY_PORT": env["AWS_ENDPOINT_URL"].rpartition(":")[2],
-                "IOT_MTLS_ENABLED": "false",  # it and SFTP would listen on ports of their own
+                "IOT_MTLS_ENABLED": "false",  # it and SFTP would listen on further ports
                 "LAMBDA_ACCOUNT_CONCURRENCY": str(max(2, os.cpu_count() or 2)),
                 "LAMBDA_ASYNC_RETRY_BASE_SECONDS": str(retry_seconds),
                 "MINISTACK_ACCOUNT_ID": ACCOUNT,
-                "MINISTACK_EDITION": folder.name,  # comes back in the health answer
+                "MINISTACK_EDITION": folder.name,  # the health response repeats it
                 "MINISTACK_HOST": HOST,
-                # sls's own functions need the AWS SDK, which is part of Lambda's Node.js.
+                # The functions that sls deploys need the AWS SDK, which Lambda's Node.js includes.
                 "NODE_PATH": str(ROOT / "node_modules"),
                 "PYTHONUNBUFFERED": "1",
                 "S3_DATA_DIR": str(folder / "tmp" / "s3"),
@@ -234,10 +234,10 @@ def _spawn(folder: Path, lock: int, env: dict[str, str], retry_seconds: float) -
 
 
 def _new_folder() -> tuple[Path, int]:
-    """Return a new folder and its open, locked lock file. Folders of those that were killed go meanwhile.
+    """Return a new folder and its open, locked lock file; delete the folders of servers that were killed.
 
-    A server holds the lock of its folder as long as it lives: whether it runs, and whether the process of
-    that number is still the one it was, never has to be guessed.
+    A server holds the lock of its folder as long as it runs, so the lock says whether it runs and whether the process
+    id is still its own.
     """
     RUNS.mkdir(parents=True, exist_ok=True)
     with locked(RUNS / ".lock"):
@@ -273,7 +273,7 @@ def _stop(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    for _ in range(20):  # a worker may take a moment to end, and write a last file
+    for _ in range(20):  # a worker may take a moment to end, and may write a last file
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return

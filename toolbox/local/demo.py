@@ -1,4 +1,4 @@
-"""`make run`: images go into a local AWS, and what the function makes of them comes out."""
+"""`make run`: upload images to a local AWS, and print the renditions that the function makes."""
 
 import glob
 import io
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
+from image_scaler.outcomes import counted
 from image_scaler.renditions.keys import MANIFEST_FOLDER
 from image_scaler.renditions.toml import load_renditions
 from image_scaler.storage.base import on_one_line
@@ -32,20 +33,20 @@ from toolbox.samples import samples
 from toolbox.stack import ROOT
 
 OUT = LOCAL / "out"
-IDLE_SECONDS = 100.0
-"""How long nothing may come before we give up: more than the function's timeout and its retries."""
+MAX_IDLE_SECONDS = 100.0
+"""How long to wait without progress: longer than the function's timeout and its retries."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class DemoError(Exception):
-    """What was asked for cannot be done; says why."""
+    """The demonstration cannot run; says why."""
 
 
 @dataclass
 class Source:
-    """An upload, and what became of it."""
+    """An upload, and the objects that it became."""
 
     key: str
     body: bytes
@@ -57,17 +58,17 @@ class Source:
     failure: str | None = None
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nothing more is to come."""
+    def is_finished(self) -> bool:
+        """Whether all objects arrived, or a failure record did."""
         return self.failure is not None or len(self.arrived) == len(self.expected)
 
 
 def main() -> None:
-    """Run the demonstration on the files that the environment variable FILES names, or on the samples.
+    """Run the demonstration with the files in the environment variable FILES, or with the samples.
 
-    Exits with 0 when every rendition was made, else with 1 and what is wrong.
+    Exits with 0 if every rendition was made, else with 1 and an explanation.
     """
-    with processes.signals_end_us():
+    with processes.signals_as_exit():
         try:
             complete = run(os.environ.get("FILES", ""))
         except (DemoError, ConfigError, LocalAwsError) as error:
@@ -98,7 +99,7 @@ def run(files: str) -> bool:
         raise DemoError(str(error)) from error
     _empty(OUT)
     with LocalAws.start(port=wanted_port(), retry_seconds=0.2, step=step) as aws:
-        _refuse_what_no_event_matches(aws, sources)
+        _refuse_unmatched_suffixes(aws, sources)
         with step("Uploading"):
             _upload(aws, sources)
         with step("Waiting for the renditions") as say:
@@ -106,28 +107,28 @@ def run(files: str) -> bool:
         with step(f"Downloading to {OUT.relative_to(ROOT)}"):
             results = _download(aws)
         _print_table(sources, results)
-        return _complain(aws, sources)
+        return _report(aws, sources)
 
 
 def named_files(files: str) -> dict[str, Path]:
-    """Return the files that are named as in a shell command, by the keys that they are uploaded under.
+    """Return the files that FILES names, quoted as in a shell, by their keys.
 
-    A key is the file's name, or its path from the folder that holds all of them where two have one name.
-    Raises DemoError where a file is not there.
+    A key is the file's name; if two files have the same name, the path from their common folder. Raises DemoError if a
+    file does not exist.
     """
     try:
         words = shlex.split(files)
     except ValueError as error:
-        raise DemoError(f"expected file names, quoted as in a shell, in FILES but received {files}: {error}") from error
+        raise DemoError(f"cannot split FILES={files} into names as a shell does: {error}") from error
     paths: list[Path] = []
     for word in words:
         path = Path(word).expanduser()
         found = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]  # noqa: PTH207
         for file in found:
             if not file.is_file():
-                raise DemoError(f"expected image files in FILES but {file} is none")
+                raise DemoError(f"cannot upload {file}: it is not a file")
         if not found:
-            raise DemoError(f"expected the file {word} but it does not exist")
+            raise DemoError(f"cannot upload {word}: no such file")
         paths += [file.resolve() for file in found]
     paths = list(dict.fromkeys(paths))
     keys = [path.name for path in paths]
@@ -137,7 +138,8 @@ def named_files(files: str) -> dict[str, Path]:
     return dict(zip(keys, paths, strict=True))
 
 
-def _refuse_what_no_event_matches(aws: LocalAws, sources: list[Source]) -> None:
+def _refuse_unmatched_suffixes(aws: LocalAws, sources: list[Source]) -> None:
+    """Raise DemoError if the deployed stack has no event for a source."""
     configuration = aws.client("s3").get_bucket_notification_configuration(Bucket=aws.env["SOURCE_BUCKET"])
     suffixes = [
         rule["Value"]
@@ -148,8 +150,7 @@ def _refuse_what_no_event_matches(aws: LocalAws, sources: list[Source]) -> None:
     for source in sources:
         if suffixes and not source.key.endswith(tuple(suffixes)):
             raise DemoError(
-                f"expected a name that ends in one of {' '.join(suffixes)} but received {source.key}: "
-                "no event of serverless.yml invokes the function for it"
+                f"an upload of {source.key} invokes nothing: serverless.yml has events for {' '.join(suffixes)} only"
             )
 
 
@@ -161,13 +162,13 @@ def _upload(aws: LocalAws, sources: list[Source]) -> None:
 
 
 def _wait(aws: LocalAws, sources: list[Source], say: Callable[[str], None]) -> None:
-    """Note what arrives, until every source has all its renditions or a failure, or nothing comes any more."""
+    """Record what arrives, until every source is finished or nothing arrives for MAX_IDLE_SECONDS."""
     s3, sqs = aws.client("s3"), aws.client("sqs")
     by_key = {source.key: source for source in sources}
     total = sum(len(source.expected) for source in sources)
-    deadline = time.monotonic() + IDLE_SECONDS
+    deadline = time.monotonic() + MAX_IDLE_SECONDS
     seen: set[str] = set()
-    while not all(source.is_settled for source in sources) and time.monotonic() < deadline:
+    while not all(source.is_finished for source in sources) and time.monotonic() < deadline:
         present = {stored["Key"] for stored in _list(s3, aws.env["DESTINATION_BUCKET"])}
         now = time.monotonic()
         for source in sources:
@@ -177,9 +178,9 @@ def _wait(aws: LocalAws, sources: list[Source], say: Callable[[str], None]) -> N
         for key, reason in _failures(sqs, aws.env["FAILURE_QUEUE_URL"]):
             if key in by_key:
                 by_key[key].failure = reason
-                deadline = now + IDLE_SECONDS
+                deadline = now + MAX_IDLE_SECONDS
         if present - seen:
-            seen, deadline = present, now + IDLE_SECONDS
+            seen, deadline = present, now + MAX_IDLE_SECONDS
         say(f"{sum(len(source.arrived) for source in sources)} of {total}")
         time.sleep(0.1)
 
@@ -190,7 +191,7 @@ def _list(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
 
 
 def _failures(sqs: Any, queue: str) -> Iterator[tuple[str, str]]:
-    """Take the failure records out of the queue; yield each one's source key and reason."""
+    """Take the failure records out of the queue; yield the source key and the reason of each."""
     for body in take(sqs, queue):
         record = read_record(body)
         for source in record.sources:
@@ -198,7 +199,7 @@ def _failures(sqs: Any, queue: str) -> Iterator[tuple[str, str]]:
 
 
 def _download(aws: LocalAws) -> dict[str, bytes]:
-    """Save all of the destination bucket; return the content by key. Raises DemoError for a key that is no path."""
+    """Save the destination bucket to OUT; return the content by key. Raises DemoError if a key cannot be a path."""
     s3, bucket = aws.client("s3"), aws.env["DESTINATION_BUCKET"]
     results = {}
     with tempfile.TemporaryDirectory(dir=LOCAL, prefix="out-") as name:
@@ -208,13 +209,13 @@ def _download(aws: LocalAws) -> dict[str, bytes]:
             key = stored["Key"]
             path = (folder / key).resolve()
             if not path.is_relative_to(folder) or path == folder:
-                raise DemoError(f"expected keys that stay within {OUT} as paths but received {key!r}")
+                raise DemoError(f"cannot save {key!r}: its path leads out of {OUT}")
             results[key] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(results[key])
             except OSError as error:
-                raise DemoError(f"expected to write {key!r} to {OUT} but that failed: {error}") from error
+                raise DemoError(f"cannot save {key!r} to {OUT}: {error}") from error
         _empty(OUT)
         folder.rename(OUT)
     return results
@@ -251,28 +252,30 @@ def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
 
 
 def _size(body: bytes) -> str:
-    """Return width x height as shown to people, that is turned upright; a dash for what Pillow cannot read."""
+    """Return width x height of the upright image, or a dash if Pillow cannot read it."""
     try:
         with Image.open(io.BytesIO(body)) as image:
             width, height = image.size
             if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
                 width, height = height, width
             return f"{width} x {height}"
-    except Exception:  # whatever is wrong with the file: this is but a label
+    except Exception:  # of any kind: this is only a label
         return "-"
 
 
-def _complain(aws: LocalAws, sources: list[Source]) -> bool:
-    """Say what is missing and why; return whether nothing is."""
+def _report(aws: LocalAws, sources: list[Source]) -> bool:
+    """Print what is missing and why; return whether everything arrived."""
     out.print()
     incomplete = [source for source in sources if len(source.arrived) < len(source.expected)]
     for source in incomplete:
         count = f"{len(source.arrived)} of {len(source.expected)} objects"
-        why = source.failure or f"nothing more came within {IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
+        why = source.failure or f"nothing arrived for {MAX_IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
         err.print(f"{on_one_line(source.key)}: {count}. {why}", style="red", markup=False)
     if not incomplete:
         total = sum(not key.startswith(MANIFEST_FOLDER) for source in sources for key in source.expected)
-        out.print(f"{len(sources)} images became {total} renditions. They are in {OUT.relative_to(ROOT)}/.")
+        out.print(
+            f"{counted(len(sources), 'image')}, {counted(total, 'rendition')}. They are in {OUT.relative_to(ROOT)}/"
+        )
     return not incomplete
 
 

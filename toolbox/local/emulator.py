@@ -1,7 +1,7 @@
-"""The process of the local AWS: ministack, with what our stack needs beyond it.
+"""The process of the local AWS: ministack with two patches, which CONTRIBUTING explains.
 
-Run as `python -m toolbox.local.emulator`, set up by ministack's environment variables. It ends when its standard
-input does, that is with whoever started it, unless it reads a line `stay` there first.
+Run as `python -m toolbox.local.emulator`, configured by ministack's environment variables. It ends when its standard
+input is closed, so when its parent process ends, unless it reads a line `stay` first.
 """
 
 import os
@@ -20,17 +20,17 @@ def main() -> None:
     _queue_throttled_events(import_module("ministack.services.lambda_svc"))
     app: Any = import_module("ministack.app")
     _trust_loopback(app)
-    del sys.argv[1:]  # the folder there is for `ps`
+    del sys.argv[1:]  # which name the folder, for `ps`
     app.main()
 
 
 def _end_with_parent() -> None:
     if sys.stdin.readline() != "stay\n":
-        os.killpg(os.getpgrp(), signal.SIGKILL)  # with the workers; there is nothing to save
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # with the workers; there is no state to save
 
 
 def _trust_loopback(app: Any) -> None:
-    """Let requests count as made by TLS, which our bucket policies demand: none leaves this machine."""
+    """Count all requests as encrypted, which the bucket policies require: they never leave this machine."""
     pin = app.pin_request_origin
     app.pin_request_origin = lambda address, is_secure: pin(address, True)
 
@@ -38,8 +38,8 @@ def _trust_loopback(app: Any) -> None:
 def _queue_throttled_events(service: Any) -> None:
     """Let an asynchronous event wait for a free execution, as on AWS.
 
-    ministack counts "too many executions" as a failed attempt: of a burst of uploads, all but the first few
-    would end in the failure queue within seconds. Lambda keeps such an event for up to six hours.
+    ministack counts "too many executions" as a failed attempt, so most of a burst of uploads would be in the failure
+    queue within seconds. Lambda keeps such an event for up to six hours.
     """
     execute, deliver = service._execute_function, service.invoke_async_with_retry
     asynchronous = ContextVar("asynchronous", default=False)
@@ -52,7 +52,7 @@ def _queue_throttled_events(service: Any) -> None:
             time.sleep(0.1)
 
     def deliver_asynchronously(function: Any, event: Any) -> None:
-        # ministack copies the context into the thread that makes the attempts.
+        # ministack copies this context into the thread that makes the attempts.
         token = asynchronous.set(True)
         try:
             deliver(function, event)

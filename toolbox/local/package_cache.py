@@ -1,4 +1,4 @@
-"""The function's package for the local AWS: built once for each content, and kept."""
+"""Build the function's package for the local AWS, once for each content."""
 
 import fcntl
 import hashlib
@@ -14,19 +14,19 @@ from toolbox.local import processes
 from toolbox.stack import ROOT, SLS
 
 PACKAGES = ROOT / ".local" / "packages"
-KEPT = 4
+MAX_PACKAGES = 4
 NOT_PACKAGED = {"node_modules", "toolbox", "tests", "bench", "docs", "events", "__pycache__"}
 
 
 def sls_environment() -> dict[str, str]:
-    """Return the environment for sls at stage `local`: ours, without what would lead it to another AWS."""
+    """Return the environment for sls at stage `local`: this process's, without the settings of another AWS."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "LOCAL_ARCHITECTURE": architecture(),
         "NODE_NO_WARNINGS": "1",
-        "SLS_AWS_MONITORING_FREQUENCY": "100",  # milliseconds between looks at the stack; 5 s by default
+        "SLS_AWS_MONITORING_FREQUENCY": "100",  # ms between two requests for the state of the stack; 5 s by default
     }
 
 
@@ -42,12 +42,12 @@ class PackageError(Exception):
 def local_package(params: Sequence[str] = ()) -> Path:
     """Return the folder with the package of stage `local`, for `sls deploy --package`.
 
-    It is built where none was built yet from the files as they are now. `params` are those of sls
-    (`name=value`). Raises PackageError where that fails.
+    The package is built unless the cache has one of the same files and parameters. `params` are parameters for sls, as
+    `name=value`. Raises PackageError if the build fails.
     """
     PACKAGES.mkdir(parents=True, exist_ok=True)
     package = PACKAGES / _digest(params)
-    # sls works in .serverless, whatever --package says: two at a time would spoil each other's.
+    # sls works in .serverless even with --package, so two builds must not run at the same time.
     with locked(PACKAGES / "lock"):
         if not package.exists():
             _build(package, params)
@@ -58,7 +58,7 @@ def local_package(params: Sequence[str] = ()) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait for a lock of this name, and hold it meanwhile; it goes with the process in any case."""
+    """Hold the lock file `path` while the block runs; it is released if the process dies."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -71,20 +71,18 @@ def _build(package: Path, params: Sequence[str]) -> None:
     command = [str(SLS), "package", "--stage", "local", "--package", str(part)]
     command += [f"--param={param}" for param in params]
     if processes.run(command, cwd=ROOT, env=sls_environment(), log=log):
-        raise PackageError(
-            f"expected `sls package` to make the function's package but it failed:\n{processes.tail(log)}"
-        )
+        raise PackageError(f"`sls package` cannot package the function:\n{processes.tail(log)}")
     part.rename(package)
 
 
 def _drop_oldest() -> None:
     packages = [path for path in PACKAGES.iterdir() if path.is_dir()]
-    for package in sorted(packages, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+    for package in sorted(packages, key=lambda path: path.stat().st_mtime, reverse=True)[MAX_PACKAGES:]:
         shutil.rmtree(package, ignore_errors=True)
 
 
 def _digest(params: Sequence[str]) -> str:
-    """Return a name for all that goes into the package: every file but those that never do, the Python, the machine."""
+    """Return a digest of everything that can change the package: the files, the Python and the machine."""
     digest = hashlib.sha256(repr((sys.version, platform.machine(), *params)).encode())
     for path in sorted(_inputs(ROOT)):
         content = hashlib.sha256(path.read_bytes()).hexdigest()

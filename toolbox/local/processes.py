@@ -1,4 +1,4 @@
-"""Programs we start: none outlives a command that is interrupted or killed."""
+"""Child processes: none outlives a command that is interrupted or killed."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ from types import FrameType
 from typing import NoReturn
 
 GRACE_SECONDS = 3.0
-"""What a program gets to end by itself before it is killed."""
+"""The time between SIGTERM and SIGKILL."""
 
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
-    """Run a program to its end with its output added to a file, and return its exit code.
+    """Run a program, append its output to a file, and return its exit code.
 
-    When this is interrupted (also by a signal, see `signals_end_us`), the program and its own children are ended.
+    If this is interrupted (also by a signal, see `signals_as_exit`), the program and its children are ended.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -27,7 +27,7 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path)
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a process group of its own: ended as a whole, and by us alone
+            start_new_session=True,  # a new process group, which can be ended as a whole
         )
         try:
             return process.wait()
@@ -42,15 +42,15 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path)
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
-    """Send a signal to a process that leads a group, and to the whole group; nothing happens where it is gone."""
-    # PermissionError: on macOS, a group of which only unreaped processes are left.
+    """Send a signal to a process group; does nothing if the group no longer exists."""
+    # macOS raises PermissionError for a group that has only unreaped processes.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 
 
 @contextmanager
-def signals_end_us() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into SystemExit, so that they clean up as Ctrl-C does."""
+def signals_as_exit() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into SystemExit, so that they clean up like Ctrl-C."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
@@ -65,9 +65,9 @@ def signals_end_us() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C and its like meanwhile: a second one must not stop the clean-up after the first."""
+    """Ignore Ctrl-C, SIGTERM and SIGHUP during a clean-up: a second one must not interrupt it."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals interrupt the main thread only, and only that may set this
+        yield  # signals interrupt only the main thread, and only the main thread may set handlers
         return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
@@ -79,7 +79,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a text file, indented; empty where there is none."""
+    """Return the last lines of a text file, indented; empty if there is no such file."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""`make up` and `make down`: one local AWS of this checkout that is kept running."""
+"""`make up` and `make down`: start and stop the local AWS of this checkout."""
 
 import json
 import os
@@ -23,11 +23,11 @@ out = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Run `python -m toolbox.local.up_down up` or `down`; exits with 1 and a sentence where that fails."""
+    """Run `python -m toolbox.local.up_down up` or `down`; exits with 1 and a sentence if that fails."""
     if sys.argv[1:] not in (["up"], ["down"]):
         raise SystemExit("expected up or down")
     LOCAL.mkdir(exist_ok=True)
-    with processes.signals_end_us(), locked(LOCAL / "up.lock"):
+    with processes.signals_as_exit(), locked(LOCAL / "up.lock"):
         try:
             up() if sys.argv[1] == "up" else down()
         except (ConfigError, LocalAwsError) as error:
@@ -37,13 +37,13 @@ def main() -> None:
 
 
 def up() -> None:
-    """Start the local AWS, or find it running, and tell how to use it; raises LocalAwsError or ConfigError."""
+    """Start the local AWS unless it runs, and print how to use it; raises LocalAwsError or ConfigError."""
     if aws := _running():
-        out.print(f"The local AWS is up already, at {aws.env['AWS_ENDPOINT_URL']}.")
+        out.print(f"The local AWS is already running at {aws.env['AWS_ENDPOINT_URL']}.")
         _write_env(aws)
-        _tell(aws)
+        _print_usage(aws)
         return
-    load_renditions(ROOT / "renditions.toml")  # what is wrong in there would otherwise show at the first upload
+    load_renditions(ROOT / "renditions.toml")  # a mistake would otherwise appear at the first upload
     aws = LocalAws.start(port=wanted_port(), step=Steps(out))
     try:
         STATE.write_text(json.dumps({"folder": str(aws.folder), "env": aws.env}), encoding="utf-8")
@@ -54,24 +54,24 @@ def up() -> None:
         aws.stop()
         _forget()
         raise
-    out.print(f"\nThe local AWS is up, at {aws.env['AWS_ENDPOINT_URL']}.")
-    _tell(aws)
+    out.print(f"\nThe local AWS is running at {aws.env['AWS_ENDPOINT_URL']}.")
+    _print_usage(aws)
 
 
 def down() -> None:
-    """Stop the local AWS and delete all it wrote; says so where none runs."""
+    """Stop the local AWS and delete its files; print so if none is running."""
     aws = _running()
     if aws:
         aws.stop()
     _forget()
     if aws:
-        out.print(f"The local AWS at {aws.env['AWS_ENDPOINT_URL']} is stopped, and its files are deleted.")
+        out.print(f"The local AWS at {aws.env['AWS_ENDPOINT_URL']} is stopped and its files are deleted.")
     else:
-        out.print("No local AWS is up: there is nothing to stop.")
+        out.print("No local AWS is running.")
 
 
 def wanted_port() -> int:
-    """Return LOCAL_PORT of the environment; raises LocalAwsError where that is no port."""
+    """Return LOCAL_PORT of the environment; raises LocalAwsError if it is not a port."""
     value = os.environ.get("LOCAL_PORT") or str(DEFAULT_PORT)
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
         raise LocalAwsError(f"expected a port from 1 to 65535 in LOCAL_PORT but received {value!r}")
@@ -93,7 +93,7 @@ def _forget() -> None:
 
 def _write_env(aws: LocalAws) -> None:
     values = aws.env | {
-        "AWS_SESSION_TOKEN": "",  # one of the shell's own does not belong to our key
+        "AWS_SESSION_TOKEN": "",  # the shell's own token does not belong to this key
         "LOCAL_ARCHITECTURE": architecture(),
         "SLS_AWS_MONITORING_FREQUENCY": "100",
     }
@@ -101,20 +101,20 @@ def _write_env(aws: LocalAws) -> None:
     ENV_FILE.chmod(0o600)
 
 
-def _tell(aws: LocalAws) -> None:
+def _print_usage(aws: LocalAws) -> None:
     out.print(
         f"""\
   source bucket       {aws.env["SOURCE_BUCKET"]}
   destination bucket  {aws.env["DESTINATION_BUCKET"]}
   failure queue       {aws.env["FAILURE_QUEUE_URL"]}
   function            {aws.env["FUNCTION_NAME"]}
-All of it is in .local/env, for any shell or program. To try it:
+.local/env has these names and the credentials, for any shell or program. To try it:
   . {ENV_FILE.relative_to(ROOT)}
   aws s3 cp photo.jpg "s3://$SOURCE_BUCKET/"
   aws s3 ls --recursive "s3://$DESTINATION_BUCKET/"
 or, without the aws command:
   .venv/bin/python -c "import boto3; boto3.client('s3').upload_file('photo.jpg', '$SOURCE_BUCKET', 'photo.jpg')"
-make down stops it.""",
+`make down` stops it.""",
         markup=False,
     )
 
