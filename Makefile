@@ -47,7 +47,7 @@ fuzz: $(READY) ## feed damaged images to the engine; CASES=20000 SEED=1
 	@.venv/bin/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),1)
 
 .PHONY: bench
-bench: .venv/ready ## measure it against sharp, Pillow and libvips; writes docs/performance.md
+bench: .venv/ready ## measure it against sharp, Pillow and libvips; writes bench/RESULTS.md
 	@.venv/bin/python -m bench
 
 .PHONY: format

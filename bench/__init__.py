@@ -12,5 +12,5 @@ The parts, from the ground up::
     copies       the copy path against get-then-put, on a local S3
     cold_start   a fresh process to its first rendition, against a bare boto3 client
     curves       encoders' settings: bytes, SSIM, CPU
-    charts, report   the numbers -> SVG, docs/performance.md
+    charts, report   the numbers -> SVG, bench/RESULTS.md
 """

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, and write docs/performance.md with its charts."""
+"""`python -m bench`: measure, and write bench/RESULTS.md and its charts."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ PARTS = ("ladders", "copies", "cold_start", "curves")
 def main() -> None:
     """Measure the parts that are named; those of earlier runs stay in the report."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure, and write docs/performance.md with its charts."
+        prog="python -m bench", description="Measure, and write bench/RESULTS.md and its charts."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {' '.join(PARTS)}; all but curves by default")
     parser.add_argument("--quick", action="store_true", help="one picture, about a minute, into .local/bench/quick")
@@ -29,7 +29,7 @@ def main() -> None:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"expected parts among {' '.join(PARTS)} but received {' '.join(sorted(unknown))}")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    folder = SCRATCH / "quick" if options.quick else ROOT / "docs"
+    folder = SCRATCH / "quick" if options.quick else BENCH
     state = SCRATCH / ("quick.json" if options.quick else "results.json")
     results = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
     if not options.report_only:

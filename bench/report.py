@@ -1,4 +1,4 @@
-"""The numbers -> performance.md and its charts."""
+"""The numbers -> RESULTS.md and its charts."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -19,21 +19,21 @@ COLOURS = {
 
 
 def write(results: dict[str, Any], folder: Path, command: str) -> Path:
-    """Write performance.md and its charts into a folder; returns the path of the former."""
-    charts_folder = folder / "performance"
+    """Write RESULTS.md and its charts into a folder; returns the path of the former."""
+    charts_folder = folder / "results"
     charts_folder.mkdir(parents=True, exist_ok=True)
     drawn = {name: svg for name, svg in _charts(results).items() if svg}
     for name, svg in drawn.items():
         (charts_folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-    path = folder / "performance.md"
+    path = folder / "RESULTS.md"
     path.write_text("\n\n".join(_sections(results, drawn.keys(), command)) + "\n", encoding="utf-8")
     return path
 
 
 def _sections(results: dict[str, Any], drawn: Iterable[str], command: str) -> Iterable[str]:
-    yield "# How fast it is"
+    yield "# Results of the benchmark"
     yield (
-        f"Measured by `{command}`, which writes this page. All contestants ran side by side on one machine, "
+        f"Measured by `{command}`, which writes this page. All contestants ran on one machine, "
         "in turns, each time in a fresh process."
     )
     yield _table(("", ""), results["machine"].items())
@@ -92,7 +92,7 @@ def _of_ladders(ladders: dict[str, Any], drawn: set[str]) -> Iterable[str]:
         ("renditions", "Processor time by number of renditions"),
     ):
         if name in drawn:
-            yield f"![{text}](performance/{name}.svg)"
+            yield f"![{text}](results/{name}.svg)"
     yield "Starting each contestant without any work:"
     yield _table(
         ("contestant", "CPU ms", "peak MB"),
@@ -168,7 +168,7 @@ def _of_copies(copies: dict[str, Any], drawn: set[str]) -> Iterable[str]:
         "ways together, with headers. A real S3 is slower for both."
     )
     if "copies" in drawn:
-        yield "![Bytes and memory of a copy](performance/copies.svg)"
+        yield "![Bytes and memory of a copy](results/copies.svg)"
     yield _table(
         ("object", "handler", "bytes on the wire", "idle MB", "peak MB", "CPU ms, with start-up", "wall ms"),
         [
@@ -195,7 +195,7 @@ def _of_cold_start(cold_start: dict[str, Any], drawn: set[str]) -> Iterable[str]
         "package and what it needs is not."
     )
     if "cold-start" in drawn:
-        yield "![Cold start](performance/cold-start.svg)"
+        yield "![Cold start](results/cold-start.svg)"
     yield _table(
         ("bytecode", "runs", "ours, ms", "bare boto3 client, ms", "ratio", "ours, peak MB", "bare, peak MB"),
         [

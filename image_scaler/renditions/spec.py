@@ -137,7 +137,7 @@ Spec = RenditionSpec | CopySpec
 
 @dataclass(frozen=True)
 class RenditionTarget:
-    """One rendition of one source: what is made, and where it is stored."""
+    """One rendition of one source: what is made, and its key."""
 
     spec: RenditionSpec
     key: str
@@ -146,7 +146,7 @@ class RenditionTarget:
 
 @dataclass(frozen=True)
 class CopyTarget:
-    """One copy of one source, and where it is stored."""
+    """One copy of one source, and its key."""
 
     spec: CopySpec
     key: str

@@ -1,4 +1,4 @@
-"""`make load`: send many uploads through the local AWS, and print what became of every one."""
+"""`make load`: send many uploads through the local AWS, and account for every one."""
 
 import argparse
 import statistics

@@ -83,7 +83,7 @@ def run(files: str) -> bool:
     """Show the stack at work; return whether every rendition was made.
 
     `files` holds paths as in a shell command; empty: the samples. Raises DemoError, ConfigError or
-    LocalAwsError where it does not get that far.
+    LocalAwsError if it cannot start.
     """
     step = Steps(out)
     paths = named_files(files)

@@ -1,0 +1,216 @@
+"""The documentation says what the code does."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+import yaml
+
+from image_scaler.manifest import Source, manifest
+from image_scaler.outcomes import Stage, Status, WrittenObject
+from image_scaler.renditions.formats import OUTPUT_FORMATS
+from image_scaler.renditions.geometry import Fit, Position
+from image_scaler.renditions.limits import DEFAULT_LIMITS
+from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_renditions
+from image_scaler.telemetry import Metric
+from toolbox import cli, stack
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for folder in (ROOT, ROOT / "docs", ROOT / "samples")
+    for path in sorted(folder.glob("*.md"))
+}
+README, CONFIGURATION = PAGES["README.md"], PAGES["docs/configuration.md"]
+LINKS = [
+    (page, link) for page, text in PAGES.items() for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link
+]
+
+
+class Loader(yaml.SafeLoader):
+    """Reads serverless.yml without resolving !Sub, !Ref and !GetAtt."""
+
+
+Loader.add_multi_constructor("!", lambda loader, suffix, node: suffix)
+STACK = yaml.load((ROOT / "serverless.yml").read_text(encoding="utf-8"), Loader)  # noqa: S506  a SafeLoader
+
+
+def table(page: str, header: str) -> dict[str, str]:
+    """Return the rows of a table by their first cell."""
+    _, found, rest = PAGES[page].partition(f"| {header} |")
+    assert found, f"{page} has no table with the header {header}"
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    return {cells[1].strip(): row for row in rows if (cells := row.split("|"))}
+
+
+def code(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
+
+
+def words(text: str) -> set[str]:
+    """Return what is in backticks."""
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_a_page() -> None:
+    assert len(README.splitlines()) <= 130
+
+
+def test_the_sample_renditions_are_those_of_the_project() -> None:
+    shipped = parse_renditions((ROOT / "renditions.toml").read_text(encoding="utf-8"))
+    sample, limits = code("docs/configuration.md", "toml")
+    (short,) = code("README.md", "toml")
+    assert parse_renditions(sample).specs == parse_renditions(short).specs == shipped.specs
+    assert [target.key for target in parse_renditions(sample).plan_for("avatars/me.jpg").targets] == [
+        "resized/avatars/me.jpg",
+        "thumbnail/avatars/me.jpg.webp",
+    ]
+    assert parse_renditions(sample + limits).limits == DEFAULT_LIMITS
+
+
+def test_the_table_of_fields_has_every_field_and_no_other() -> None:
+    fields = {field.name for field in msgspec.structs.fields(RenditionTable)}
+    assert {name for cell in table("docs/configuration.md", "field") for name in words(cell)} == fields
+
+
+def test_the_table_of_the_top_level_has_every_setting_with_its_default() -> None:
+    rows = table("docs/configuration.md", "top level")
+    defaults = {field.name: field.default for field in msgspec.structs.fields(TopLevel)}
+    assert {name for cell in rows for name in words(cell)} == defaults.keys()
+    for name, default in defaults.items():
+        assert f"`{str(default).lower()}`" in rows[f"`{name}`"].split("|")[3]
+
+
+def test_the_values_of_fit_format_and_position_are_complete() -> None:
+    rows = table("docs/configuration.md", "field")
+    assert " ".join(Fit) in words(rows["`fit`"])
+    assert " ".join(OUTPUT_FORMATS) in words(rows["`format`"])
+    assert {word.strip("`") for word in table("docs/configuration.md", "fit")} == set(Fit)
+    assert set(re.findall(r"[a-z]+", rows["`position`"])) >= set(" ".join(Position).split())
+
+
+def test_the_defaults_of_the_fields_are_those_of_the_code() -> None:
+    rows = table("docs/configuration.md", "field")
+    for name in ("fit", "position", "background"):
+        default = next(field.default for field in msgspec.structs.fields(RenditionTable) if field.name == name)
+        assert str(default) in words(rows[f"`{name}`"].split("|")[3])
+
+
+def test_the_keys_of_the_examples_are_those_of_the_code() -> None:
+    renditions = parse_renditions('[renditions.thumbnail]\nformat = "webp"\nwidth = 320')
+    for cell, row in table("docs/configuration.md", "source").items():
+        (key,) = words(cell)
+        assert words(row.split("|")[2]) == {target.key for target in renditions.plan_for(key).targets}
+
+
+def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
+    (sample,) = code("docs/web.md", "json")
+    source = Source(key="dir/photo.jpg", etag="e", bytes=1)
+    written = WrittenObject(name="resized", key="resized/dir/photo.jpg", bytes=1)
+    content = json.loads(manifest(source, [written], ()))
+    shown = json.loads(sample)
+    assert shown.keys() == content.keys()
+    assert shown["source"].keys() == content["source"].keys()
+    assert {frozenset(entry) for entry in shown["renditions"]} == {frozenset(content["renditions"][0])}
+
+
+def test_the_table_of_parameters_has_every_parameter_with_its_default() -> None:
+    rows = table("docs/deployment.md", "parameter")
+    assert {word for cell in rows for word in words(cell)} == set(stack.parameters())
+    for name, default in STACK["params"]["default"].items():
+        if "Bucket" not in name:
+            assert f"`{default}`" in rows[f"`{name}`"]
+
+
+def test_every_file_of_the_stack_is_explained() -> None:
+    named = {word for cell in table("docs/deployment.md", "file") for word in words(cell)}
+    shared = {"renditions.js", "python"}  # of use to the other files only
+    assert named == {path.name for path in (ROOT / "serverless").iterdir()} - shared
+
+
+def test_the_suffixes_are_those_of_the_stack() -> None:
+    (listed,) = re.findall(r"ends in `([^`]+)`", PAGES["docs/deployment.md"])
+    assert {case(suffix) for suffix in listed.split() for case in (str.lower, str.upper)} == set(stack.suffixes())
+
+
+def test_every_status_is_explained() -> None:
+    assert {word for cell in table("docs/events.md", "status") for word in words(cell)} == set(Status)
+
+
+def test_every_metric_is_explained() -> None:
+    assert {name for cell in table("docs/operations.md", "metric") for name in words(cell)} == set(Metric)
+
+
+def test_the_sample_line_of_the_log_has_every_stage_and_its_metrics() -> None:
+    (sample,) = code("docs/operations.md", "jsonc")
+    line = json.loads(sample)
+    assert line["ms"].keys() == set(Stage)
+    assert line.keys() & set(Metric) == set(Metric) - {Metric.REJECTED, Metric.FAILED, Metric.SUPERSEDED}
+
+
+@pytest.mark.parametrize(
+    "target",
+    sorted(
+        set(
+            re.findall(
+                r"\bmake ([a-z]+)",
+                " ".join(re.findall(r"```(?:sh|console)\n.*?```|`[^`]+`", "".join(PAGES.values()), re.DOTALL)),
+            )
+        )
+    ),
+)
+def test_every_make_command_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_command_and_option_of_image_scaler_exists_and_every_command_is_documented() -> None:
+    commands = typer.main.get_command(cli.main).commands  # type: ignore[attr-defined]
+    text = "\n".join(PAGES.values())
+    found = set(
+        re.findall(
+            r"image-scaler ([a-z]+)", " ".join(re.findall(r"`[^`]+`|^(?:\$ )?image-scaler .*$", text, re.MULTILINE))
+        )
+    )
+    assert found == commands.keys()
+    for name, line in re.findall(r"^(?:\$ )?image-scaler ([a-z]+)(.*)$", text, re.MULTILINE):
+        options = {
+            option for parameter in commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert set(re.findall(r"--[a-z-]+", line)) <= options, line
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_every_link_leads_somewhere(page: str, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (ROOT / page).parent / path if path else ROOT / page
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        {
+            path
+            for text in PAGES.values()
+            for path in re.findall(r"`((?:events|tests|toolbox|serverless|image_scaler|docs|bench)/[\w./-]+)`", text)
+        }
+    ),
+)
+def test_every_file_that_is_named_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    linked = {link.partition("#")[0] for page, link in LINKS if page == "README.md"}
+    assert {page for page in PAGES if page.startswith("docs/")} <= linked
