@@ -31,7 +31,7 @@ def render(body: bytes, table: str, limits: str = "") -> pyvips.Image:
 
 @pytest.mark.parametrize("source", ["gif", "webp"])
 @pytest.mark.parametrize("format", ["gif", "webp"])
-def test_an_animation_stays_one_with_all_its_frames_delays_and_loops(source: str, format: str) -> None:
+def test_an_animation_keeps_its_frames_delays_and_loops(source: str, format: str) -> None:
     image = render(animation(source), f'width = 60\nformat = "{format}"')
     assert (image.width, image.get("page-height"), image.get("n-pages")) == (60, 40, 4)
     assert image.get("delay") == DELAYS
@@ -41,7 +41,7 @@ def test_an_animation_stays_one_with_all_its_frames_delays_and_loops(source: str
 
 
 @pytest.mark.parametrize("fit", ["cover", "contain", "fill"])
-def test_every_frame_is_fitted_by_itself(fit: str) -> None:
+def test_every_frame_of_an_animation_is_scaled_separately(fit: str) -> None:
     image = render(animation("gif"), f'width = 50\nheight = 50\nfit = "{fit}"\nformat = "webp"')
     assert (image.width, image.get("page-height"), image.get("n-pages")) == (50, 50, 4)
     for number, colour in enumerate(COLOURS):
@@ -62,7 +62,7 @@ def test_an_animation_can_be_stopped_at_its_first_frame() -> None:
     assert is_near(tuple(image(30, 20)), RED, 16)
 
 
-def test_later_frames_than_the_limit_are_left_out() -> None:
+def test_frames_above_the_limit_are_dropped() -> None:
     image = render(animation("gif"), 'width = 60\nformat = "gif"', "[limits]\nframes = 3")
     assert image.get("n-pages") == 3
     assert image.get("delay") == DELAYS[:3]

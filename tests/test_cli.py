@@ -115,7 +115,7 @@ def test_scale_refuses_what_cannot_work_before_it_writes_anything(
     assert not (folder / "out").exists()
 
 
-def test_explain_tells_what_would_be_written_where(folder: Path) -> None:
+def test_explain_prints_each_rendition_with_its_key(folder: Path) -> None:
     done = run("explain", "dir/IMG 1.HEIC", "--renditions", "r.toml", cwd=folder)
     assert done.returncode == 0
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
@@ -197,7 +197,7 @@ def test_explain_says_if_no_event_matches_the_key(tmp_path: Path, key: str, is_n
     assert ("invokes nothing" in done.stderr) is is_noted
 
 
-def test_names_from_outside_are_shown_as_they_are_and_move_no_cursor(tmp_path: Path) -> None:
+def test_names_are_printed_without_markup_or_control_characters(tmp_path: Path) -> None:
     noted = run("explain", "[red]a\x1b[2J.txt", cwd=tmp_path)
     assert "an upload of [red]a\\x1b[2J.txt invokes nothing" in noted.stderr
     missing = run("scale", "[red]a\x1b[2J.jpg", "--out", "out", cwd=tmp_path)

@@ -57,7 +57,7 @@ def test_srgb_is_recognised_by_its_numbers_whatever_its_name(curve: bytes) -> No
 
 
 @pytest.mark.parametrize("name", ["srgb", "p3"])
-def test_of_the_profiles_that_libvips_has_built_in_only_srgb_is_srgb(name: str) -> None:
+def test_only_srgb_of_the_built_in_profiles_of_libvips_is_srgb(name: str) -> None:
     image = drawing.photo(8, 8).icc_transform(name, input_profile="srgb")
     assert is_srgb(image.get("icc-profile-data")) is (name == "srgb")
 
@@ -96,7 +96,7 @@ def test_a_damaged_profile_does_not_raise(at: int, new: bytes, length: int) -> N
     assert is_complete(damaged) in (True, False)
 
 
-def test_colours_of_a_linear_profile_that_is_named_srgb_become_srgb() -> None:
+def test_colours_of_a_linear_profile_with_the_name_srgb_become_srgb() -> None:
     image = (pyvips.Image.black(40, 30, bands=3) + 55).cast("uchar").copy(interpretation="srgb")
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile(LINEAR))
     targets = parse_renditions('[renditions.x]\nwidth = 20\nformat = "png"').plan_for("a.png").renditions

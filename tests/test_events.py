@@ -40,34 +40,34 @@ def test_a_notification_gives_bucket_key_etag_size_and_sequencer() -> None:
     assert source.sequencer == "0A1B2C3D4E5F678901"
 
 
-def test_every_record_counts_not_the_first_alone() -> None:
+def test_every_record_is_read_and_not_only_the_first() -> None:
     assert keys(load("s3-two-records.json")) == ["first.jpg", "second.png"]
 
 
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
-def test_each_source_carries_an_event_that_repeats_it_alone(path: Path) -> None:
+def test_each_source_has_an_event_that_repeats_only_this_source(path: Path) -> None:
     for source in sources(load(path.name)):
         (again,) = sources(source.payload)
         assert (again.ref, again.is_removed) == (source.ref, source.is_removed)
 
 
 @pytest.mark.parametrize("name", ["s3-test-event.json", "sqs-test-event.json"])
-def test_the_test_event_of_s3_asks_for_nothing_wherever_it_comes_from(name: str) -> None:
+def test_the_test_event_of_s3_has_no_sources_from_any_event_source(name: str) -> None:
     assert parse(load(name)).records == []
 
 
-def test_a_direct_call_has_its_keys_as_they_are() -> None:
+def test_the_keys_of_a_direct_call_are_not_decoded() -> None:
     assert parse(load("direct-call.json")).event_source is EventSource.DIRECT
     assert keys(load("direct-call.json")) == ["dir/my photo+1.jpg"]
 
 
-def test_event_bridge_has_its_keys_as_they_are() -> None:
+def test_the_keys_of_event_bridge_are_not_decoded() -> None:
     (source,) = sources(load("event-bridge.json"))
     assert source.ref == ObjectRef(UPLOADS, "dir/my photo+1.jpg")
     assert (source.etag, source.sequencer) == ("d41d8cd98f00b204e9800998ecf8427e", "0A1B2C3D4E5F678901")
 
 
-def test_event_bridge_tells_of_removals_too() -> None:
+def test_event_bridge_has_removals() -> None:
     event = load("event-bridge.json") | {"detail-type": "Object Deleted"}
     assert [source.is_removed for source in sources(event)] == [True]
 
@@ -83,25 +83,25 @@ def test_sns_and_sqs_and_both_wrap_the_same_notification() -> None:
         assert "dir/my photo+1.jpg" in keys(event), name
 
 
-def test_a_source_in_sqs_knows_its_message() -> None:
+def test_a_source_in_sqs_has_its_message_id() -> None:
     assert [source.id for source in sources(load("sqs.json"))] == ["message-1", "message-2"]
 
 
 @pytest.mark.parametrize("name", ["batch-operations-1.0.json", "batch-operations-2.0.json"])
-def test_a_task_of_batch_operations_knows_its_task(name: str) -> None:
+def test_a_task_of_batch_operations_has_its_task_id(name: str) -> None:
     (source,) = sources(load(name))
     assert parse(load(name)).event_source is EventSource.S3_BATCH_OPERATIONS
     assert source.ref == ObjectRef(UPLOADS, "dir/my photo+1.jpg")
     assert source.id == "task-1"
 
 
-def test_a_removal_is_told_from_a_creation() -> None:
+def test_removals_and_creations_are_distinguished() -> None:
     assert [source.is_removed for source in sources(load("s3-removed.json"))] == [True]
     assert [source.is_removed for source in sources(load("s3-put.json"))] == [False]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_key_comes_out_of_a_notification_as_it_was_uploaded(key: str) -> None:
+def test_any_key_in_a_notification_is_decoded_to_the_uploaded_key(key: str) -> None:
     event = {"Records": [{"s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key, safe="/")}}}]}
     assert keys(event) == [key]
 
@@ -120,7 +120,7 @@ def test_any_key_comes_out_of_a_notification_as_it_was_uploaded(key: str) -> Non
         {"source": "aws.ec2", "detail-type": "State Change", "detail": {}},
     ],
 )
-def test_an_unknown_event_is_refused_with_what_was_expected(event: object) -> None:
+def test_an_unknown_event_is_refused_with_the_expected_kinds(event: object) -> None:
     with pytest.raises(EventError, match=r"expected an .* but received"):
         parse(event)
 
@@ -169,7 +169,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_comes_is_understood_or_refused_and_never_a_crash(event: object) -> None:
+def test_any_event_is_understood_or_refused_and_never_a_crash(event: object) -> None:
     try:
         parse(event)
     except EventError:

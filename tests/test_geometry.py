@@ -39,7 +39,7 @@ def test_without_enlargement_a_small_image_keeps_its_size(fit: Fit, output: tupl
     assert planned.output == output
 
 
-def test_without_enlargement_cover_still_cuts_what_stands_out_of_the_box() -> None:
+def test_without_enlargement_cover_still_crops_to_the_box() -> None:
     assert plan(Size(150, 50), 100, 100, without_enlargement=True).output == (100, 50)
 
 
@@ -50,7 +50,7 @@ def test_one_side_gives_the_other_by_the_aspect_ratio(
     assert plan(Size(600, 400), width, height).output == output
 
 
-def test_fill_with_one_side_leaves_the_other_as_it_is() -> None:
+def test_fill_with_one_side_keeps_the_other() -> None:
     assert plan(Size(600, 400), 300, None, Fit.FILL).output == (300, 400)
 
 
@@ -67,7 +67,7 @@ def test_no_side_is_ever_below_one_pixel(
 
 
 @given(SIDES, SIDES, st.integers(1, 5_000), st.integers(1, 5_000), st.sampled_from(Fit))
-def test_each_fit_keeps_its_promise_about_the_box(width: int, height: int, box_w: int, box_h: int, fit: Fit) -> None:
+def test_each_fit_has_its_relation_to_the_box(width: int, height: int, box_w: int, box_h: int, fit: Fit) -> None:
     planned = plan(Size(width, height), box_w, box_h, fit)
     output = planned.output
     if fit in (Fit.COVER, Fit.CONTAIN, Fit.FILL):
@@ -132,5 +132,5 @@ def test_crop_is_within_the_scaled_image_and_canvas_around_it(
         (Position.RIGHT_BOTTOM, (50, 20)),
     ],
 )
-def test_a_position_says_where_the_smaller_lies_in_the_larger(position: Position, expected: tuple[int, int]) -> None:
+def test_a_position_places_the_smaller_box_in_the_larger(position: Position, expected: tuple[int, int]) -> None:
     assert offset(Size(150, 100), Size(100, 80), position) == expected

@@ -66,7 +66,7 @@ def test_an_upload_is_copied_byte_for_byte_and_made_into_renditions(aws: Any) ->
     assert "web-640/dir/my photo+1.jpg.avif" in keys(aws)
 
 
-def test_an_upload_that_is_no_image_is_answered_with_500(aws: Any) -> None:
+def test_an_upload_that_is_not_an_image_returns_500(aws: Any) -> None:
     put = aws.put_object(Bucket=SOURCE, Key="dir/my photo+1.jpg", Body=b"text")
     answer = cold_start().lambda_handler(event("s3-put.json", eTag=put["ETag"].strip('"')), None)
     assert answer == {"statusCode": 500, "body": "Error moving image"}

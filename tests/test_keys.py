@@ -20,7 +20,9 @@ from image_scaler.renditions.keys import KeyPattern
         ("a\nb", ["a\nb"], ["a", "a\nb\n"]),
     ],
 )
-def test_two_stars_span_folders_and_one_stays_within(pattern: str, means: list[str], means_not: list[str]) -> None:
+def test_two_stars_match_folders_and_one_matches_within_a_folder(
+    pattern: str, means: list[str], means_not: list[str]
+) -> None:
     assert [key for key in (*means, *means_not) if KeyPattern(pattern).matches(key)] == means
 
 
@@ -29,7 +31,7 @@ SEGMENTS = st.lists(st.one_of(st.just("**"), st.text("ab*?[", max_size=4).filter
 
 @settings(max_examples=2000, deadline=None)
 @given(segments=SEGMENTS, key=st.text("ab[/", max_size=9))
-def test_it_matches_what_a_regular_expression_would(segments: list[str], key: str) -> None:
+def test_it_matches_like_a_regular_expression(segments: list[str], key: str) -> None:
     *folders, name = segments
     one = {"*": "[^/]*", "?": "[^/]"}
     expression = "".join(

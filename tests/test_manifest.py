@@ -76,7 +76,7 @@ def elements(content: dict[str, Any]) -> list[tuple[str, dict[str, str | None]]]
 BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "webp")]
 
 
-def test_a_manifest_tells_all_of_the_source_and_of_every_rendition() -> None:
+def test_a_manifest_describes_the_source_and_every_rendition() -> None:
     source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
     objects = [copy(), step(640, "webp")]
     content = json.loads(manifest(source, objects, LADDER, thumbhash=b"\x01\x02", dominant_colour="#102030"))
@@ -107,7 +107,7 @@ def test_a_manifest_tells_all_of_the_source_and_of_every_rendition() -> None:
     }
 
 
-def test_a_srcset_goes_from_narrow_to_wide_whatever_the_order_of_the_recipe() -> None:
+def test_a_srcset_is_ordered_by_width_whatever_the_order_of_the_recipe() -> None:
     content = of(*reversed(BOTH))
     assert content["srcset"] == {
         "webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w",
@@ -115,17 +115,17 @@ def test_a_srcset_goes_from_narrow_to_wide_whatever_the_order_of_the_recipe() ->
     }
 
 
-def test_steps_that_came_out_alike_are_listed_once() -> None:
+def test_steps_of_equal_size_are_listed_once() -> None:
     content = of(*(step(width, "webp", is_wide=False) for width in (640, 1280, 1920)), ladder=LADDER | {"web-1920"})
     assert content["srcset"] == {"webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 700w"}
 
 
-def test_what_is_no_step_of_the_ladder_is_in_no_srcset() -> None:
+def test_renditions_outside_the_ladder_are_not_in_the_srcset() -> None:
     thumbnail = written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp")
     assert "thumbnail" not in json.dumps(of(thumbnail, *BOTH)["srcset"])
 
 
-def test_a_picture_offers_avif_then_webp_and_then_what_every_browser_shows() -> None:
+def test_a_picture_offers_avif_then_webp_then_a_format_of_every_browser() -> None:
     found = elements(of(copy(), *reversed(BOTH), step(640, "jpeg"), step(1280, "jpeg")))
     assert [(tag, attributes.get("type")) for tag, attributes in found] == [
         ("picture", None),
@@ -157,7 +157,7 @@ def test_a_picture_offers_avif_then_webp_and_then_what_every_browser_shows() -> 
         ([written("s", "s/a.jpg", 10, 9, 1, "image/jpeg"), written("l", "l/a.jpg", 90, 90, 1, "image/png")], "l/a.jpg"),
     ],
 )
-def test_the_image_of_a_picture_is_what_most_browsers_show(written: list[WrittenObject], shown: str) -> None:
+def test_the_img_of_a_picture_has_the_most_widely_supported_format(written: list[WrittenObject], shown: str) -> None:
     assert elements(of(*written))[-1][1]["src"] == shown
 
 
@@ -167,7 +167,7 @@ def test_a_copy_that_browsers_do_not_show_is_in_no_picture() -> None:
     assert elements(of(copy(), small, format=Format.TIFF))[-1][1]["src"] == "small/a.jpg.webp"
 
 
-def test_of_a_source_that_was_only_copied_the_copies_are_listed() -> None:
+def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None:
     content = of(copy(), width=None, height=None, format=None)
     assert content["renditions"] == [
         {"name": "resized", "key": "resized/a.jpg", "width": None, "height": None, "bytes": 9000, "type": None}
@@ -187,7 +187,7 @@ def test_of_a_source_that_was_only_copied_the_copies_are_listed() -> None:
 @example(HOSTILE[6])
 @example(HOSTILE[7])
 @example("../../x.png")
-def test_any_key_gives_json_and_a_picture_that_holds_that_key_and_nothing_else(base: str, key: str) -> None:
+def test_any_key_gives_json_and_a_picture_with_that_key_and_no_other_markup(base: str, key: str) -> None:
     written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
     source = Source(key=key, etag="e", bytes=1, width=9, height=9, format=Format.JPEG)
     content = json.loads(manifest(source, written, LADDER))

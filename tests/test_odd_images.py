@@ -36,7 +36,7 @@ def test_a_png_may_name_its_texts_in_other_encodings_than_utf_8() -> None:
 
 @pytest.mark.parametrize("bands", [2, 5, 9])
 @pytest.mark.parametrize("format", OUTPUT_FORMATS)
-def test_of_many_bands_only_colours_and_one_alpha_are_looked_at(bands: int, format: Format) -> None:
+def test_of_many_bands_only_the_colours_and_one_alpha_are_used(bands: int, format: Format) -> None:
     grey = drawing.quadrants().colourspace("b-w")
     image = grey.bandjoin([grey] * (bands - 1))
     for interpretation in ("multiband", "b-w", "srgb"):
@@ -45,7 +45,7 @@ def test_of_many_bands_only_colours_and_one_alpha_are_looked_at(bands: int, form
 
 
 @pytest.mark.parametrize("bands", [2, 4, 5])
-def test_bands_of_no_known_meaning_can_be_laid_on_a_background(bands: int) -> None:
+def test_bands_without_a_known_meaning_can_have_a_background(bands: int) -> None:
     grey = drawing.quadrants().colourspace("b-w")
     body = bytes(grey.bandjoin([grey] * (bands - 1)).copy(interpretation="multiband").tiffsave_buffer())
     table = 'width = 300\nheight = 50\nfit = "contain"\nformat = "png"'
@@ -59,7 +59,7 @@ def test_thousands_of_bands_are_rejected_before_they_are_decoded() -> None:
         SourceImage(body)
 
 
-def test_a_very_long_side_is_rejected_however_few_pixels_there_are() -> None:
+def test_a_very_long_side_is_rejected_whatever_the_number_of_pixels() -> None:
     with pytest.raises(ImageTooLargeError, match="100,000 x 2 pixels but the longest side allowed is 65,535"):
         SourceImage(bytes(pyvips.Image.black(100_000, 2).pngsave_buffer()))
 
@@ -89,7 +89,7 @@ def test_counting_millions_of_parts_takes_no_memory() -> None:
     assert peak < 1_000_000
 
 
-def test_words_of_libvips_that_are_no_text_are_a_rejection_like_any_other() -> None:
+def test_an_error_of_libvips_that_is_not_text_is_a_rejection() -> None:
     turned = drawing.photo(48, 32).copy()
     turned.set_type(pyvips.GValue.gint_type, "orientation", 6)
     body = bytes(turned.heifsave_buffer(compression="av1", effort=0))
@@ -146,7 +146,7 @@ def test_trim_cuts_off_a_border_of_transparency_or_of_one_opaque_colour(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 2), (3, 3)])
-def test_trim_leaves_the_smallest_images_as_they_are(size: tuple[int, int]) -> None:
+def test_trim_keeps_the_smallest_images(size: tuple[int, int]) -> None:
     assert render(drawing.png(drawing.photo(*size)), 'format = "png"\ntrim = true').size == size
 
 
@@ -169,7 +169,7 @@ def test_a_narrow_image_is_not_enlarged_beyond_the_limit_of_pixels() -> None:
 
 
 @pytest.mark.parametrize(("saver", "is_buffered"), [("gifsave", True), ("webpsave", True), ("jpegsave", False)])
-def test_the_memory_of_decoders_that_return_nothing_before_the_end_is_checked(saver: str, is_buffered: bool) -> None:
+def test_the_memory_of_buffering_decoders_is_checked(saver: str, is_buffered: bool) -> None:
     body = bytes(getattr(drawing.photo(1000, 1000), f"{saver}_buffer")())
     limits = DEFAULT_LIMITS.in_memory(132 * 1024**2)
     if is_buffered:

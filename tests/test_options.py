@@ -31,9 +31,7 @@ def render(body: bytes, table: str, key: str = "a.png", focal_point: Point | Non
     ("point", "colours"),
     [((0.0, 0.0), {RED}), ((1.0, 1.0), {YELLOW}), ((0.1, 0.9), {BLUE}), ((0.5, 0.5), set(QUADRANTS.values()))],
 )
-def test_cover_keeps_what_lies_around_the_focal_point(
-    point: tuple[float, float], colours: set[tuple[int, ...]]
-) -> None:
+def test_cover_keeps_the_part_around_the_focal_point(point: tuple[float, float], colours: set[tuple[int, ...]]) -> None:
     body = drawing.png(drawing.quadrants(800, 100))
     tall = drawing.png(drawing.quadrants(100, 800))
     seen = set()
@@ -53,7 +51,7 @@ def test_trim_cuts_off_a_border_of_one_colour_before_scaling() -> None:
         assert is_near(corners(decoded(rendition.body))[place], colour), place
 
 
-def test_trim_leaves_an_image_of_one_colour_as_it_is() -> None:
+def test_trim_keeps_an_image_of_one_colour() -> None:
     plain = drawing.srgb(np.full((40, 60, 3), 90, np.uint8))
     assert render(drawing.png(plain), "width = 30\ntrim = true").size == (30, 20)
 
@@ -70,7 +68,7 @@ def test_sharpen_makes_edges_steeper() -> None:
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_max_bytes_is_kept_with_the_best_quality_that_does(format: str) -> None:
+def test_max_bytes_gives_the_best_quality_that_fits(format: str) -> None:
     body = drawing.png(drawing.photo())
     free = render(body, f'width = 400\nformat = "{format}"').body
     budget = len(free) * 2 // 3
@@ -79,7 +77,7 @@ def test_max_bytes_is_kept_with_the_best_quality_that_does(format: str) -> None:
     assert render(body, f'width = 400\nformat = "{format}"\nmax_bytes = {len(free)}').body == free
 
 
-def test_max_bytes_that_no_quality_keeps_gives_the_smallest_there_is() -> None:
+def test_max_bytes_below_every_quality_gives_the_lowest_quality() -> None:
     body = drawing.png(drawing.photo())
     assert render(body, 'width = 400\nformat = "webp"\nmax_bytes = 10').body == (
         render(body, 'width = 400\nformat = "webp"\nquality = 1').body
@@ -110,7 +108,7 @@ STANDARD_TABLE = bytes.fromhex("00 01 05 01 01 01 01 01 01 00 00 00 00 00 00 00"
         pytest.param(drawing.photo(), "width = 1000\nmax_bytes = 90000", True, id="with a budget"),
     ],
 )
-def test_a_jpeg_gets_huffman_tables_of_its_own_where_they_are_worth_their_time(
+def test_a_jpeg_gets_its_own_huffman_tables_if_they_are_worth_their_time(
     source: pyvips.Image, table: str, has_its_own: bool
 ) -> None:
     rendition = render(drawing.jpeg(source), table + '\nformat = "jpeg"')
@@ -167,7 +165,7 @@ def test_at_its_own_size_and_format_an_image_never_gets_larger_and_keeps_its_pix
     assert (decoded(out) - decoded(body)).abs().max() == 0
 
 
-def test_a_turned_jpeg_that_is_kept_as_it_is_still_stands_upright() -> None:
+def test_a_rotated_jpeg_whose_pixels_are_kept_is_upright() -> None:
     upright = drawing.quadrants()
     turned = upright.rot270().copy()
     turned.set_type(pyvips.GValue.gint_type, "orientation", 6)
@@ -206,7 +204,7 @@ SECRETS = (b"Leaky", b"SN12345", b"secret place", b"<?php", b"GPS")
 
 @pytest.mark.parametrize("source", ["jpeg", "png", "webp"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_of_all_metadata_copyright_artist_and_credit_alone_stay(source: str, format: str) -> None:
+def test_only_copyright_artist_and_credit_remain_of_the_metadata(source: str, format: str) -> None:
     image = decoded(render(photographed(source), f'width = 100\nformat = "{format}"').body)
     fields = {name: str(image.get(name)) for name in image.get_fields()}
     assert fields["exif-ifd0-Copyright"].startswith("(c) 2026 Zoe ")
@@ -221,7 +219,7 @@ def test_of_all_metadata_copyright_artist_and_credit_alone_stay(source: str, for
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif", "gif"])
-def test_even_the_copyright_goes_where_that_is_asked_for_and_gif_never_holds_any(format: str) -> None:
+def test_keep_copyright_false_removes_the_copyright_and_gif_never_has_one(format: str) -> None:
     said = "" if format == "gif" else "keep_copyright = false\n"
     body = render(photographed("jpeg"), f'width = 100\n{said}format = "{format}"').body
     for secret in (*SECRETS, b"Zoe", b"Exif", b"xmpmeta"):
@@ -237,7 +235,7 @@ def test_a_profile_can_be_kept_rather_than_converted() -> None:
     assert is_near(tuple(image(20, 20)), tuple(round(band) for band in decoded(body)(20, 20)), 2)
 
 
-def test_a_broken_profile_is_passed_over() -> None:
+def test_a_broken_profile_is_ignored() -> None:
     image = drawing.quadrants().copy()
     profile = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb").icc_transform("p3", input_profile="srgb")
     damaged = bytearray(profile.get("icc-profile-data"))
@@ -250,7 +248,7 @@ def test_a_broken_profile_is_passed_over() -> None:
             assert is_near(corners(out)[place], colour, 14), place
 
 
-def test_renditions_that_come_out_alike_have_the_same_bytes() -> None:
+def test_renditions_of_equal_size_and_format_have_the_same_bytes() -> None:
     targets = (
         parse_renditions("[renditions.web]\nwidths = [640, 1280]\n[renditions.huge]\nwidth = 9000")
         .plan_for("a.png")
@@ -261,7 +259,7 @@ def test_renditions_that_come_out_alike_have_the_same_bytes() -> None:
     assert bodies[0] is bodies[1] is bodies[2]
 
 
-def test_a_limit_names_itself_what_came_and_how_to_raise_it() -> None:
+def test_the_error_of_a_limit_has_its_name_the_value_and_how_to_raise_it() -> None:
     body = drawing.jpeg(drawing.photo(400, 300), interlace=True)
     cases = {
         "the source has [0-9,]+ bytes but the limit is 1,000: raise limits.source_bytes in renditions.toml": Limits(
@@ -288,7 +286,7 @@ def test_frames_count_as_pixels() -> None:
         SourceImage(bytes(noise.gifsave_buffer()), Limits(pixels=400_000))
 
 
-def test_svg_is_read_only_where_it_is_let_in() -> None:
+def test_svg_is_read_only_if_it_is_allowed() -> None:
     rectangle = b'<rect width="80" height="40" fill="#dc1e1e"/>'
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40">' + rectangle + b"</svg>"
     with pytest.raises(UnsupportedImageError):
@@ -327,7 +325,7 @@ def test_a_cut_off_heic_is_rejected() -> None:
         render(buffer.getvalue()[: len(buffer.getvalue()) // 2], "width = 50")
 
 
-def test_what_follows_the_end_of_a_jpeg_is_left_out() -> None:
+def test_bytes_after_the_end_of_a_jpeg_are_dropped() -> None:
     body = bytes(drawing.photo(120, 90).jpegsave_buffer(Q=15)) + b"PK\x03\x04 a hidden archive"
     out = render(body, "quality = 100", key="a.jpg").body
     assert b"hidden" not in out

@@ -276,7 +276,7 @@ def case_of(machine: T) -> Any:
 
 @pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies])
 @pytest.mark.parametrize("steps", range(12))
-def test_what_a_killed_removal_took_from_a_source_that_came_back_is_made_again(
+def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_exists(
     machine: type[Buckets], steps: int
 ) -> None:
     buckets = machine()

@@ -45,13 +45,13 @@ def test_a_thumbhash_is_that_of_the_reference(
     assert base64.b64encode(thumbhash(width, height, picture(width, height, pixel))).decode() == expected
 
 
-def test_a_picture_of_one_colour_has_no_detail() -> None:
+def test_a_thumbhash_of_one_colour_has_no_detail() -> None:
     hashed = thumbhash(31, 17, picture(31, 17, lambda x, y: (201, 33, 99, 255)))
     assert hashed[5:] == bytes(len(hashed) - 5)
 
 
 @pytest.mark.parametrize(("width", "height", "length"), [(101, 1, 404), (0, 0, 0), (2, 2, 15)])
-def test_what_is_no_small_picture_is_refused(width: int, height: int, length: int) -> None:
+def test_an_array_that_is_not_a_small_picture_is_refused(width: int, height: int, length: int) -> None:
     with pytest.raises(ValueError, match="at most 100 x 100"):
         thumbhash(width, height, bytes(length))
 
@@ -69,7 +69,7 @@ def test_the_dominant_colour_is_that_of_most_pixels_and_not_the_average() -> Non
     assert dominant_colour(picture(10, 10, lambda x, y: sun if x < 4 else sky)) == "#3c78dc"
 
 
-def test_what_is_transparent_has_no_colour() -> None:
+def test_transparent_pixels_have_no_colour() -> None:
     logo = picture(10, 10, lambda x, y: (200, 0, 0, 255) if x == y else (0, 255, 0, 0))
     assert dominant_colour(logo) == "#c80000"
     assert dominant_colour(bytes(400)) is None

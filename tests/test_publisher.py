@@ -54,7 +54,7 @@ def test_an_object_that_is_not_a_rendition_is_overwritten() -> None:
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
 
 
-def test_a_write_that_always_comes_second_ends_in_an_error_that_is_retried() -> None:
+def test_a_write_that_always_loses_its_race_raises_an_error_that_is_retried() -> None:
     class Busy(InMemoryStore):
         tries = 0
 
@@ -81,7 +81,7 @@ def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
 
 
-def test_a_copy_says_what_it_copied_and_whether_the_source_has_changed_since() -> None:
+def test_a_copy_returns_its_etag_and_size_and_whether_the_source_has_changed() -> None:
     store, copy = InMemoryStore(), ObjectRef("destination", "resized/a.jpg")
     etag = store.put(SOURCE, b"one", content_type="image/jpeg")
     publisher = Publisher(store, SOURCE)

@@ -41,7 +41,7 @@ def test_every_source_format_becomes_every_output_format(source_format: str, for
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_comes_out_upright(orientation: int) -> None:
+def test_every_orientation_becomes_upright(orientation: int) -> None:
     # Each EXIF orientation says how the stored picture must be turned; so store it turned the other way.
     upright = drawing.quadrants()
     stored = {
@@ -72,7 +72,7 @@ def test_every_orientation_comes_out_upright(orientation: int) -> None:
         ("centre", [RED, GREEN, BLUE, YELLOW]),
     ],
 )
-def test_cover_keeps_what_the_position_says(position: str, colours: list[tuple[int, ...]]) -> None:
+def test_cover_keeps_the_part_at_the_position(position: str, colours: list[tuple[int, ...]]) -> None:
     rendition = render(drawing.png(), f'width = 60\nheight = 150\nfit = "cover"\nposition = "{position}"')
     assert rendition.size == (60, 150)
     for colour, expected in zip(corners(decoded(rendition.body)).values(), colours, strict=True):
@@ -80,7 +80,7 @@ def test_cover_keeps_what_the_position_says(position: str, colours: list[tuple[i
 
 
 @pytest.mark.parametrize("position", ["attention", "entropy"])
-def test_a_smart_crop_keeps_what_stands_out(position: str) -> None:
+def test_a_smart_crop_keeps_the_salient_part(position: str) -> None:
     plain = pyvips.Image.black(600, 200, bands=3).copy(interpretation="srgb") + 90
     eye_catcher = drawing.photo(100, 100)
     image = plain.insert(eye_catcher, 480, 50).cast("uchar").copy(interpretation="srgb")
@@ -117,7 +117,7 @@ def test_a_format_alone_keeps_the_size() -> None:
     assert render(drawing.png(), 'format = "webp"').size == (400, 300)
 
 
-def test_transparency_survives_where_the_format_has_it() -> None:
+def test_transparency_is_kept_if_the_format_has_it() -> None:
     body = drawing.png(drawing.with_alpha(drawing.quadrants()))
     for format in ("png", "webp", "avif"):
         image = decoded(render(body, f'width = 100\nformat = "{format}"').body)
@@ -149,13 +149,13 @@ def test_half_transparent_colours_are_neither_darkened_nor_lightened() -> None:
         assert is_near(tuple(pixel), (*RED, 128), 1)
 
 
-def test_an_alpha_channel_in_which_nothing_is_transparent_goes() -> None:
+def test_an_opaque_alpha_channel_is_removed() -> None:
     body = drawing.png(drawing.quadrants().addalpha())
     for format in ("png", "webp", "avif"):
         assert decoded(render(body, f'width = 100\nformat = "{format}"').body).bands == 3
 
 
-def test_nothing_of_the_metadata_is_left() -> None:
+def test_no_metadata_remains() -> None:
     exif = {
         "ifd0-Make": "Leaky Camera",
         "ifd3-GPSLatitude": "52/1 31/1 0/1",
@@ -183,7 +183,7 @@ def test_colours_of_an_embedded_profile_become_srgb() -> None:
         assert is_near(corners(image)[place], colour, 8)
 
 
-def test_grey_cmyk_and_16_bit_images_come_out_in_8_bit_srgb_or_grey() -> None:
+def test_grey_cmyk_and_16_bit_images_become_8_bit_srgb_or_grey() -> None:
     image = drawing.quadrants()
     bodies = {
         "grey": drawing.jpeg(image.colourspace("b-w")),
@@ -205,7 +205,7 @@ def test_quality_is_obeyed() -> None:
         assert low < high * 0.6, format
 
 
-def test_many_renditions_of_one_image_are_each_as_if_made_alone() -> None:
+def test_each_of_many_renditions_is_the_same_as_if_made_alone() -> None:
     body = drawing.jpeg(drawing.photo(1600, 1000))
     targets = (
         parse_renditions(
@@ -244,7 +244,7 @@ def test_many_renditions_of_one_image_are_each_as_if_made_alone() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"x", b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"\xff\xd8\xff"]
 )
-def test_what_is_not_an_image_is_rejected(body: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(body: bytes) -> None:
     with pytest.raises(UnsupportedImageError):
         SourceImage(body)
 

@@ -39,12 +39,12 @@ def test_a_copy_is_the_name_and_the_source_key() -> None:
     assert keys("dir/my photo+1.jpg")[0] == "resized/dir/my photo+1.jpg"
 
 
-def test_a_rendition_without_a_format_keeps_the_key_of_what_browsers_show() -> None:
+def test_a_rendition_without_a_format_keeps_the_key_if_browsers_can_show_the_source() -> None:
     for key in ("a.jpg", "a.JPG", "a.jpeg", "a.png", "a.webp", "a.avif"):
         assert keys(key)[1] == f"small/{key}"
 
 
-def test_a_rendition_without_a_format_becomes_webp_where_browsers_do_not_show_the_source() -> None:
+def test_a_rendition_without_a_format_becomes_webp_if_browsers_cannot_show_the_source() -> None:
     for key in ("a.heic", "a.HEIC", "a.tiff", "a.svg", "a.bmp"):
         assert keys(key)[1] == f"small/{key}.webp"
 
@@ -69,7 +69,7 @@ def test_a_key_template_moves_the_folder_and_keeps_the_rule_of_extensions() -> N
     assert keys("a.jpg")[7] == "img/a.jpg"
 
 
-def test_a_key_template_with_a_suffix_is_followed_to_the_letter() -> None:
+def test_a_key_template_with_a_suffix_is_applied_exactly() -> None:
     assert keys("a.webp")[8:] == [
         "sized/100/a.webp.webp",
         "sized/100/a.webp.png",
@@ -164,9 +164,7 @@ TABLES = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(NAMES, TABLES, min_size=1, max_size=3), st.sets(SOURCE_KEYS, min_size=1, max_size=12))
-def test_what_could_share_a_key_is_refused_before_any_source_is_seen(
-    tables: dict[str, dict[str, object]], sources: set[str]
-) -> None:
+def test_templates_that_could_share_a_key_are_refused(tables: dict[str, dict[str, object]], sources: set[str]) -> None:
     toml = "\n".join(
         f"[renditions.{name}]\n" + "\n".join(f"{field} = {value!r}" for field, value in table.items())
         for name, table in tables.items()
@@ -192,12 +190,12 @@ def test_every_key_that_s3_can_hold_gets_its_keys_or_a_refusal(key: str) -> None
 MANIFEST = parse_renditions("rules = [{match = 'raw/**', renditions = []}]\n[renditions.a]\n[renditions.b]\nwidth = 1")
 
 
-def test_every_source_of_which_something_is_made_has_a_manifest_and_it_is_the_last_key() -> None:
+def test_every_source_with_renditions_has_a_manifest_and_it_is_the_last_key() -> None:
     assert MANIFEST.plan_for("d/x.jpg").keys == ("a/d/x.jpg", "b/d/x.jpg", "manifests/d/x.jpg.json")
     assert MANIFEST.plan_for("raw/x.jpg").keys == ()
 
 
-def test_without_manifests_their_folder_is_like_any_other() -> None:
+def test_without_manifests_their_folder_is_not_reserved() -> None:
     renditions = parse_renditions("manifest = false\n[renditions.manifests]")
     assert renditions.plan_for("x.jpg").keys == ("manifests/x.jpg",)
 
@@ -222,5 +220,5 @@ def test_the_key_of_a_manifest_has_the_same_limit_as_all_others() -> None:
         ),
     ],
 )
-def test_the_ladder_of_a_source_is_the_first_that_is_made_of_it(toml: str, names: set[str]) -> None:
+def test_the_ladder_of_a_source_is_the_first_in_its_plan(toml: str, names: set[str]) -> None:
     assert parse_renditions(toml).plan_for("x.jpg").ladder == names

@@ -98,7 +98,7 @@ def test_an_overwrite_looks_at_the_source_once_more() -> None:
     assert requests(TWO, store, newer) == expected
 
 
-def test_an_event_that_comes_late_writes_nothing() -> None:
+def test_a_late_event_writes_nothing() -> None:
     store = CountingStore()
     older = upload(store, drawing.png(drawing.photo(90, 60)))
     requests(TWO, store, upload(store, sequencer="02"))
@@ -113,7 +113,7 @@ def test_a_superseded_event_leaves_the_newer_version_to_the_newer_event() -> Non
     assert store.keys("destination") == []
 
 
-def test_what_a_superseded_event_wrote_after_the_newer_one_is_made_again() -> None:
+def test_renditions_that_a_superseded_event_wrote_last_are_made_again() -> None:
     store = CountingStore()
     older = upload(store, drawing.png(drawing.photo(90, 60)), sequencer="01")
     scaler(TWO, store).handle(older)

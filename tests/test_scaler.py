@@ -97,7 +97,7 @@ def test_a_rendition_says_its_type_and_how_long_it_may_be_cached(world: World) -
     assert (thumbnail.content_type, thumbnail.cache_control) == ("image/webp", DEFAULT_CACHE_CONTROL)
 
 
-def test_the_cache_control_of_the_source_is_kept_and_that_of_the_rendition_wins() -> None:
+def test_renditions_inherit_cache_control_unless_they_have_their_own() -> None:
     world = World('manifest = false\n[renditions.a]\nwidth = 1\n[renditions.b]\nwidth = 1\ncache_control = "no-store"')
     world.scaler.handle({"Records": [world.upload("x.jpg", cache_control="max-age=7")]})
     said = {ref.key: stored.cache_control for ref, stored in world.store.objects.items() if ref.bucket != "source"}
@@ -123,7 +123,7 @@ def test_every_record_of_an_event_is_processed(world: World) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"this is text", JPEG[: len(JPEG) // 2]])
-def test_a_source_that_is_no_image_is_rejected_and_leaves_nothing_but_its_record(world: World, body: bytes) -> None:
+def test_a_source_that_is_not_an_image_is_rejected_and_leaves_only_its_record(world: World, body: bytes) -> None:
     answer = world.scaler.handle({"Records": [world.upload("bad.jpg", body)]})
     assert answer == {"statusCode": 500, "body": "Error moving image"}
     assert world.written == []
@@ -173,7 +173,7 @@ def test_one_failed_rendition_does_not_stop_the_others(world: World) -> None:
     assert len(world.written) == 4
 
 
-def test_a_source_that_is_gone_or_replaced_is_left_to_its_newer_event(world: World) -> None:
+def test_a_deleted_or_replaced_source_is_left_to_its_newer_event(world: World) -> None:
     gone, replaced = world.upload("gone.jpg"), world.upload("replaced.jpg")
     del world.store.objects[ObjectRef("source", "gone.jpg")]
     world.upload("replaced.jpg", drawing.jpeg(drawing.photo(60, 40)))
@@ -182,26 +182,26 @@ def test_a_source_that_is_gone_or_replaced_is_left_to_its_newer_event(world: Wor
     assert world.queue.records == []
 
 
-def test_a_direct_call_for_a_key_that_is_not_there_is_rejected(world: World) -> None:
+def test_a_direct_call_for_a_missing_key_is_rejected(world: World) -> None:
     answer = world.scaler.handle({"bucket": "source", "keys": ["nothing.jpg"]})
     assert answer == {"statusCode": 500, "body": "Error moving image"}
     assert "no s3://source/nothing.jpg" in world.queue.records[0]["reason"]
 
 
-def test_a_failure_record_that_cannot_be_kept_makes_the_source_fail_so_that_it_is_not_lost(world: World) -> None:
+def test_a_rejected_source_fails_if_its_record_cannot_be_kept_so_that_it_is_not_lost(world: World) -> None:
     world.queue.is_broken = True
     with pytest.raises(RetryError, match="the queue does not answer"):
         world.scaler.handle({"Records": [world.upload("bad.jpg", b"x")]})
 
 
-def test_a_call_that_may_have_been_sent_without_waiting_for_its_answer_is_not_lost_either(world: World) -> None:
+def test_a_call_that_may_be_asynchronous_is_not_lost(world: World) -> None:
     world.upload("bad.jpg", b"x")
     world.queue.is_broken = True
     with pytest.raises(RetryError, match="the queue does not answer"):
         world.scaler.handle({"bucket": "source", "keys": ["bad.jpg"]})
 
 
-def test_what_nobody_foresaw_fails_one_source_and_stops_no_other(world: World) -> None:
+def test_an_unexpected_error_fails_one_source_and_stops_no_other(world: World) -> None:
     def read() -> bytes:
         raise RuntimeError("nobody thought of this")
 
@@ -218,7 +218,7 @@ def test_what_nobody_foresaw_fails_one_source_and_stops_no_other(world: World) -
     assert record["responsePayload"]["errorType"] == "UnexpectedError"
 
 
-def test_a_direct_caller_gets_500_and_the_queue_the_record_of_what_failed(world: World) -> None:
+def test_a_direct_caller_gets_500_and_the_queue_gets_the_record_of_the_failure(world: World) -> None:
     world.upload("a.jpg")
     world.store.broken.add("a.jpg")
     answer = world.scaler.handle({"bucket": "source", "keys": ["a.jpg"]})
@@ -246,7 +246,7 @@ def test_a_rule_can_leave_a_source_alone() -> None:
     assert world.written == []
 
 
-def test_an_unknown_event_is_an_error_that_says_what_was_expected(world: World) -> None:
+def test_an_unknown_event_is_an_error_with_the_expected_kinds(world: World) -> None:
     with pytest.raises(EventError, match="expected an S3 notification"):
         world.scaler.handle({"hello": "world"})
 
@@ -270,7 +270,7 @@ def test_a_newer_image_of_a_key_replaces_the_older_ones_renditions(world: World)
     assert world.width_of("resized/a.jpg") == 160
 
 
-def test_an_event_that_comes_late_replaces_nothing(world: World) -> None:
+def test_a_late_event_replaces_nothing(world: World) -> None:
     older = world.upload("a.jpg", drawing.jpeg(drawing.photo(120, 80)))
     newer = world.upload("a.jpg", drawing.jpeg(drawing.photo(160, 80)))
     world.handle(newer)
@@ -280,7 +280,7 @@ def test_an_event_that_comes_late_replaces_nothing(world: World) -> None:
     assert world.width_of("web-200/a.jpg") == 160
 
 
-def test_the_same_image_uploaded_again_is_known_to_be_the_newer_one(world: World) -> None:
+def test_the_same_image_uploaded_again_has_the_newer_sequencer(world: World) -> None:
     first = world.upload("a.jpg")
     world.handle(first)
     again = world.upload("a.jpg")
@@ -289,7 +289,7 @@ def test_the_same_image_uploaded_again_is_known_to_be_the_newer_one(world: World
     assert stamp["source-sequencer"] == again["s3"]["object"]["sequencer"]
 
 
-def test_a_changed_recipe_is_noticed_and_an_unchanged_one_left_alone(world: World) -> None:
+def test_a_changed_recipe_is_applied_and_an_unchanged_one_writes_nothing(world: World) -> None:
     record = world.upload("a.jpg")
     world.handle(record)
     world.store.puts = 0
@@ -299,7 +299,7 @@ def test_a_changed_recipe_is_noticed_and_an_unchanged_one_left_alone(world: Worl
     assert world.width_of("thumbnail/a.jpg.webp") == 60
 
 
-def test_a_rendition_that_comes_back_as_an_upload_is_ignored_before_it_is_downloaded(world: World) -> None:
+def test_an_uploaded_rendition_is_ignored_before_it_is_downloaded(world: World) -> None:
     world.handle(world.upload("a.jpg"))
     rendition = world.store.objects[ObjectRef("destination", "web-200/a.jpg")]
     world.reconfigure("[renditions.x]\nwidth = 5")
@@ -333,14 +333,14 @@ REMOVING = 'on_source_delete = "remove"\n' + RENDITIONS
 @pytest.mark.parametrize(
     "name", ["ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:DeleteMarkerCreated"]
 )
-def test_renditions_go_with_their_source_where_that_is_asked_for(name: str) -> None:
+def test_on_source_delete_remove_deletes_the_renditions_with_their_source(name: str) -> None:
     world = World(REMOVING)
     world.handle(world.upload("a.jpg"), world.upload("b.jpg"))
     assert world.handle(world.delete("a.jpg") | {"eventName": name})["statusCode"] == 200
     assert world.written == ["resized/b.jpg", "thumbnail/b.jpg.webp", "web-100/b.jpg", "web-200/b.jpg"]
 
 
-def test_an_older_version_that_is_the_current_one_again_has_its_renditions_again() -> None:
+def test_a_restored_older_version_has_its_renditions_again() -> None:
     world = World(REMOVING)
     world.handle(world.upload("a.jpg", drawing.jpeg(drawing.quadrants(300, 200))))
     world.handle(world.upload("a.jpg", drawing.jpeg(drawing.quadrants(150, 100))))
@@ -351,7 +351,7 @@ def test_an_older_version_that_is_the_current_one_again_has_its_renditions_again
     assert world.width_of("web-200/a.jpg") == 200
 
 
-def test_a_copy_goes_with_its_source_whatever_the_source_says_of_itself() -> None:
+def test_a_copy_is_removed_with_its_source_whatever_the_metadata_of_the_source() -> None:
     world = World('on_source_delete = "remove"\n[renditions.resized]')
     said = {"source-etag": "x", "recipe": "x", "source-sequencer": "ffffffffffff"}
     world.handle(world.upload("a.jpg", metadata=said))
@@ -369,7 +369,7 @@ def test_a_late_removal_does_not_touch_the_renditions_of_a_newer_image() -> None
     assert len(world.written) == 4
 
 
-def test_an_event_that_comes_after_its_source_was_deleted_leaves_no_orphans() -> None:
+def test_an_event_after_the_deletion_of_its_source_leaves_no_orphans() -> None:
     world = World(REMOVING)
     created = world.upload("a.jpg")
     world.handle(created)
@@ -388,7 +388,7 @@ def sqs(**records: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_sqs_is_told_which_messages_to_keep_and_which_are_done_with(world: World) -> None:
+def test_the_response_to_sqs_lists_the_messages_to_retry(world: World) -> None:
     event = sqs(good=world.upload("a.jpg"), failed=world.upload("b.jpg"), rejected=world.upload("c.jpg", b"x"))
     world.store.broken.add("b.jpg")
     assert world.scaler.handle(event) == {"batchItemFailures": [{"itemIdentifier": "failed"}]}
@@ -404,7 +404,7 @@ def test_a_message_with_several_records_is_kept_when_one_of_them_failed(world: W
     assert world.scaler.handle(event) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
 
 
-def test_an_unreadable_part_of_an_event_is_kept_in_the_failure_queue_and_stops_no_other(world: World) -> None:
+def test_an_invalid_record_is_kept_in_the_failure_queue_and_stops_no_other(world: World) -> None:
     answer = world.handle({"nonsense": True}, world.upload("a.jpg"))
     assert answer["statusCode"] == 500
     assert len(world.written) == 4
@@ -425,7 +425,7 @@ def test_batch_operations_get_a_result_for_each_task(world: World, key: str, cod
     assert [(result["taskId"], result["resultCode"]) for result in answer["results"]] == [("t1", code)]
 
 
-def test_near_its_deadline_the_function_stops_by_itself_and_says_what_is_left(world: World) -> None:
+def test_near_its_deadline_the_function_stops_and_says_what_is_unfinished(world: World) -> None:
     clock = iter([60.0, 60.0, 1.0])  # at the start, after the first rendition, after the second
     with pytest.raises(RetryError, match=r"cannot make resized, thumbnail: the function's time is over"):
         world.scaler.handle({"Records": [world.upload("a.jpg")]}, Deadline(lambda: next(clock, 1.0)))
@@ -458,7 +458,7 @@ def manifest_of(world: World, key: str) -> dict[str, Any]:
     return content
 
 
-def test_the_manifest_of_an_upload_tells_what_is_there() -> None:
+def test_the_manifest_of_an_upload_lists_its_renditions() -> None:
     world = World(WITH_MANIFEST)
     record = world.upload("dir/a b.jpg")
     assert world.handle(record) == {"statusCode": 200, "body": "1 image, 4 renditions"}
@@ -478,7 +478,7 @@ def test_the_manifest_of_an_upload_tells_what_is_there() -> None:
     assert len(base64.b64decode(manifest["thumbhash"])) > 20
 
 
-def test_the_manifest_is_written_when_all_else_is_there_and_not_before() -> None:
+def test_the_manifest_is_written_after_all_renditions() -> None:
     world = World(WITH_MANIFEST)
     record = world.upload("a.jpg")
     world.store.broken.add("web-200/a.jpg")
@@ -509,7 +509,7 @@ def test_a_duplicate_of_an_event_does_not_write_the_manifest_again() -> None:
     assert world.store.objects[ObjectRef("destination", "manifests/a.jpg.json")] is before
 
 
-def test_the_manifest_follows_the_source_and_no_late_event_turns_it_back() -> None:
+def test_the_manifest_follows_the_source_and_no_late_event_reverts_it() -> None:
     world = World(WITH_MANIFEST)
     older = world.upload("a.jpg", drawing.jpeg(drawing.photo(120, 80)))
     world.handle(older)
@@ -528,7 +528,7 @@ def test_another_recipe_makes_another_manifest() -> None:
     assert [entry["name"] for entry in manifest_of(world, "a.jpg")["renditions"]][-1] == "more"
 
 
-def test_the_manifest_of_copies_lists_them_without_a_look_into_the_source() -> None:
+def test_the_manifest_of_copies_lists_them_without_reading_the_source() -> None:
     world = World("[renditions.resized]")
     record = world.upload("anything.jpg", b"no image")
     world.handle(record)
@@ -545,7 +545,7 @@ def test_the_manifest_of_copies_lists_them_without_a_look_into_the_source() -> N
     assert [entry["key"] for entry in manifest["renditions"]] == ["resized/anything.jpg"]
 
 
-def test_the_manifest_goes_with_its_source() -> None:
+def test_the_manifest_is_removed_with_its_source() -> None:
     world = World('on_source_delete = "remove"\n' + WITH_MANIFEST)
     world.handle(world.upload("a.jpg"))
     assert "manifests/a.jpg.json" in world.written
@@ -572,7 +572,7 @@ def test_a_key_too_long_for_its_manifest_is_rejected_before_anything_is_written(
         "format = 'png'",
     ],
 )
-def test_what_a_page_shows_first_looks_like_the_picture_whatever_is_made_of_it(field: str) -> None:
+def test_the_placeholder_looks_like_the_image_whatever_the_renditions(field: str) -> None:
     world = World(f"[renditions.a]\n{field}")
     blue = drawing.png(drawing.srgb(np.full((90, 120, 3), drawing.BLUE, np.uint8)))
     grey = bytes(drawing.decoded(blue).colourspace("b-w").pngsave_buffer())
@@ -583,7 +583,7 @@ def test_what_a_page_shows_first_looks_like_the_picture_whatever_is_made_of_it(f
     assert max(grey_) == min(grey_)
 
 
-def test_a_key_that_is_no_text_is_rejected_and_stops_no_other(world: World) -> None:
+def test_a_key_that_is_not_text_is_rejected_and_stops_no_other(world: World) -> None:
     world.upload("good.jpg")
     answer = world.scaler.handle({"bucket": "source", "keys": ["\ud800.jpg", "good.jpg"]})
     assert answer["statusCode"] == 500

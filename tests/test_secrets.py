@@ -55,5 +55,5 @@ def test_no_file_holds(pattern: str) -> None:
         ("a secret key", "aws_secret_access_key = " + "x" * 40),
     ],
 )
-def test_the_patterns_would_find(what: str, text: str) -> None:
+def test_the_patterns_find(what: str, text: str) -> None:
     assert re.search(PATTERNS[what], text)

@@ -57,7 +57,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "dir/my photo+1.jpg", "100%/ä€😀.jpg", "a%2Fb.jpg", "x" * 200])
-def test_what_is_put_comes_back(case: Case, key: str) -> None:
+def test_a_put_object_can_be_read(case: Case, key: str) -> None:
     stored = case.store.get(case.put(key))
     assert (stored.read(), stored.size) == (b"pixels", 6)
     assert case.store.head(ObjectRef(case.source, key)).etag == stored.etag
@@ -95,7 +95,7 @@ def test_a_put_over_an_object_that_is_gone_fails(case: Case) -> None:
         case.store.put(ObjectRef(case.destination, "a.jpg"), b"", content_type="image/jpeg", if_match="0" * 32)
 
 
-def test_delete_deletes_the_object_that_was_meant_and_no_other(case: Case) -> None:
+def test_delete_deletes_the_given_version_of_the_object_and_no_other(case: Case) -> None:
     ref = ObjectRef(case.destination, "a.jpg")
     old = case.store.put(ref, b"old", content_type="image/jpeg")
     new = case.store.put(ref, b"new", content_type="image/jpeg")
@@ -149,7 +149,7 @@ def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_no
         case.store.get(copied)
 
 
-def test_above_its_limit_s3_copies_in_parts_and_keeps_what_is_stored_beside_the_content() -> None:
+def test_above_its_limit_s3_copies_in_parts_and_keeps_the_metadata() -> None:
     with mock_aws():
         client = boto3.client("s3")
         for bucket in ("source", "destination"):
@@ -183,7 +183,7 @@ SOURCE_OWNER = {"ExpectedSourceBucketOwner": "123456789012"}
     ],
     ids=["whose the buckets are is not known", "the source is of another account", "both are ours"],
 )
-def test_s3_is_told_whose_a_bucket_must_be_where_that_is_known(
+def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
     owned: list[str],
     of_source: dict[str, str],
     of_destination: dict[str, str],
@@ -239,7 +239,7 @@ def test_s3_is_told_whose_a_bucket_must_be_where_that_is_known(
         ("SomethingNew", 418, StorageError),
     ],
 )
-def test_an_error_of_s3_becomes_one_of_ours_that_says_what_was_being_done(
+def test_an_error_of_s3_becomes_a_storage_error_that_names_the_request(
     code: str, status: int, error: type[Exception]
 ) -> None:
     client = boto3.client("s3")
@@ -250,7 +250,7 @@ def test_an_error_of_s3_becomes_one_of_ours_that_says_what_was_being_done(
         assert type(raised.value) is error
 
 
-def test_s3_that_does_not_answer_is_an_error_that_a_retry_may_mend() -> None:
+def test_no_answer_from_s3_is_an_error_that_is_retried() -> None:
     client = boto3.client(
         "s3", endpoint_url="http://127.0.0.1:9", config=boto3.session.Config(retries={"total_max_attempts": 1})
     )
@@ -280,7 +280,7 @@ def test_a_failure_record_reaches_the_queue() -> None:
         assert message["Body"] == '{"reason": "not an image"}'
 
 
-def test_a_queue_that_is_gone_is_an_error_that_a_retry_may_mend() -> None:
+def test_a_missing_queue_is_an_error_that_is_retried() -> None:
     with mock_aws(), pytest.raises(StorageError, match="cannot send a failure record"):
         SqsFailureQueue("https://sqs.us-east-1.amazonaws.com/123456789012/gone").send({})
     queue = InMemoryQueue()

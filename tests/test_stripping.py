@@ -65,7 +65,7 @@ def assert_same_pixels(one: bytes, other: bytes, **options: int) -> None:
     orientation=st.integers(1, 8),
     credits=any_credits,
 )
-def test_pixels_profile_and_credits_stay_and_a_gps_position_does_not_survive(
+def test_pixels_profile_and_credits_are_kept_and_a_gps_position_is_removed(
     format: str, options: dict[str, object], has_alpha: bool, has_profile: bool, orientation: int, credits: Credits
 ) -> None:
     image = drawing.photo(48, 32)

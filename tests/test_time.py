@@ -17,7 +17,7 @@ def timeout() -> int:
     return int(found)
 
 
-def test_the_slowest_request_leaves_the_function_time_to_end_by_itself() -> None:
+def test_the_slowest_request_leaves_the_function_time_to_finish() -> None:
     tries = CLIENT_CONFIG.retries["total_max_attempts"]
     slowest = tries * (CLIENT_CONFIG.connect_timeout + CLIENT_CONFIG.read_timeout) + sum(LONGEST_PAUSES[: tries - 1])
     body_that_stalls = CLIENT_CONFIG.read_timeout

@@ -48,7 +48,7 @@ def test_every_field_reaches_the_recipe() -> None:
     assert (spec.format, spec.quality, spec.cache_control) == (Format.AVIF, 33, "no-store")
 
 
-def test_jpg_and_center_are_understood_too() -> None:
+def test_jpg_and_center_are_accepted_spellings() -> None:
     (spec,) = parse_renditions('[renditions.a]\nwidth = 1\nheight = 1\nformat = "jpg"\nposition = "center"').specs
     assert (spec.format, spec.position) == (Format.JPEG, Position.CENTRE)
 
@@ -153,7 +153,7 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.bucket_owners == {}
 
 
-def test_the_owners_of_the_buckets_come_from_the_environment_where_they_are_known() -> None:
+def test_the_owners_of_the_buckets_come_from_the_environment_if_they_are_known() -> None:
     environ = {"DESTINATION_BUCKET": "renditions", "DESTINATION_BUCKET_OWNER": "123456789012"}
     environ |= {"SOURCE_BUCKET": "uploads", "SOURCE_BUCKET_OWNER": ""}
     assert Settings.load(environ, PROJECT_RENDITIONS).bucket_owners == {"renditions": "123456789012"}
@@ -179,7 +179,7 @@ def test_settings_that_cannot_work_are_refused_in_one_sentence(environ: dict[str
 
 
 @pytest.mark.parametrize(("memory", "vcpus"), [("128", 1), ("1792", 1), ("3538", 2), ("10240", 6)])
-def test_the_memory_of_the_function_tells_its_vcpus(memory: str, vcpus: int) -> None:
+def test_the_number_of_vcpus_follows_from_the_memory_of_the_function(memory: str, vcpus: int) -> None:
     settings = Settings.load(
         {"DESTINATION_BUCKET": "renditions", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}, PROJECT_RENDITIONS
     )

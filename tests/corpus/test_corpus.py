@@ -82,7 +82,7 @@ def check_renditions(row: Row, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("row", HARMLESS, ids=name_of)
-def test_a_real_image_becomes_what_the_manifest_says(row: Row) -> None:
+def test_a_real_image_has_the_outcome_in_the_manifest_of_the_corpus(row: Row) -> None:
     check(row, rendered(row.path, NUMBERED[row], row.size))
 
 
@@ -93,7 +93,7 @@ def test_a_hostile_file_neither_crashes_nor_hangs_nor_takes_much_memory(row: Row
 
 
 @pytest.mark.parametrize("row", SVG, ids=name_of)
-def test_svg_that_is_switched_on_is_drawn_or_rejected_within_the_same_bounds(row: Row) -> None:
+def test_allowed_svg_is_rendered_or_rejected_within_the_same_limits(row: Row) -> None:
     with Watched(rendered, seconds=30) as process:
         outcome = process.call(row.path, NUMBERED[row], row.size, True)
     if row.expected == "reject":
@@ -104,6 +104,6 @@ def test_svg_that_is_switched_on_is_drawn_or_rejected_within_the_same_bounds(row
         check(row, outcome, allow_svg=True)
 
 
-def test_every_row_that_depends_on_the_policy_has_ours() -> None:
+def test_every_row_that_depends_on_the_policy_has_one() -> None:
     assert {row.file for row in rows() if row.firmness == "policy"} == OURS.keys()
     assert {row.file for row in rows()} >= EXCUSED.keys() | UNKNOWN_TO_PILLOW

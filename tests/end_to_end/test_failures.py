@@ -20,7 +20,7 @@ UPLOADED = jpeg(photo(300, 200))
         pytest.param("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is read only if", id="an SVG"),
     ],
 )
-def test_what_can_never_become_an_image_goes_to_the_failure_queue_at_once(
+def test_an_upload_that_is_not_an_image_goes_to_the_failure_queue_without_a_retry(
     stack: Stack, name: str, body: bytes, reason: str
 ) -> None:
     key = f"rejected/{name}"
@@ -33,7 +33,7 @@ def test_what_can_never_become_an_image_goes_to_the_failure_queue_at_once(
     assert stack.times_logged(record["reason"])
 
 
-def test_only_what_a_retry_may_mend_is_retried(stack: Stack) -> None:
+def test_only_failures_that_may_succeed_are_retried(stack: Stack) -> None:
     stack.upload("retries/broken.jpg", b"not an image, and of a length of its own, which the log shows")
     reason = stack.failure_record("retries/broken.jpg")["reason"]
     with stack.writes_denied("retries"):
@@ -46,7 +46,7 @@ def test_only_what_a_retry_may_mend_is_retried(stack: Stack) -> None:
     assert len(stack.failure_records("retries/fine.jpg")) == 1
 
 
-def test_what_fails_after_all_retries_is_in_the_failure_queue_and_can_be_sent_again(stack: Stack) -> None:
+def test_an_event_that_fails_after_all_retries_is_in_the_failure_queue_and_can_be_sent_again(stack: Stack) -> None:
     with stack.writes_denied("lost"):
         stack.upload("lost/fine.jpg", UPLOADED)
         record = stack.failure_record("lost/fine.jpg")
@@ -57,7 +57,7 @@ def test_what_fails_after_all_retries_is_in_the_failure_queue_and_can_be_sent_ag
     assert stack.renditions("lost/fine.jpg")["resized/lost/fine.jpg"]["Body"] == UPLOADED
 
 
-def test_one_failing_image_does_not_hold_up_another(stack: Stack) -> None:
+def test_a_failing_image_does_not_delay_another(stack: Stack) -> None:
     with stack.writes_denied("stuck"):
         stack.upload("stuck/fine.jpg", UPLOADED)
         stack.upload("free/fine.jpg", UPLOADED)
@@ -65,7 +65,7 @@ def test_one_failing_image_does_not_hold_up_another(stack: Stack) -> None:
         stack.failure_record("stuck/fine.jpg")
 
 
-def test_a_failure_that_passes_is_mended_by_a_retry(stack: Stack) -> None:
+def test_a_retry_succeeds_after_a_temporary_failure(stack: Stack) -> None:
     with stack.writes_denied("briefly"):
         stack.upload("briefly/fine.jpg", UPLOADED)
         stack.eventually(lambda: stack.times_logged("briefly/fine.jpg"), "the failure of the first try")
@@ -73,7 +73,7 @@ def test_a_failure_that_passes_is_mended_by_a_retry(stack: Stack) -> None:
     assert stack.failure_records("briefly/fine.jpg") == []
 
 
-def test_a_direct_call_processes_every_key_and_answers_200(stack: Stack) -> None:
+def test_a_direct_call_processes_every_key_and_returns_200(stack: Stack) -> None:
     stack.upload("call/one", UPLOADED)  # without a suffix it starts nothing by itself
     stack.upload("call/two", png(quadrants(60, 40)))
     assert stack.invoke({"bucket": stack.source, "keys": ["call/one", "call/two"]})["statusCode"] == 200
@@ -81,7 +81,7 @@ def test_a_direct_call_processes_every_key_and_answers_200(stack: Stack) -> None
         assert stack.keys_of(key) == stack.expected_keys(key)
 
 
-def test_a_direct_call_answers_500_where_an_image_cannot_be_moved_and_processes_the_others(stack: Stack) -> None:
+def test_a_direct_call_returns_500_if_an_image_cannot_be_moved_and_processes_the_others(stack: Stack) -> None:
     stack.upload("mixed/bad", b"not an image")
     stack.upload("mixed/good", UPLOADED)
     answer = stack.invoke({"bucket": stack.source, "keys": ["mixed/bad", "mixed/good", "mixed/missing"]})
@@ -116,7 +116,7 @@ def test_the_test_event_of_s3_is_a_success(stack: Stack) -> None:
     assert stack.invoke(event)["statusCode"] == 200
 
 
-def test_an_event_of_an_unknown_kind_says_what_was_expected(stack: Stack) -> None:
+def test_an_unknown_event_raises_an_error_with_the_expected_kinds(stack: Stack) -> None:
     answer: dict[str, Any] = stack.lambda_.invoke(FunctionName=stack.function, Payload=json.dumps({"hello": 1}))
     assert answer["FunctionError"]
     assert "but received an object with hello" in json.loads(answer["Payload"].read())["errorMessage"]

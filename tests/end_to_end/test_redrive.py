@@ -43,7 +43,7 @@ def redrive(stack: Stack, queue: str, *options: str, function: str | None = None
     return CliRunner().invoke(main, ["redrive", *options], env=environment)
 
 
-def test_it_shows_what_failed_and_why_and_leaves_it(stack: Stack, queue: str) -> None:
+def test_it_prints_failures_with_their_reasons_and_keeps_the_records(stack: Stack, queue: str) -> None:
     failed(stack, queue, "redrive/shown")
     shown = redrive(stack, queue)
     assert shown.exit_code == 0, shown.output

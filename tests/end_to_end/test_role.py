@@ -189,7 +189,7 @@ def test_a_wrong_secret_opens_nothing(stack: Stack, function: AsFunction) -> Non
 
 @pytest.mark.parametrize("bucket", ["source", "destination"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_nobody_comes_in_without_credentials(stack: Stack, function: AsFunction, bucket: str, method: str) -> None:
+def test_a_request_without_credentials_is_denied(stack: Stack, function: AsFunction, bucket: str, method: str) -> None:
     # That a request without TLS is refused, the test of the template holds: the local AWS speaks nothing else, and
     # counts what comes from this machine as if it did.
     names = {"source": (function.source, SOURCE_KEY), "destination": (function.destination, DESTINATION_KEY)}

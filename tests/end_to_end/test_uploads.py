@@ -56,7 +56,7 @@ def test_every_rendition_has_its_size_its_format_and_its_type(stack: Stack) -> N
     }
 
 
-def test_the_manifest_names_what_is_there(stack: Stack) -> None:
+def test_the_manifest_lists_the_renditions(stack: Stack) -> None:
     stack.upload("manifest/my photo+1.jpg", jpeg(photo(900, 600)))
     manifest = stack.manifest("manifest/my photo+1.jpg")
     there = stack.renditions("manifest/my photo+1.jpg")
@@ -69,20 +69,20 @@ def test_the_manifest_names_what_is_there(stack: Stack) -> None:
     assert (manifest["source"]["width"], manifest["source"]["height"]) == (900, 600)
 
 
-def test_renditions_may_be_cached_for_a_day_and_the_copy_for_what_the_source_says(stack: Stack, small: bytes) -> None:
+def test_renditions_are_cached_for_a_day_and_the_copy_as_its_source(stack: Stack, small: bytes) -> None:
     stack.upload("cache/day.png", small)
     found = {key: rendition.get("CacheControl") for key, rendition in stack.renditions("cache/day.png").items()}
     assert found.pop("resized/cache/day.png") is None
     assert set(found.values()) == {"public, max-age=86400"}
 
 
-def test_the_cache_control_of_the_source_goes_for_its_renditions(stack: Stack, small: bytes) -> None:
+def test_renditions_inherit_the_cache_control_of_the_source(stack: Stack, small: bytes) -> None:
     stack.upload("cache/minute.png", small, CacheControl="private, max-age=60")
     found = stack.renditions("cache/minute.png")
     assert {rendition["CacheControl"] for rendition in found.values()} == {"private, max-age=60"}
 
 
-def test_every_suffix_in_both_cases_starts_the_function(stack: Stack, small: bytes) -> None:
+def test_every_suffix_in_both_cases_invokes_the_function(stack: Stack, small: bytes) -> None:
     # S3 looks at the suffix alone, and the function at the content alone: one PNG serves for all.
     keys = [f"suffix/{case}.{case}" for suffix in SUFFIXES for case in (suffix, suffix.upper())]
     for key in keys:
@@ -91,7 +91,7 @@ def test_every_suffix_in_both_cases_starts_the_function(stack: Stack, small: byt
         assert stack.renditions(key)[f"resized/{key}"]["Body"] == small
 
 
-def test_other_suffixes_do_not_start_it(stack: Stack, small: bytes) -> None:
+def test_other_suffixes_do_not_invoke_the_function(stack: Stack, small: bytes) -> None:
     others = ["other/notes.txt", "other/a.jpg.bak", "other/ajpg", "other/png", "other/a.Jpg"]
     for key in others:
         stack.upload(key, small)
@@ -118,7 +118,7 @@ def test_other_suffixes_do_not_start_it(stack: Stack, small: bytes) -> None:
     ],
     ids=lambda key: quote(key, safe=" +()[]{}"),
 )
-def test_any_key_is_kept_as_it_is(stack: Stack, small: bytes, key: str) -> None:
+def test_any_key_is_kept_unchanged(stack: Stack, small: bytes, key: str) -> None:
     stack.upload(key, small)
     assert stack.renditions(key)[f"resized/{key}"]["Body"] == small
     assert stack.keys_of(key) == stack.expected_keys(key)
@@ -144,7 +144,7 @@ def test_an_image_that_is_replaced_ends_as_the_newer_one(stack: Stack) -> None:
     stack.eventually(lambda: {colour(body) for body in bodies(stack, "replaced/a.png")} == {BLUE}, "the newer image")
 
 
-def test_of_many_uploads_of_one_key_at_once_the_last_one_stays(stack: Stack) -> None:
+def test_of_many_simultaneous_uploads_of_one_key_the_last_one_remains(stack: Stack) -> None:
     shades = [(20 * step, 20 * step, 20 * step) for step in range(8)]
     for shade in [*shades, BLUE]:
         stack.upload("burst/a.png", plain(shade))

@@ -38,7 +38,7 @@ class LosingAnswers(InMemoryStore):
         raise PreconditionFailedError(f"{ref} has another ETag")
 
 
-def test_a_newer_rendition_of_the_same_bytes_that_was_written_over_is_made_again() -> None:
+def test_an_overwritten_newer_rendition_of_the_same_bytes_is_made_again() -> None:
     # Three versions of the source: the same pixels, and so the same rendition, in different bytes.
     versions = [bytes(photo(64, 48).pngsave_buffer(compression=level)) for level in (1, 6, 9)]
     store = LosingAnswers()

@@ -22,7 +22,7 @@ def test_the_same_seed_gives_the_same_cases() -> None:
     assert case(5, 1, None) != case(6, 1, None)
 
 
-def test_undamaged_all_images_are_read() -> None:
+def test_all_undamaged_images_are_read() -> None:
     targets = case(0, 0, None).targets
     outcomes = {seed.name: outcome(Case(seed.name, seed.body, targets, SMALL, None)) for seed in seeds(None)}
     assert {name: result for name, result in outcomes.items() if result != "ok"} == {

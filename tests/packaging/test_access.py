@@ -34,7 +34,7 @@ def checkov(package: Package, settings: Path) -> set[str]:
     return {check["check_id"] for check in report["results"]["failed_checks"]}
 
 
-def test_checkov_has_nothing_more_to_say(arm64: Package) -> None:
+def test_checkov_has_no_other_findings(arm64: Package) -> None:
     assert checkov(arm64, SETTINGS) == set()
 
 
@@ -60,11 +60,11 @@ def cloudsplaining(document: dict[str, Any], tmp_path: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_cloudsplaining_finds_nothing_in_the_rights_of_the_role(arm64: Package, tmp_path: Path) -> None:
+def test_cloudsplaining_finds_nothing_in_the_permissions_of_the_role(arm64: Package, tmp_path: Path) -> None:
     assert "no results found" in cloudsplaining(policy(arm64), tmp_path)
 
 
-def test_cloudsplaining_would_find_a_right_that_is_too_wide(arm64: Package, tmp_path: Path) -> None:
+def test_cloudsplaining_would_find_a_permission_that_is_too_wide(arm64: Package, tmp_path: Path) -> None:
     document = policy(arm64)
     wide = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     found = cloudsplaining(document | {"Statement": [*document["Statement"], wide]}, tmp_path)

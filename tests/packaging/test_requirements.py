@@ -34,7 +34,7 @@ def test_every_requirement_is_pinned_and_hashed() -> None:
             assert any(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in requirement), requirement[0]
 
 
-def test_it_is_complete_and_holds_no_more_than_is_needed() -> None:
+def test_it_is_complete_and_has_no_more_than_is_needed() -> None:
     wanted = [Requirement(line) for line in lines_of("requirements.in")]
     needed: set[str] = set()
     while wanted:

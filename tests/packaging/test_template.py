@@ -204,14 +204,14 @@ def test_removing_the_stack_keeps_both_buckets(arm64: Package, bucket: str) -> N
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
-def test_the_bucket_of_deployments_is_private_too(arm64: Package) -> None:
+def test_the_deployment_bucket_is_private(arm64: Package) -> None:
     bucket = arm64.properties("ServerlessDeploymentBucket")
     assert bucket == {name: HARDENED[name] for name in ("PublicAccessBlockConfiguration", "BucketEncryption")}
     (statement,) = bucket_statements(arm64, "ServerlessDeploymentBucketPolicy")
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
 
 
-def test_what_fails_is_retried_twice_within_six_hours_and_then_goes_to_the_failure_queue(arm64: Package) -> None:
+def test_a_failed_event_is_retried_twice_within_six_hours_then_goes_to_the_failure_queue(arm64: Package) -> None:
     (configuration,) = arm64.of_type("AWS::Lambda::EventInvokeConfig")
     assert arm64.properties(configuration) == {
         "FunctionName": "<ResizeLambdaFunction>",
@@ -230,7 +230,7 @@ def test_the_failure_queue_is_encrypted_and_keeps_two_weeks(arm64: Package) -> N
     }
 
 
-def test_the_function_is_this_one(arm64: Package) -> None:
+def test_the_function_has_these_properties(arm64: Package) -> None:
     function = dict(arm64.properties("ResizeLambdaFunction"))
     del function["Code"]
     # No ReservedConcurrentExecutions: young accounts have ten in all, and AWS refuses to reserve of these.
@@ -257,7 +257,7 @@ def test_the_function_is_this_one(arm64: Package) -> None:
     }
 
 
-def test_logs_are_kept_for_thirty_days_in_a_group_that_is_there_before_the_function(arm64: Package) -> None:
+def test_logs_are_kept_for_thirty_days_in_a_group_that_is_created_before_the_function(arm64: Package) -> None:
     (group,) = arm64.of_type("AWS::Logs::LogGroup")
     assert arm64.properties(group) == {"LogGroupName": "/aws/lambda/image-scaler-dev-resize", "RetentionInDays": 30}
     assert group in arm64.resources["ResizeLambdaFunction"]["DependsOn"]
@@ -294,7 +294,7 @@ def test_the_stage_is_in_every_name(with_own_settings: Package) -> None:
     assert "image-scaler-dev" not in with_own_settings.template_path.read_text()
 
 
-def test_an_existing_source_bucket_is_listened_to_and_not_made(with_existing_bucket: Package) -> None:
+def test_an_existing_source_bucket_gets_notifications_and_is_not_created(with_existing_bucket: Package) -> None:
     made = with_existing_bucket.of_type("AWS::S3::Bucket")
     assert made == ["ServerlessDeploymentBucket", "DestinationBucket"]
     policies = with_existing_bucket.of_type("AWS::S3::BucketPolicy")
@@ -319,11 +319,11 @@ def test_an_existing_source_bucket_is_the_one_that_the_function_knows_and_may_re
     assert [s["Resource"] for s in reads] == [["arn:aws:s3:::my-uploads/*"], ["arn:aws:s3:::my-uploads", destination]]
 
 
-def test_cfn_lint_has_nothing_to_say(arm64: Package, with_own_settings: Package) -> None:
+def test_cfn_lint_has_no_warnings(arm64: Package, with_own_settings: Package) -> None:
     assert linted(arm64, with_own_settings) == []
 
 
-def test_cfn_lint_says_of_an_existing_bucket_only_what_does_no_harm(with_existing_bucket: Package) -> None:
+def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(with_existing_bucket: Package) -> None:
     assert linted(with_existing_bucket) == [
         "W1020 Fn::Sub",  # its name holds no variable, unlike that of a bucket of our own
         "W1020 Fn::Sub",

@@ -37,7 +37,7 @@ def watched(alarm: dict[str, Any]) -> tuple[str, ...]:
     return (alarm["Namespace"], alarm["MetricName"], dimension["Name"], dimension["Value"])
 
 
-def test_there_is_an_alarm_for_all_that_needs_somebody(alarms: dict[str, dict[str, Any]]) -> None:
+def test_an_alarm_exists_for_everything_that_needs_a_person(alarms: dict[str, dict[str, Any]]) -> None:
     assert {alarm["AlarmName"]: watched(alarm)[1] for alarm in alarms.values()} == {
         "image-scaler-dev-failure-queue": "ApproximateNumberOfMessagesVisible",
         "image-scaler-dev-errors": "Errors",
@@ -57,7 +57,7 @@ def test_an_alarm_goes_off_at_the_first_value_and_not_without_data(alarms: dict[
         assert alarm["Period"] == 300
 
 
-def test_alarms_are_told_to_the_topic_that_is_given_and_to_nobody_by_default(
+def test_alarms_notify_the_given_topic_and_none_by_default(
     alarms: dict[str, dict[str, Any]], with_own_settings: Package
 ) -> None:
     assert all("AlarmActions" not in alarm for alarm in alarms.values())
@@ -65,7 +65,7 @@ def test_alarms_are_told_to_the_topic_that_is_given_and_to_nobody_by_default(
         assert with_own_settings.properties(name)["AlarmActions"] == [ALARM_TOPIC]
 
 
-def test_the_dashboard_shows_what_is_there_and_every_metric_that_the_function_emits(arm64: Package) -> None:
+def test_the_dashboard_shows_existing_metrics_and_every_metric_of_the_function(arm64: Package) -> None:
     shown = {
         tuple(part for part in metric if isinstance(part, str))
         for widget in widgets(arm64)
@@ -94,7 +94,7 @@ def test_the_dashboard_shows_the_slow_stages_too(arm64: Package) -> None:
         assert [metric[4]["stat"] for metric in metrics if stage in metric] == ["p50", "p95"]
 
 
-def test_the_widgets_of_the_dashboard_are_of_this_region_and_lie_side_by_side(arm64: Package) -> None:
+def test_the_widgets_of_the_dashboard_are_in_this_region_and_do_not_overlap(arm64: Package) -> None:
     taken: set[tuple[int, int]] = set()
     for widget in widgets(arm64):
         assert (widget["type"], widget["properties"]["region"]) == ("metric", REGION)
@@ -105,6 +105,6 @@ def test_the_widgets_of_the_dashboard_are_of_this_region_and_lie_side_by_side(ar
         taken |= cells
 
 
-def test_the_dashboard_and_the_alarms_are_called_after_the_stage(with_own_settings: Package) -> None:
+def test_the_names_of_the_dashboard_and_the_alarms_have_the_stage(with_own_settings: Package) -> None:
     assert with_own_settings.properties("Dashboard")["DashboardName"] == "image-scaler-prod"
     assert with_own_settings.properties("ErrorsAlarm")["AlarmName"] == "image-scaler-prod-errors"

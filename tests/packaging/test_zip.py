@@ -75,7 +75,7 @@ def test_the_only_native_files_are_those_of_known_packages(built: Package) -> No
     }
 
 
-def test_libvips_is_the_one_of_its_wheel_and_pyvips_compiled_nothing_beside_it(built: Package) -> None:
+def test_libvips_comes_from_its_wheel_and_pyvips_has_no_module_compiled_here(built: Package) -> None:
     # Where libvips' headers are installed, pyvips would compile a module for the machine that packages.
     (wheel,) = (body.decode() for name, body in built.files.items() if re.match(r"pyvips-.*/WHEEL$", name))
     assert "Tag: py3-none-any" in wheel
@@ -90,13 +90,13 @@ def test_modules_for_one_version_of_python_are_for_that_of_the_function(built: P
     assert {f"python{version[0]}.{version[1:]}" for version in versions} == {runtime}
 
 
-def test_it_holds_the_handler_the_renditions_and_every_module_of_the_engine(built: Package) -> None:
+def test_it_has_the_handler_the_renditions_and_every_module_of_the_engine(built: Package) -> None:
     engine = {path.relative_to(ROOT).as_posix() for path in (ROOT / "image_scaler").rglob("*.py")}
     for name in {"handler.py", "renditions.toml"} | engine:
         assert built.files[name] == (ROOT / name).read_bytes(), name
 
 
-def test_it_holds_nothing_but_ours_and_the_locked_packages(built: Package) -> None:
+def test_it_has_only_the_engine_and_the_locked_packages(built: Package) -> None:
     installed = {
         *("cffi", "_cffi_backend.so", "msgspec", "pycparser", "pyvips", "_libvips.so", "pyvips_binary.libs"),
         *("PIL", "pillow.libs", "pillow_heif", "pillow_heif.libs", "_pillow_heif.so"),
@@ -115,7 +115,7 @@ def test_it_leaves_boto3_to_lambdas_own(built: Package) -> None:
     assert found == set()
 
 
-def test_it_holds_no_bytecode_tests_or_tools(built: Package) -> None:
+def test_it_has_no_bytecode_tests_or_tools(built: Package) -> None:
     unwanted = re.compile(r"\.pyc$|__pycache__|(^|/)tests?/|^bin/|^toolbox/|^bench/|^node_modules/|\.lock$")
     assert [name for name in built.files if unwanted.search(name)] == []
 
@@ -130,7 +130,7 @@ def test_building_it_twice_gives_the_same_bytes(arm64: Package, arm64_again: Pac
     assert len(digests) == 1
 
 
-def test_it_runs_with_nothing_but_boto3_beside_it(local: Package, bare_aws: LocalAws, tmp_path: Path) -> None:
+def test_it_runs_with_boto3_as_the_only_other_package(local: Package, bare_aws: LocalAws, tmp_path: Path) -> None:
     assert_it_makes_renditions(local, sys.executable, bare_aws, tmp_path)
 
 
