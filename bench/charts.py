@@ -103,7 +103,7 @@ def lines(title: str, subtitle: str, across: tuple[str, Sequence[float]], down: 
 
 
 def _apart(places: Sequence[float], least: float) -> list[float]:
-    """Return the places moved down where two would lie closer than `least`."""
+    """Return the positions, moved down if two would be closer than `least`."""
     moved = list(places)
     for before, index in zip(
         [None, *sorted(range(len(places)), key=places.__getitem__)],
@@ -116,7 +116,7 @@ def _apart(places: Sequence[float], least: float) -> list[float]:
 
 
 def _round_scale(largest: float) -> tuple[float, float]:
-    """Return where an axis ends and the distance of its lines: 4 to 8 of them, at round numbers."""
+    """Return the end of an axis and the distance of its 4 to 8 lines, at round numbers."""
     magnitude = 1.0
     while magnitude * 10 <= largest:
         magnitude *= 10

@@ -63,7 +63,7 @@ class Case:
 
 @dataclass
 class Measurement:
-    """What one contestant took for one case; the lists hold one value for each round."""
+    """The figures of one contestant in one case; lists have one value for each round."""
 
     contestant: str
     cpu_ms: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Test images: drawn by arithmetic, and photographs where IMAGE_CORPUS names some."""
+"""Test images: drawn by arithmetic, and photographs if IMAGE_CORPUS names some."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +32,7 @@ class Picture:
 
     path: Path
     name: str
-    """What it is, in words: `12 MP JPEG`."""
+    """A label like `12 MP JPEG`."""
     origin: str
     """`drawn`, or the name of the photograph."""
     megapixels: float
@@ -126,7 +126,7 @@ def _scene() -> Image.Image:
     hues = np.array([(86, 104, 52), (134, 110, 74), (62, 74, 88), (168, 148, 120), (110, 60, 44), (40, 48, 36)])
     for place, radius in zip(order, radii[order], strict=True):
         x = random.uniform(0, width)
-        # More of them the lower: the horizon is where the sky ends.
+        # Denser towards the horizon.
         y = height * (0.30 + 0.75 * random.uniform() ** 0.8) + radius * 0.6
         light = random.normal(1, 0.28) * (1.1 - 0.35 * abs(x / width - 0.4))
         colour = (hues[place % len(hues)] + random.normal(0, 12, 3)) * light

@@ -18,7 +18,7 @@ _CACHED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
 
 @dataclass(frozen=True)
 class Run:
-    """What one process took, from its start to its end."""
+    """The figures of one process, from its start to its end."""
 
     cpu_ms: float
     """User and system time of all its threads, in milliseconds."""

@@ -13,7 +13,7 @@ _WINDOW = pyvips.Image.new_from_array([_GAUSS], scale=sum(_GAUSS))
 
 @dataclass(frozen=True)
 class Similarity:
-    """Mean SSIM of two pictures: 1 where they are equal."""
+    """Mean SSIM of two pictures: 1 if they are equal."""
 
     luma: float
     chroma: float
@@ -67,7 +67,7 @@ def _blur(image: pyvips.Image) -> pyvips.Image:
 
 
 def _ssim(x: pyvips.Image, y: pyvips.Image) -> pyvips.Image:
-    """Return the map of SSIM, without the border where the window has not enough pixels."""
+    """Return the map of SSIM, without the border that is narrower than the window."""
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_x, mean_y = _blur(x), _blur(y)
     variances = _blur(x * x) - mean_x * mean_x + _blur(y * y) - mean_y * mean_y

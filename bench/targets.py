@@ -1,4 +1,4 @@
-"""What is held against the numbers: each target as a row that says met or missed, with the figure."""
+"""Compare the numbers with the targets: a row for each, met or missed, with the figure."""
 
 import statistics
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ BYTES_TARGET = 1.05
 SSIM_TARGET = -0.002
 COLD_START_TARGET = 1.3
 FLAT_MB = 5.0
-"""Memory is flat where the largest object takes no more than this above the smallest."""
+"""Memory is flat if the largest object takes no more than this above the smallest."""
 
 REASONS = {
     "CPU JPEG": "Where the largest rendition has more than half of the source's width, libjpeg cannot scale while it "
@@ -36,7 +36,7 @@ class Verdict:
     """One target on one case."""
 
     kind: str
-    """What is held to the target: `CPU`, `bytes`, `memory`, `copy`, `cold start`, the first two with the format."""
+    """`CPU`, `bytes`, `memory`, `copy` or `cold start`; the first two with the format."""
     target: str
     case: str
     figure: str
@@ -69,7 +69,7 @@ def of_contestant(case: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def ratios(case: dict[str, Any]) -> Ratios | None:
-    """Return ours against sharp; None where the two did not make the same thing."""
+    """Return our figures as ratios to sharp's; None if the two did not make the same renditions."""
     ours, sharp, parallel = (of_contestant(case, name) for name in ("ours", "sharp", "sharp, Promise.all"))
     if not ours or not sharp or ours["frames"] != sharp["frames"]:
         return None

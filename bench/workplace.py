@@ -1,4 +1,4 @@
-"""Where the bench keeps its files, and which machine it runs on."""
+"""The folders of the benchmark, and the machine that it runs on."""
 
 import os
 import platform

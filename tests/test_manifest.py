@@ -1,4 +1,4 @@
-"""What a manifest says of given renditions; test_service has when it is written."""
+"""The content of a manifest; test_scaler has when it is written."""
 
 import json
 import re

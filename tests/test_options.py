@@ -1,4 +1,4 @@
-"""What the fields of a rendition do to its pixels and bytes."""
+"""The effect of each field of a rendition on its pixels and bytes."""
 
 import io
 import struct

@@ -48,9 +48,10 @@ def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
     assert Provenance.of(store.head(RENDITION)) == (mine if is_written else existing)
 
 
-def test_an_object_that_is_not_a_rendition_is_overwritten() -> None:
+@pytest.mark.parametrize("metadata", [{}, {"album": "Holidays"}, {"source-etag": "e1"}, {"recipe": "r1"}])
+def test_an_object_that_is_not_a_rendition_is_overwritten(metadata: dict[str, str]) -> None:
     store = InMemoryStore()
-    store.put(RENDITION, b"a copy", content_type="image/jpeg", metadata={"album": "Holidays"})
+    store.put(RENDITION, b"a copy", content_type="image/jpeg", metadata=metadata)
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
 
 
@@ -103,6 +104,19 @@ def test_a_copy_returns_its_etag_and_size_and_whether_the_source_has_changed() -
     busy = Replaced()
     etag = busy.put(SOURCE, b"one", content_type="image/jpeg")
     assert Publisher(busy, SOURCE).copy(copy, etag, 3) == (WriteResult.STALE, etag, 3)
+
+
+def test_a_copy_of_a_source_that_is_deleted_in_the_meantime_is_not_stale() -> None:
+    class Deleted(InMemoryStore):
+        def copy(self, *arguments: object, **options: object) -> int:
+            size = super().copy(*arguments, **options)  # type: ignore[arg-type]
+            del self.objects[SOURCE]
+            return size
+
+    store = Deleted()
+    etag = store.put(SOURCE, b"one", content_type="image/jpeg")
+    copied = Publisher(store, SOURCE).copy(ObjectRef("destination", "resized/a.jpg"), etag, 3)
+    assert copied == (WriteResult.CREATED, etag, 3)
 
 
 def test_a_rendition_is_removed_only_if_its_source_is_gone() -> None:

@@ -15,7 +15,7 @@ CEILING = 1500 * MEGABYTE
 
 
 class WatchedError(Exception):
-    """What must not happen in a process that is watched."""
+    """The process broke a rule; says which one."""
 
 
 class Watched:

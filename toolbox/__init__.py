@@ -1,1 +1,1 @@
-"""What people run on their machine; never packaged into the function."""
+"""The command line and the local AWS, for people's machines; never in the function's package."""

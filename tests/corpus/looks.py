@@ -91,7 +91,7 @@ _HARMLESS = {
 
 
 def private_data(body: bytes) -> list[str]:
-    """What of a rendition's bytes should not be there."""
+    """Return the metadata in a rendition that should have been removed."""
     image = opened(body)
     exif = image.getexif()
     found = [f"EXIF {tag:#06x}" for tag in exif if tag not in _HARMLESS]

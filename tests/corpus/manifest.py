@@ -92,4 +92,4 @@ OURS = {
     "bad/unsupported/colors-animated-8bpc.avif": "reject",  # an AVIF sequence is no format that is read
     "bad/unsupported/ojpeg-strip.tif": "reject",  # old-style JPEG in TIFF, likewise
 }
-"""What becomes of the rows whose firmness is `policy`, under the default limits."""
+"""The outcomes of the rows whose firmness is `policy`, under the default limits."""

@@ -1,4 +1,4 @@
-"""What is made of each file of the corpus."""
+"""Render each file of the corpus."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -18,7 +18,7 @@ HOSTILE = [row for row in rows() if row.is_hostile]
 SVG = [row for row in rows() if row.is_svg]
 
 FRAMES = 200
-"""What limits.frames keeps of an animation; a longer one comes out shorter."""
+"""The frames of an animation that limits.frames keeps."""
 ALIKE = 7.0
 """How far apart pictures of 0 to 255 may be and still look alike; a picture turned another way is 25 and more apart."""
 EXCUSED = {
@@ -33,7 +33,7 @@ UNKNOWN_TO_PILLOW = {
     "tiff/cielab-dagams.tiff",
     *(row.file for row in SVG),
 }
-"""Of these only the size is checked, and that the renditions are not blank."""
+"""Only the size is checked for these, and that the renditions are not blank."""
 
 
 def name_of(row: Row) -> str:

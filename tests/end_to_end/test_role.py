@@ -19,7 +19,7 @@ SOURCE_KEY, DESTINATION_KEY = "rights/a b+c.txt", "resized/rights/there.txt"
 
 @dataclass(frozen=True)
 class AsFunction:
-    """What the calls below need: clients with the rights of the role, and names."""
+    """Clients with the permissions of the role, and names for their requests."""
 
     stack: Stack
     s3: Any

@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 STALL_SECONDS = 10.0
-"""How long a slow answer takes where the client does not give up before."""
+"""The time that a slow response takes, unless the client gives up before."""
 
 
 class Fault(enum.Enum):
-    """What happens to a request, or to its answer."""
+    """A fault in a request or its response."""
 
     SLOW_DOWN = "503"
     DENIED = "403"

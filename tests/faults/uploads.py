@@ -29,7 +29,7 @@ format = "webp"
 """)
 LAST_COPY, LAST_OF_LADDER = "backup", "web-32"
 TRIES = 3
-"""What Lambda makes of an event: one, and two again."""
+"""Lambda's attempts for an event: one, and two retries."""
 READ_TIMEOUT = 0.5
 
 OLD, NEW = (png(photo(64, 48, seed)) for seed in (1, 2))
@@ -79,7 +79,7 @@ class Uploads:
         return [json.loads(body) for body in take(self._sqs, self._queue)]
 
     def renditions(self, key: str) -> Objects:
-        """What is in the destination of a source, by the name of the rendition."""
+        """Return the renditions of a source in the destination, by name."""
         found = {}
         for target in RENDITIONS.plan_for(key).targets:
             name = target.key.partition("/")[0]

@@ -80,7 +80,7 @@ format = "webp"
 
 
 class Case(NamedTuple):
-    """What is done to which image, as the seed and the number of the case say."""
+    """A mutation of an image, chosen by the seed and the number of the case."""
 
     name: str
     body: bytes
@@ -109,7 +109,7 @@ def case(seed: int, number: int, corpus: Path | None) -> Case:
 
 
 def run(seed: int, number: int, corpus: Path | None) -> str:
-    """Return `ok`, or the name of the class that says why the image is rejected; raises where neither is so."""
+    """Return `ok`, or the class name of the rejection; raises any other error."""
     return outcome(case(seed, number, corpus))
 
 

@@ -128,13 +128,13 @@ def _place(random: Random, body: bytes) -> int:
 
 
 def _parts(body: bytes) -> list[bytes]:
-    """Return the file cut where its parts begin: segments, chunks, boxes; joined they are the file."""
+    """Split the file at its segments, chunks or boxes; the parts joined are the file."""
     cuts = [0, *sorted({at for at in _CUTS.get(kind_of(body), _no_cuts)(body) if 0 < at < len(body)}), len(body)]
     return [body[start:end] for start, end in pairwise(cuts)]
 
 
 def _lengths(body: bytes) -> list[tuple[int, int]]:
-    """Return where the file says how long or how large something is, and in how many bytes."""
+    """Return the offsets and sizes, in bytes, of the length fields in the file."""
     match kind_of(body):
         case "jpeg":
             frames = [(match.start() + skip, 2) for match in re.finditer(rb"\xff[\xc0-\xc2]", body) for skip in (5, 7)]

@@ -30,13 +30,13 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def arm64(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package:
-    """What is deployed when nothing is said."""
+    """The package with the default parameters."""
     return package(tmp_path_factory.mktemp("arm64"), cache=downloads)
 
 
 @pytest.fixture(scope="session")
 def arm64_again(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """The same in another folder, with everything downloaded and built again."""
+    """The same package, downloaded and built again in another folder."""
     return package(tmp_path_factory.mktemp("arm64-again"))
 
 
@@ -47,7 +47,7 @@ def x86_64(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package
 
 @pytest.fixture(scope="session")
 def local() -> Package:
-    """What the local AWS runs: wheels of this Python on this machine."""
+    """The package for the local AWS, with wheels for this Python and machine."""
     return Package(local_package())
 
 

@@ -1,4 +1,4 @@
-"""What `sls package` makes: the zip and the template, built outside the working tree."""
+"""Run `sls package` outside the working tree, and read its zip and its template."""
 
 import json
 import os

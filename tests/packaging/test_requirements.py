@@ -17,7 +17,7 @@ LAMBDA = {
     "python_version": "3.13",
     "sys_platform": "linux",
 }
-"""Where the function runs, in the words of requirement markers."""
+"""The function's platform, as the environment of requirement markers."""
 
 
 def entries(name: str) -> dict[str, list[str]]:

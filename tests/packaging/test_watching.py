@@ -1,4 +1,4 @@
-"""The alarms and the dashboard: each watches something that is there."""
+"""The alarms and the dashboard: each uses a metric that exists."""
 
 import json
 import re
@@ -14,10 +14,10 @@ AWS_METRICS = {
     ("AWS/Lambda", metric, "FunctionName", "<ResizeLambdaFunction>")
     for metric in ("ConcurrentExecutions", "Duration", "Errors", "Throttles")
 } | {("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "<FailureQueue.QueueName>")}
-"""What AWS measures of the function and the queue, as far as it is watched here."""
+"""The metrics of AWS on the dashboard."""
 
 OWN_METRICS = {(NAMESPACE, metric.value, "service", "<ResizeLambdaFunction>") for metric in Metric}
-"""What the function emits, under its own name."""
+"""The metrics of the function, under its own name."""
 
 
 @pytest.fixture

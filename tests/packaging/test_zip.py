@@ -37,7 +37,7 @@ print(json.dumps({"answer": answer["statusCode"], "pyvips": pyvips.__file__, "co
 """Does with an event what Lambda does; the last line that it prints is its answer."""
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")
-"""What Lambda's Python has installed."""
+"""The packages in Lambda's runtime."""
 
 
 @pytest.fixture(params=MACHINES)
@@ -143,7 +143,7 @@ def test_it_runs_on_lambdas_version_of_python(runnable_here: Package, bare_aws: 
 
 
 PYENV = {"PATH": os.environ["PATH"], "PYENV_VERSION": "3.13"}
-"""For where python3.13 is pyenv's, which asks which one."""
+"""Selects a version if python3.13 is a shim of pyenv."""
 
 
 @pytest.fixture
