@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 from PIL import Image
 from rich.console import Console
 from rich.filesize import decimal
@@ -29,9 +30,9 @@ from toolbox.local import processes
 from toolbox.local.aws import LOCAL, LocalAws, LocalAwsError
 from toolbox.local.up_down import wanted_port
 from toolbox.progress import Steps
-from toolbox.samples import samples
 from toolbox.stack import ROOT
 
+SAMPLES = ROOT / "samples"
 OUT = LOCAL / "out"
 MAX_IDLE_SECONDS = 100.0
 """How long to wait without progress: longer than the function's timeout and its retries."""
@@ -68,6 +69,7 @@ def main() -> None:
 
     Exits with 0 if every rendition was made, else with 1 and an explanation.
     """
+    pillow_heif.register_heif_opener()
     with processes.signals_as_exit():
         try:
             complete = run(os.environ.get("FILES", ""))
@@ -86,15 +88,10 @@ def run(files: str) -> bool:
     LocalAwsError if it cannot start.
     """
     step = Steps(out)
-    paths = named_files(files)
+    paths = named_files(files) if files.strip() else samples()
     renditions = load_renditions(ROOT / "renditions.toml")
-    if files.strip():
-        bodies = {key: path.read_bytes() for key, path in paths.items()}
-    else:
-        with step("Drawing sample images"):
-            bodies = samples()
     try:
-        sources = [Source(key, body, list(renditions.plan_for(key).keys)) for key, body in bodies.items()]
+        sources = [Source(key, path.read_bytes(), list(renditions.plan_for(key).keys)) for key, path in paths.items()]
     except DestinationKeyError as error:
         raise DemoError(str(error)) from error
     _empty(OUT)
@@ -108,6 +105,11 @@ def run(files: str) -> bool:
             results = _download(aws)
         _print_table(sources, results)
         return _report(aws, sources)
+
+
+def samples() -> dict[str, Path]:
+    """Return the sample images by their keys, which are their names."""
+    return {path.name: path for path in sorted(SAMPLES.iterdir()) if path.suffix != ".md"}
 
 
 def named_files(files: str) -> dict[str, Path]:
