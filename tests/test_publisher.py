@@ -4,7 +4,7 @@ import pytest
 
 from image_scaler.exceptions import PreconditionFailedError, StorageError
 from image_scaler.publisher import MAX_TRIES, Provenance, Publisher, WriteResult, is_later
-from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.base import ObjectHead, ObjectRef
 from tests.stores import InMemoryStore
 
 SOURCE, RENDITION = ObjectRef("source", "a.jpg"), ObjectRef("destination", "small/a.jpg")
@@ -55,6 +55,22 @@ def test_an_object_that_is_not_a_rendition_is_overwritten(metadata: dict[str, st
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
 
 
+@pytest.mark.parametrize("sequencer", ["05", None])
+def test_a_rendition_that_is_deleted_after_the_failed_write_is_written_again(sequencer: str | None) -> None:
+    class Deleted(InMemoryStore):
+        def head(self, ref: ObjectRef) -> ObjectHead:
+            self.objects.pop(ref)
+            return super().head(ref)
+
+    store = Deleted()
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="06").as_metadata())
+    assert put(store, provenance(sequencer=sequencer)) is WriteResult.CREATED
+
+
+def test_a_provenance_without_sequencer_has_no_empty_one_in_its_metadata() -> None:
+    assert provenance(sequencer=None).as_metadata() == {"source-etag": "e1", "recipe": "r1"}
+
+
 def test_a_write_that_always_loses_its_race_raises_an_error_that_is_retried() -> None:
     class Busy(InMemoryStore):
         tries = 0
@@ -91,6 +107,9 @@ def test_a_copy_returns_its_etag_and_size_and_whether_the_source_has_changed() -
     newer = store.put(SOURCE, b"other", content_type="image/jpeg")
     assert publisher.copy(copy, newer, 5) == (WriteResult.CREATED, newer, 5)
     assert publisher.copy(copy, etag, 3) == (WriteResult.UP_TO_DATE, newer, 5)  # a late event
+    store.put(copy, b"older", content_type="image/jpeg")
+    with pytest.raises(PreconditionFailedError):
+        publisher.copy(copy, etag, 3)
     del store.objects[copy]
     with pytest.raises(PreconditionFailedError):
         publisher.copy(copy, etag, 3)
