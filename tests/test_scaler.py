@@ -432,6 +432,28 @@ def test_near_its_deadline_the_function_stops_and_says_what_is_unfinished(world:
     assert world.written == ["web-100/a.jpg", "web-200/a.jpg"]
 
 
+def test_a_deadline_that_passes_after_the_last_rendition_stops_nothing() -> None:
+    world = World("manifest = false\n[renditions.small]\nwidth = 50")
+    clock = iter([60.0])  # at the start, and none left after that
+    world.scaler.handle({"Records": [world.upload("a.jpg")]}, Deadline(lambda: next(clock, 1.0)))
+    assert world.written == ["small/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0.0,0.5", drawing.RED), ("1,0.5", drawing.GREEN), ("0.5 0.5", None), ("2,2", None), ("0.0,0.5,0.5", None)],
+)
+def test_cover_keeps_the_focal_point_in_the_metadata_of_the_upload(
+    value: str, expected: tuple[int, int, int] | None
+) -> None:
+    world = World('manifest = false\n[renditions.square]\nwidth = 50\nheight = 50\nformat = "png"')
+    world.handle(world.upload("a.png", drawing.png(drawing.quadrants(800, 100)), metadata={"focal-point": value}))
+    colours = drawing.corners(decoded(world.store.objects[ObjectRef("destination", "square/a.png")].read()))
+    is_centred = colours["left top"] != colours["right top"]
+    assert is_centred if expected is None else drawing.is_near(colours["left top"], expected)
+    assert is_centred == (expected is None)
+
+
 @pytest.mark.parametrize(
     "key", ["a\nERROR forged.jpg", "a\r\x1b[31m.jpg", "../../etc/passwd.jpg", "/a.jpg", "a//b.jpg", "😀.jpg"]
 )
