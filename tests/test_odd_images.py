@@ -11,7 +11,7 @@ import pytest
 import pyvips
 from PIL import Image
 
-from image_scaler.exceptions import ImageTooLargeError, RejectedError
+from image_scaler.exceptions import ImageTooLargeError, RejectedError, UnsupportedImageError
 from image_scaler.images.rendering import Rendition, SourceImage
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
 from image_scaler.renditions.limits import DEFAULT_LIMITS
@@ -25,6 +25,10 @@ TABLE = '[renditions.x]\nwidth = 20\nformat = "png"'
 def render(body: bytes, table: str) -> Rendition:
     (rendition,) = SourceImage(body).render(parse_renditions(f"[renditions.x]\n{table}").plan_for("a.png").renditions)
     return rendition
+
+
+def pixels(body: bytes) -> bytes:
+    return render(body, 'width = 40\nformat = "png"').body
 
 
 def test_a_png_may_name_its_texts_in_other_encodings_than_utf_8() -> None:
@@ -64,29 +68,88 @@ def test_a_very_long_side_is_rejected_whatever_the_number_of_pixels() -> None:
         SourceImage(bytes(pyvips.Image.black(100_000, 2).pngsave_buffer()))
 
 
-def test_a_jpeg_of_hundreds_of_scans_and_a_webp_of_thousands_of_frames_are_rejected_before_they_are_read() -> None:
+def progressive(scans: int) -> bytes:
+    """Return a progressive JPEG with at least so many scans."""
     body = drawing.jpeg(drawing.photo(48, 32), interlace=True)
-    first, end = body.index(b"\xff\xda"), len(body) - 2
-    last = body.rindex(b"\xff\xda")
-    assert SourceImage(body).size == (48, 32)
+    first, last, end = body.index(b"\xff\xda"), body.rindex(b"\xff\xda"), len(body) - 2
     assert first < last
-    with pytest.raises(ImageTooLargeError, match=r"the file has 2\d+ scans but 100 are allowed"):
-        SourceImage(body[:end] + body[last:end] * 200 + body[end:])
-    webp = bytes(drawing.photo(48, 32).webpsave_buffer())
-    with pytest.raises(ImageTooLargeError, match=r"the file has 20,000 frames but 10,000 are allowed"):
-        SourceImage(webp + b"ANMF\0\0\0\0" * 20_000)
+    return body[:end] + body[last:end] * (scans - 1) + body[end:]
+
+
+def test_a_jpeg_of_hundreds_of_scans_and_a_webp_of_thousands_of_frames_are_rejected_before_they_are_read() -> None:
+    assert SourceImage(progressive(1)).size == (48, 32)
+    with pytest.raises(ImageTooLargeError, match=r"the file has more than the 100 scans that are allowed"):
+        SourceImage(progressive(200))
+    webp = bytes(drawing.photo(48, 32).webpsave_buffer()) + b"ANMF\0\0\0\0" * 20_000
+    with pytest.raises(ImageTooLargeError, match=r"the file has more than the 10,000 frames that are allowed"):
+        SourceImage(webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:])
+
+
+def test_a_damaged_jpeg_with_hundreds_of_scans_is_rejected_before_it_is_read() -> None:
+    with pytest.raises(ImageTooLargeError, match="more than the 100 scans"):
+        SourceImage(progressive(200)[:-2])  # without the end of the image
+
+
+def test_markers_that_libjpeg_skips_hide_no_scans() -> None:
+    body = progressive(200)
+    for marker in (b"\xff\x01", b"\xff\xd3", b"\xff\x00", b"\xff\xff", b"garbage"):
+        for at in (2, body.rindex(b"\xff\xda")):
+            with pytest.raises((ImageTooLargeError, UnsupportedImageError)):
+                SourceImage(body[:at] + marker + b"\xff\xff" + body[at:])
 
 
 def test_counting_millions_of_parts_takes_no_memory() -> None:
-    body = b"\xff\xd8" + b"\xff\xda" * 1_000_000
+    body = b"\xff\xd8" + b"\xff\xda\0\2" * 1_000_000
     tracemalloc.start()
     try:
-        with pytest.raises(ImageTooLargeError, match=r"the file has 1,000,000 scans but 100 are allowed"):
+        with pytest.raises(ImageTooLargeError, match=r"more than the 100 scans that are allowed"):
             SourceImage(body)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 1_000_000
+
+
+@pytest.fixture(scope="module")
+def video() -> bytes:
+    """12 MB in which the marker of a scan, the end of an image and the name of a frame occur by chance, and often."""
+    noise = np.random.default_rng(1).bytes(12_000_000)
+    return noise + b"\xff\xda\xff\xd9ANMF" * 20_000
+
+
+def test_a_motion_photo_is_the_picture_before_its_video(video: bytes) -> None:
+    photo = drawing.photo(400, 300)
+    assert video.count(b"\xff\xda") > 20_100
+    for body in (
+        drawing.jpeg(photo),
+        drawing.jpeg(photo, interlace=True),
+        progressive(50),
+        drawing.jpeg(orientation=6),
+    ):
+        with_video = pixels(body + video)
+        assert with_video == pixels(body)
+    webp = bytes(photo.webpsave_buffer())
+    assert pixels(webp + video) == pixels(webp)
+
+
+def test_scans_behind_a_motion_photos_picture_do_not_count_but_its_own_do(video: bytes) -> None:
+    with pytest.raises(ImageTooLargeError, match="more than the 100 scans"):
+        SourceImage(progressive(200) + video)
+
+
+def test_an_mpo_file_is_its_first_picture() -> None:
+    first, second = drawing.jpeg(drawing.photo(400, 300)), progressive(200)
+    assert pixels(first + second) == pixels(first)
+
+
+def test_a_jpeg_with_a_large_embedded_preview_is_the_picture_and_not_the_preview() -> None:
+    preview = progressive(200)
+    for body in (drawing.jpeg(drawing.photo(400, 300)), progressive(1)):
+        segments = b"".join(
+            b"\xff\xe2" + struct.pack(">H", len(part) + 2) + part
+            for part in (b"MPF\0" + (preview * 20)[at : at + 60_000] for at in range(0, 600_000, 60_000))
+        )
+        assert pixels(body[:2] + segments + body[2:]) == pixels(body)
 
 
 def test_an_error_of_libvips_that_is_not_text_is_a_rejection() -> None:

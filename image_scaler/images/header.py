@@ -1,6 +1,7 @@
 """Image bytes -> Header: the format, the size and the cost of a source, before any pixel is decoded."""
 
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
+from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
@@ -129,20 +131,26 @@ def _turn(size: Size, orientation: int) -> Size:
     return Size(size.height, size.width) if orientation >= 5 else size
 
 
-_PARTS = {
-    b"\xff\xd8": (re.compile(b"\xff\xda"), MAX_SCANS, "scans"),
-    b"RI": (re.compile(b"ANMF"), MAX_WEBP_FRAMES, "frames"),
+_COUNTERS = {
+    b"\xff\xd8": (b"\xff\xda", count_jpeg_scans, MAX_SCANS, "scans"),
+    b"RI": (b"ANMF", count_webp_frames, MAX_WEBP_FRAMES, "frames"),
 }
 
 
 def _check_parts(body: bytes) -> None:
     """Refuse a file with so many parts that libvips takes minutes for them, however few pixels it has.
 
-    A part's name may also occur in the pixels' own bytes, but not hundreds of times.
+    The name of a part also occurs by chance: two bytes 15 times in a megabyte of a motion photo's video. Searching for
+    it is fast, so the parts of the image itself are counted only if it occurs more often than is allowed.
     """
-    if body[:2] in _PARTS:
-        name, limit, parts = _PARTS[body[:2]]
-        # One match too many is enough: a list of all would fill the memory. This takes half the time of bytes.count.
-        if next(islice(name.finditer(body), limit, None), None):
-            count = body.count(name.pattern)
-            raise ImageTooLargeError(f"the file has {count:,} {parts} but {limit:,} are allowed")
+    if body[:2] not in _COUNTERS:
+        return
+    name, count_parts, max_count, parts = _COUNTERS[body[:2]]
+    if next(islice(re.finditer(re.escape(name), body), max_count, None), None) is None:
+        return
+    try:
+        is_beyond = count_parts(body, max_count) > max_count
+    except (ValueError, LookupError, struct.error):
+        is_beyond = True  # a damaged file, whose parts libvips may find in another way
+    if is_beyond:
+        raise ImageTooLargeError(f"the file has more than the {max_count:,} {parts} that are allowed")

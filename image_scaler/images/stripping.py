@@ -6,7 +6,6 @@ embedded thumbnails, comments, a video after the picture. For each format this m
 drops all others. AVIF is not supported: it is always encoded again.
 """
 
-import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,17 @@ from typing import TypeVar
 
 from image_scaler.images.attribution import Credits
 from image_scaler.images.colour import is_complete
+from image_scaler.images.containers import (
+    GIF_END,
+    GIF_PICTURE,
+    JPEG_SCAN,
+    frame_chunks,
+    gif_blocks,
+    gif_header,
+    jpeg_segments,
+    png_chunks,
+    webp_chunks,
+)
 from image_scaler.renditions.formats import Format
 
 _Part = TypeVar("_Part")
@@ -62,12 +72,9 @@ def _check_profile(profile: bytes) -> None:
         raise ValueError("the colour profile is damaged")
 
 
-# JPEG (ITU-T T.81): segments, each with a marker and a length. The compressed pixels follow each start of scan.
+# JPEG
 
-_JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-"""Any marker but the restarts within a scan, FF D0 to FF D7. FF 00 is a compressed byte, and FF FF is filler."""
-_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
-_JPEG_KEPT = {0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, _JPEG_SCAN}  # frames, Huffman and quantization tables, restarts
+_JPEG_KEPT = {0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, JPEG_SCAN}  # frames, Huffman and quantization tables, restarts
 _JPEG_DROPPED = {0xFE, *range(0xE0, 0xF0)}  # comment, application data
 _ICC, _XMP = b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0"
 
@@ -76,7 +83,7 @@ def _strip_jpeg(body: bytes, orientation: int, credits: Credits) -> bytes:
     kept: list[bytes] = []
     profile: dict[int, bytes] = {}
     count, has_pixels = 0, False
-    for marker, payload, scan in _limit(_jpeg_segments(body)):
+    for marker, payload, scan in _limit(jpeg_segments(body)):
         has_pixels |= len(scan) > 0
         if marker in _JPEG_KEPT:
             kept += _jpeg_segment(marker, payload), scan
@@ -99,29 +106,11 @@ def _strip_jpeg(body: bytes, orientation: int, credits: Credits) -> bytes:
     return b"".join([b"\xff\xd8", *head, *kept, b"\xff\xd9"])
 
 
-def _jpeg_segments(body: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield the marker and the payload of each segment, and the compressed pixels after it, up to the image's end."""
-    at = 2
-    while True:
-        found = _JPEG_MARKER.search(body, at)
-        if found is None:
-            raise ValueError("no end of the image")
-        marker, start = found[0][1], found.end()
-        if marker == _JPEG_END:
-            return
-        (length,) = struct.unpack_from(">H", body, start)
-        at = start + length
-        if length < 2 or at > len(body):
-            raise ValueError("a segment is cut off")
-        following = _JPEG_MARKER.search(body, at) if marker == _JPEG_SCAN else None
-        yield marker, body[start + 2 : at], body[at : following.start()] if following else b""
-
-
 def _jpeg_segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-# PNG (W3C Portable Network Graphics, third edition): chunks, each with a length, a name and a checksum.
+# PNG
 
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"sBIT", b"iCCP", b"IDAT", b"IEND"}
 _PNG_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
@@ -130,7 +119,7 @@ _PNG_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 def _strip_png(body: bytes, credits: Credits) -> bytes:
     kept: list[bytes] = []
     has_pixels = False
-    for name, content in _limit(_png_chunks(body)):
+    for name, content in _limit(png_chunks(body)):
         if name in _PNG_ANIMATION:
             raise ValueError("libvips decodes only the first frame of an animated PNG")
         if name == b"IDAT" and not has_pixels:
@@ -143,16 +132,6 @@ def _strip_png(body: bytes, credits: Credits) -> bytes:
     if not has_pixels:
         raise ValueError("no picture")
     return body[:8] + b"".join(kept)
-
-
-def _png_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at, name = 8, b""
-    while name != b"IEND":
-        length, name = struct.unpack_from(">I4s", body, at)
-        if at + 12 + length > len(body):
-            raise ValueError("a chunk is cut off")
-        yield name, body[at + 8 : at + 8 + length]
-        at += 12 + length
 
 
 def _png_chunk(name: bytes, content: bytes) -> bytes:
@@ -174,7 +153,7 @@ def _png_profile(content: bytes) -> bytes:
     return b"icc\0\0" + zlib.compress(profile)
 
 
-# WebP (RFC 9649): chunks, each with a name and a length, padded to even lengths.
+# WebP
 
 _VP8X_ANIMATION, _VP8X_XMP, _VP8X_EXIF = 1 << 1, 1 << 2, 1 << 3
 _WEBP_HEAD = {b"VP8X", b"ICCP", b"ANIM"}
@@ -185,10 +164,7 @@ _WEBP_PICTURES = ([b"VP8 "], [b"VP8L"], [b"ALPH", b"VP8 "])
 
 def _strip_webp(body: bytes, credits: Credits) -> bytes:
     exif, xmp = credits.as_exif().removeprefix(b"Exif\0\0"), credits.as_xmp()
-    (length,) = struct.unpack_from("<I", body, 4)
-    if 8 + length > len(body):
-        raise ValueError("the file is cut off")
-    chunks = _limit(_webp_chunks(body[12 : 8 + length]))
+    chunks = _limit(webp_chunks(body))
     head = {name: content for name, content in chunks if name in _WEBP_HEAD}
     flags = 0
     if b"VP8X" in head:
@@ -202,7 +178,7 @@ def _strip_webp(body: bytes, credits: Credits) -> bytes:
     if flags & _VP8X_ANIMATION:
         # A frame has 16 bytes on its place and time, and then chunks of its own.
         pictures = [
-            (name, content[:16] + _join_webp(_webp_picture(_limit(_webp_chunks(content[16:]), MAX_FRAME_PARTS))))
+            (name, content[:16] + _join_webp(_webp_picture(_limit(frame_chunks(content), MAX_FRAME_PARTS))))
             for name, content in chunks
             if name == b"ANMF"
         ]
@@ -220,35 +196,23 @@ def _webp_picture(chunks: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, by
     return picture
 
 
-def _webp_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at < len(body):
-        name, length = struct.unpack_from("<4sI", body, at)
-        if at + 8 + length > len(body):
-            raise ValueError("a chunk is cut off")
-        yield name, body[at + 8 : at + 8 + length]
-        at += 8 + length + length % 2
-
-
 def _join_webp(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(
         name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2) for name, content in chunks
     )
 
 
-# GIF (GIF89a): a header with a palette, then pictures and extensions. Their data is in blocks of up to 255 bytes.
+# GIF
 
-_GIF_PICTURE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 _GIF_CONTROL = b"!\xf9\4"  # how long a picture is shown, and which colour is transparent
 _GIF_LOOPS = (b"!\xff\x0bNETSCAPE2.0\3\1", b"!\xff\x0bANIMEXTS1.0\3\1")
 _GIF_DROPPED = (b"!\xfe", b"!\xff")  # comment, application data
 
 
 def _strip_gif(body: bytes) -> bytes:
-    start = 13 + _gif_palette_length(body[10])
-    kept = [body[:start]]
-    for block in _limit(_gif_blocks(body, start)):
-        if block[0] == _GIF_PICTURE:
+    kept = [gif_header(body)]
+    for block in _limit(gif_blocks(body)):
+        if block[0] == GIF_PICTURE:
             kept.append(block)
         elif block.startswith(_GIF_CONTROL):
             kept.append(block[:7] + b"\0")
@@ -256,22 +220,4 @@ def _strip_gif(body: bytes) -> bytes:
             kept.append(block[:18] + b"\0")
         elif not block.startswith(_GIF_DROPPED):
             raise ValueError(f"unknown extension {block[1]:02x}")
-    return b"".join([*kept, bytes([_GIF_END])])
-
-
-def _gif_blocks(body: bytes, at: int) -> Iterator[bytes]:
-    """Yield each picture and each extension, up to the end."""
-    while body[at] != _GIF_END:
-        start, kind = at, body[at]
-        if kind not in (_GIF_PICTURE, _GIF_EXTENSION):
-            raise ValueError(f"unknown block {kind:02x}")
-        at += 11 + _gif_palette_length(body[at + 9]) if kind == _GIF_PICTURE else 2
-        while body[at]:
-            at += 1 + body[at]
-        at += 1
-        yield body[start:at]
-
-
-def _gif_palette_length(packed: int) -> int:
-    """Return the length of the palette that such a byte announces."""
-    return 3 << ((packed & 7) + 1) if packed & 0x80 else 0
+    return b"".join([*kept, bytes([GIF_END])])

@@ -1,0 +1,139 @@
+"""The structure of image files: their segments, chunks and blocks, in order, up to the end of the image.
+
+Bytes that follow the image (the video of a motion photo, the second picture of an MPO file) are not part of it. All
+functions raise ValueError, LookupError or struct.error if the structure is damaged.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+
+# JPEG (ITU-T T.81): segments, each with a marker and a length. The compressed pixels follow each start of scan.
+
+JPEG_SCAN, JPEG_END = 0xDA, 0xD9
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+"""Any marker with a length, and the end of the image. The others are no segments: FF 00 is a compressed byte, FF D0 to
+FF D7 are restarts within a scan, FF 01 is reserved, FF FF is filler."""
+
+
+def jpeg_segments(body: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield the marker and the payload of each segment, and the compressed pixels after it."""
+    for marker, start, end, pixels_end in _jpeg_positions(body):
+        yield marker, body[start:end], body[end:pixels_end]
+
+
+def count_jpeg_scans(body: bytes, max_count: int) -> int:
+    """Return the number of scans, each a pass over the picture; counting stops after `max_count`."""
+    count = 0
+    for marker, *_ in _jpeg_positions(body):
+        count += marker == JPEG_SCAN
+        if count > max_count:
+            break
+    return count
+
+
+def _jpeg_positions(body: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the marker of each segment, the start and the end of its payload, and the end of its pixels."""
+    at = 2
+    while True:
+        found = _JPEG_MARKER.search(body, at)
+        if found is None:
+            raise ValueError("no end of the image")
+        marker, start = found[0][1], found.end()
+        if marker == JPEG_END:
+            return
+        (length,) = struct.unpack_from(">H", body, start)
+        at = start + length
+        if length < 2 or at > len(body):
+            raise ValueError("a segment is cut off")
+        following = _JPEG_MARKER.search(body, at) if marker == JPEG_SCAN else None
+        yield marker, start + 2, at, following.start() if following else at
+
+
+# PNG (W3C Portable Network Graphics, third edition): chunks, each with a length, a name and a checksum.
+
+
+def png_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each chunk."""
+    at, name = 8, b""
+    while name != b"IEND":
+        length, name = struct.unpack_from(">I4s", body, at)
+        if at + 12 + length > len(body):
+            raise ValueError("a chunk is cut off")
+        yield name, body[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+# WebP (RFC 9649): chunks, each with a name and a length, padded to even lengths.
+
+
+def webp_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each chunk of a file."""
+    return _riff_chunks(body, 12, _webp_end(body))
+
+
+def frame_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each chunk in a frame, which follow the 16 bytes on its place and time."""
+    return _riff_chunks(content, 16, len(content))
+
+
+def count_webp_frames(body: bytes, max_count: int) -> int:
+    """Return the number of frames of an animation, 0 for a still image; counting stops after `max_count`."""
+    count = 0
+    for name, *_ in _riff_positions(body, 12, _webp_end(body)):
+        count += name == b"ANMF"
+        if count > max_count:
+            break
+    return count
+
+
+def _webp_end(body: bytes) -> int:
+    (length,) = struct.unpack_from("<I", body, 4)
+    if 8 + length > len(body):
+        raise ValueError("the file is cut off")
+    return 8 + int(length)
+
+
+def _riff_chunks(body: bytes, at: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+    for name, start, stop in _riff_positions(body, at, end):
+        yield name, body[start:stop]
+
+
+def _riff_positions(body: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each chunk, and the start and the end of its content."""
+    while at < end:
+        name, length = struct.unpack_from("<4sI", body, at)
+        start, stop = at + 8, at + 8 + length
+        if stop > end:
+            raise ValueError("a chunk is cut off")
+        yield name, start, stop
+        at = stop + length % 2
+
+
+# GIF (GIF89a): a header with a palette, then pictures and extensions. Their data is in blocks of up to 255 bytes.
+
+GIF_PICTURE, GIF_EXTENSION, GIF_END = 0x2C, 0x21, 0x3B
+
+
+def gif_header(body: bytes) -> bytes:
+    """Return the bytes before the first block."""
+    return body[: 13 + _gif_palette_length(body[10])]
+
+
+def gif_blocks(body: bytes) -> Iterator[bytes]:
+    """Yield each picture and each extension."""
+    at = len(gif_header(body))
+    while body[at] != GIF_END:
+        start, kind = at, body[at]
+        if kind not in (GIF_PICTURE, GIF_EXTENSION):
+            raise ValueError(f"unknown block {kind:02x}")
+        at += 11 + _gif_palette_length(body[at + 9]) if kind == GIF_PICTURE else 2
+        while body[at]:
+            at += 1 + body[at]
+        at += 1
+        yield body[start:at]
+
+
+def _gif_palette_length(packed: int) -> int:
+    """Return the length of the palette that such a byte announces."""
+    return 3 << ((packed & 7) + 1) if packed & 0x80 else 0
