@@ -123,11 +123,9 @@ def test_a_motion_photo_is_the_picture_before_its_video(video: bytes) -> None:
     for body in (
         drawing.jpeg(photo),
         drawing.jpeg(photo, interlace=True),
-        progressive(50),
         drawing.jpeg(orientation=6),
     ):
-        with_video = pixels(body + video)
-        assert with_video == pixels(body)
+        assert pixels(body + video) == pixels(body)
     webp = bytes(photo.webpsave_buffer())
     assert pixels(webp + video) == pixels(webp)
 
