@@ -48,6 +48,15 @@ def test_scale_makes_the_renditions_of_a_folder(folder: Path) -> None:
     assert "100 x 75" in done.stdout
 
 
+def test_scale_follows_symbolic_links(folder: Path) -> None:
+    (folder / "links").mkdir()
+    (folder / "links" / "linked.jpg").symlink_to(folder / "in" / "my photo+1.jpg")
+    for path in ("links", "links/linked.jpg"):
+        done = run("scale", path, "--out", f"out-{path}", "--renditions", "r.toml", cwd=folder)
+        assert done.returncode == 0, done.stdout
+        assert (folder / f"out-{path}" / "small" / "linked.jpg.webp").exists()
+
+
 def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
     done = run("scale", "in/my photo+1.jpg", "bad.jpg", "--out", "out", "--renditions", "r.toml", "--json", cwd=folder)
     good, bad = map(json.loads, done.stdout.splitlines())

@@ -90,7 +90,8 @@ def _head_fields(ref: ObjectRef, body: bytes) -> dict[str, Any]:
 
 def _path(ref: ObjectRef) -> Path:
     folder = Path(ref.bucket).resolve()
-    path = (folder / ref.key).resolve()
+    # Not resolved: a symbolic link in the folder is followed, as by any other program. `..` in a key is not.
+    path = Path(os.path.normpath(folder / ref.key))
     if not path.is_relative_to(folder):
         raise StorageError(f"the key {ref.key!r} leads out of {folder}")
     return path
