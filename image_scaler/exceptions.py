@@ -9,6 +9,7 @@ ImageScalerError
 │   ├── UnsupportedImageError     it is not an image, or not of a format that is read here
 │   ├── DamagedImageError         it is an image, but its pixels cannot be decoded
 │   ├── ImageTooLargeError        decoding it would cost more than the limits allow
+│   ├── ArchivedObjectError       S3 has moved it to an archive, from which it must be restored first
 │   ├── DestinationKeyError       S3 cannot store an object under the rendition's key
 │   └── SourceInDestinationError  the source is in the destination bucket: its renditions would be uploads again
 ├── StorageError                  S3 or SQS refused or did not respond; a retry may succeed
@@ -46,6 +47,10 @@ class DamagedImageError(RejectedError):
 
 class ImageTooLargeError(RejectedError):
     """Decoding the source would cost more than the limits allow."""
+
+
+class ArchivedObjectError(RejectedError):
+    """The source is in an archive of S3 (Glacier): it must be restored before it can be read."""
 
 
 class DestinationKeyError(RejectedError):

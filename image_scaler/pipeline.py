@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 from image_scaler import manifest
 from image_scaler.events import SourceEvent
-from image_scaler.exceptions import DeadlineExceededError
+from image_scaler.exceptions import DeadlineExceededError, PreconditionFailedError
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.outcomes import Report, Stage, WrittenObject
 from image_scaler.publisher import Provenance, Publisher, WriteResult
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point
 from image_scaler.renditions.spec import CopyTarget, SourcePlan, Target
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, StoredObject
 
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
 """Of renditions if neither renditions.toml nor the source has one. Not for ever: the content of a key changes when its
@@ -117,6 +118,7 @@ class RenditionPipeline:
         writes: dict[Target, Future[_Stored]] = {}
         rendering: Rendering | None = None
         image: SourceImage | None = None
+        stored: StoredObject | None = None
         deadline.check(plan.targets)
         try:
             with self._executor() as pool:
@@ -136,8 +138,12 @@ class RenditionPipeline:
                     for rendition in report.timer.each(Stage.RENDER, rendering):
                         writes[rendition.target] = pool.submit(self._put, publisher, rendition, version, stored, report)
                         deadline.check([target for target in plan.targets if target not in writes])
-                for copy in plan.copies:
-                    writes[copy] = pool.submit(self._copy, publisher, copy, version, report)
+                if plan.copies:
+                    source = stored or self._head(version)
+                    report.source_bytes = source.size
+                    headers = self._copy_headers(source, image.format if image else None)
+                    for copy in plan.copies:
+                        writes[copy] = pool.submit(self._copy, publisher, copy, source, headers, report)
         finally:
             done = [writes[target] for target in plan.targets if target in writes]
             stored_targets = [write.result() for write in done if not write.exception()]
@@ -184,13 +190,42 @@ class RenditionPipeline:
         )
         return _Stored(result, written, stored.etag, stored.size)
 
-    def _copy(self, publisher: Publisher, target: CopyTarget, version: SourceVersion, report: Report) -> _Stored:
+    def _head(self, version: SourceVersion) -> ObjectHead:
+        """Return the source without its content; raises PreconditionFailedError if it is another version."""
+        head = self._store.head(version.ref)
+        if version.etag not in (None, head.etag):
+            raise PreconditionFailedError(f"{version.ref} has the ETag {head.etag}, no longer {version.etag}")
+        return head
+
+    def _copy_headers(self, source: ObjectHead, format: Format | None) -> ObjectHeaders:
+        """Return the headers for a copy: those of the source, but none that lets a browser run it as a page.
+
+        A presigned URL seldom fixes the Content-Type, so uploaders choose it. `format` is what the bytes are; None if
+        they were not read. Then any type of image is kept, except SVG, which is a document that can contain scripts.
+        """
+        content_type, encoding = source.content_type, source.content_encoding
+        if format:
+            content_type, encoding = format.traits.media_type, None
+        elif not _is_image_type(content_type, allow_svg=self._settings.renditions.allow_svg):
+            content_type = "application/octet-stream"
+        disposition = source.content_disposition or ""
+        return replace(
+            source.headers,
+            content_type=content_type,
+            content_encoding=encoding,
+            content_disposition=disposition if re.match(r"(inline|attachment)\b", disposition.lower()) else None,
+        )
+
+    def _copy(
+        self, publisher: Publisher, target: CopyTarget, source: ObjectHead, headers: ObjectHeaders, report: Report
+    ) -> _Stored:
         ref = ObjectRef(self._settings.destination_bucket, target.key)
         with report.timer.timed(Stage.STORE):
-            result, etag, size = publisher.copy(ref, version.etag, version.size)
-        report.source_bytes = size
-        written = WrittenObject(name=target.spec.name, key=target.key, bytes=size, is_new=result is WriteResult.CREATED)
-        return _Stored(result, written, etag, size)
+            result = publisher.copy(ref, source, headers)
+        written = WrittenObject(
+            name=target.spec.name, key=target.key, bytes=source.size, is_new=result is WriteResult.CREATED
+        )
+        return _Stored(result, written, source.etag, source.size)
 
     def _manifest(
         self,
@@ -216,6 +251,11 @@ class RenditionPipeline:
             thumbhash=thumbhash,
             dominant_colour=dominant_colour,
         )
+
+
+def _is_image_type(content_type: str, *, allow_svg: bool) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type.startswith("image/") and (allow_svg or media_type != Format.SVG.traits.media_type)
 
 
 _FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"

@@ -16,7 +16,7 @@ import enum
 from dataclasses import dataclass
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, head_or_none
 
 MAX_TRIES = 8
 """How often a conditional write is tried; each time that it fails, another event has made progress."""
@@ -108,23 +108,19 @@ class Publisher:
             if_match = head.etag if head else None
         raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
 
-    def copy(self, ref: ObjectRef, etag: str | None, size: int | None) -> tuple[WriteResult, str, int]:
-        """Copy the source while it has `etag`; None: whatever it is. Return the ETag and the size of the copied, too.
+    def copy(self, ref: ObjectRef, source: ObjectHead, headers: ObjectHeaders) -> WriteResult:
+        """Copy this version of the source, unless the same copy exists.
 
-        `size`: the source's size in bytes, if it is known. Raises ObjectNotFoundError, PreconditionFailedError and
-        StorageError.
+        Raises ObjectNotFoundError, PreconditionFailedError and StorageError.
         """
         existing = head_or_none(self._store, ref)
-        if existing or etag is None:
-            source = self._store.head(self._source)
-            if existing == source:
-                return WriteResult.UP_TO_DATE, source.etag, source.size
-            etag, size = etag or source.etag, source.size
-        copied_size = self._store.copy(self._source, ref, if_match=etag, size=size)
+        if existing and (existing.etag, existing.headers) == (source.etag, headers):
+            return WriteResult.UP_TO_DATE
+        self._store.copy(self._source, ref, headers, if_match=source.etag, size=source.size)
         current = head_or_none(self._store, self._source)
         # The event of a newer version may have been processed before this copy was written.
-        is_stale = current is not None and current.etag != etag
-        return WriteResult.STALE if is_stale else WriteResult.CREATED, etag, copied_size
+        is_stale = current is not None and current.etag != source.etag
+        return WriteResult.STALE if is_stale else WriteResult.CREATED
 
     def remove(self, ref: ObjectRef) -> bool:
         """Delete a rendition if its source is gone; return whether it was deleted."""

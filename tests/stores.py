@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 
 
 class InMemoryStore:
@@ -55,12 +55,11 @@ class InMemoryStore:
         return etag
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, *, if_match: str | None = None, size: int | None = None
-    ) -> int:
+        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+    ) -> None:
         self._refuse_if_broken(destination)
-        self.objects[destination] = self._find(source, if_match)
+        self.objects[destination] = replace(self._find(source, if_match), **vars(headers))
         self.puts += 1
-        return self.objects[destination].size
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         self._find(ref, if_match)

@@ -26,7 +26,7 @@ from image_scaler.exceptions import RetryError
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests.drawing import decoded
 from tests.stores import InMemoryQueue, InMemoryStore
 
@@ -132,14 +132,13 @@ class SteppedStore:
         return self._store.put(ref, body, **options)
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, *, if_match: str | None = None, size: int | None = None
-    ) -> int:
+        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+    ) -> None:
         self._stop()
         read = self._store.get(source, if_match=if_match)
         self._stop()
         # Whatever the source was uploaded in, its copy is one part.
-        self._store.objects[destination] = replace(read, etag=read.etag.removesuffix(IN_PARTS))
-        return read.size
+        self._store.objects[destination] = replace(read, etag=read.etag.removesuffix(IN_PARTS), **vars(headers))
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         self._stop()

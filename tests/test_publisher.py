@@ -1,10 +1,13 @@
 """When a rendition replaces another one: each rule of the publisher by itself."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from image_scaler.exceptions import PreconditionFailedError, StorageError
 from image_scaler.publisher import MAX_TRIES, Provenance, Publisher, WriteResult, is_later
-from image_scaler.storage.base import ObjectHead, ObjectRef
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef
 from tests.stores import InMemoryStore
 
 SOURCE, RENDITION = ObjectRef("source", "a.jpg"), ObjectRef("destination", "small/a.jpg")
@@ -98,44 +101,42 @@ def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
 
 
-def test_a_copy_returns_its_etag_and_size_and_whether_the_source_has_changed() -> None:
-    store, copy = InMemoryStore(), ObjectRef("destination", "resized/a.jpg")
-    etag = store.put(SOURCE, b"one", content_type="image/jpeg")
-    publisher = Publisher(store, SOURCE)
-    assert publisher.copy(copy, None, None) == (WriteResult.CREATED, etag, 3)
-    assert publisher.copy(copy, etag, 3) == (WriteResult.UP_TO_DATE, etag, 3)
-    newer = store.put(SOURCE, b"other", content_type="image/jpeg")
-    assert publisher.copy(copy, newer, 5) == (WriteResult.CREATED, newer, 5)
-    assert publisher.copy(copy, etag, 3) == (WriteResult.UP_TO_DATE, newer, 5)  # a late event
-    store.put(copy, b"older", content_type="image/jpeg")
+COPY = ObjectRef("destination", "resized/a.jpg")
+
+
+def copy(store: InMemoryStore, source: ObjectHead, headers: ObjectHeaders | None = None) -> WriteResult:
+    return Publisher(store, SOURCE).copy(COPY, source, headers or source.headers)
+
+
+def uploaded(store: InMemoryStore, body: bytes) -> ObjectHead:
+    store.put(SOURCE, body, content_type="image/jpeg")
+    return store.head(SOURCE)
+
+
+def test_a_copy_is_made_once_for_each_version_and_for_changed_headers() -> None:
+    store = InMemoryStore()
+    older = uploaded(store, b"one")
+    assert copy(store, older) is WriteResult.CREATED
+    assert copy(store, older) is WriteResult.UP_TO_DATE
+    assert copy(store, older, replace(older.headers, content_type="image/png")) is WriteResult.CREATED
+    newer = uploaded(store, b"other")
+    assert copy(store, newer) is WriteResult.CREATED
     with pytest.raises(PreconditionFailedError):
-        publisher.copy(copy, etag, 3)
-    del store.objects[copy]
-    with pytest.raises(PreconditionFailedError):
-        publisher.copy(copy, etag, 3)
-
-    class Replaced(InMemoryStore):
-        def copy(self, *arguments: object, **options: object) -> int:
-            size = super().copy(*arguments, **options)  # type: ignore[arg-type]
-            self.put(SOURCE, b"replaced in the meantime", content_type="image/jpeg")
-            return size
-
-    busy = Replaced()
-    etag = busy.put(SOURCE, b"one", content_type="image/jpeg")
-    assert Publisher(busy, SOURCE).copy(copy, etag, 3) == (WriteResult.STALE, etag, 3)
+        copy(store, older)
+    assert store.head(COPY).etag == newer.etag
 
 
-def test_a_copy_of_a_source_that_is_deleted_in_the_meantime_is_not_stale() -> None:
-    class Deleted(InMemoryStore):
-        def copy(self, *arguments: object, **options: object) -> int:
-            size = super().copy(*arguments, **options)  # type: ignore[arg-type]
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_copy_is_stale_if_its_source_is_replaced_in_the_meantime_but_not_if_it_is_deleted(is_replaced: bool) -> None:
+    class Changed(InMemoryStore):
+        def copy(self, *arguments: Any, **options: Any) -> None:
+            super().copy(*arguments, **options)
             del self.objects[SOURCE]
-            return size
+            if is_replaced:
+                self.put(SOURCE, b"replaced", content_type="image/jpeg")
 
-    store = Deleted()
-    etag = store.put(SOURCE, b"one", content_type="image/jpeg")
-    copied = Publisher(store, SOURCE).copy(ObjectRef("destination", "resized/a.jpg"), etag, 3)
-    assert copied == (WriteResult.CREATED, etag, 3)
+    store = Changed()
+    assert copy(store, uploaded(store, b"one")) is (WriteResult.STALE if is_replaced else WriteResult.CREATED)
 
 
 def test_a_rendition_is_removed_only_if_its_source_is_gone() -> None:

@@ -8,7 +8,7 @@ import pytest
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests import drawing
 from tests.stores import InMemoryStore
 
@@ -36,9 +36,9 @@ class CountingStore(InMemoryStore):
         self.requests[f"put {ref.bucket}"] += 1
         return super().put(ref, body, **options)
 
-    def copy(self, source: ObjectRef, destination: ObjectRef, **options: Any) -> int:
+    def copy(self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, **options: Any) -> None:
         self.requests["copy"] += 1
-        return super().copy(source, destination, **options)
+        super().copy(source, destination, headers, **options)
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         self.requests[f"delete {ref.bucket}"] += 1
@@ -71,7 +71,7 @@ def requests(toml: str, store: CountingStore, event: Any) -> dict[str, int]:
     [
         (TWO, {"get source": 1, "put destination": 3}),
         ("manifest = false\n" + TWO, {"get source": 1, "put destination": 2}),
-        (COPY, {"head destination": 1, "copy": 1, "head source": 1, "put destination": 1}),
+        (COPY, {"head destination": 1, "copy": 1, "head source": 2, "put destination": 1}),
         (COPY + TWO, {"get source": 1, "head destination": 1, "copy": 1, "head source": 1, "put destination": 3}),
         (REMOVE + TWO, {"get source": 1, "put destination": 3, "head source": 1}),
     ],

@@ -116,6 +116,63 @@ def test_a_copy_alone_never_reads_the_source() -> None:
     assert world.store.objects[ObjectRef("destination", "resized/anything.jpg")].read() == b"not an image at all"
 
 
+SCRIPT = JPEG + b"<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("uploaded", ["image/jpeg", "text/html", "image/svg+xml", "application/octet-stream"])
+def test_the_copy_of_an_image_that_was_decoded_has_the_type_of_its_bytes(world: World, uploaded: str) -> None:
+    world.handle(world.upload("a.jpg", SCRIPT, content_type=uploaded, metadata={"a": "b"}))
+    copy = world.store.objects[ObjectRef("destination", "resized/a.jpg")]
+    assert (copy.content_type, copy.metadata, copy.read()) == ("image/jpeg", {"a": "b"}, SCRIPT)
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "copied"),
+    [
+        ("image/jpeg", "image/jpeg"),
+        ("image/x-canon-cr2", "image/x-canon-cr2"),
+        ("IMAGE/PNG; charset=utf-8", "IMAGE/PNG; charset=utf-8"),
+        ("text/html", "application/octet-stream"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("Image/SVG+XML; charset=utf-8", "application/octet-stream"),
+        ("application/xhtml+xml", "application/octet-stream"),
+    ],
+)
+def test_a_copy_that_is_not_decoded_keeps_the_type_of_an_image_and_no_other(uploaded: str, copied: str) -> None:
+    world = World("[renditions.resized]")
+    world.handle(world.upload("a.jpg", SCRIPT, content_type=uploaded))
+    assert world.store.objects[ObjectRef("destination", "resized/a.jpg")].content_type == copied
+    if "svg" in uploaded.lower():
+        world.reconfigure("[renditions.resized]\n[inputs]\nsvg = true")
+        world.handle(world.upload("b.jpg", SCRIPT, content_type=uploaded))
+        assert world.store.objects[ObjectRef("destination", "resized/b.jpg")].content_type == uploaded
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "copied"),
+    [
+        ("inline", "inline"),
+        ('attachment; filename="a.jpg"', 'attachment; filename="a.jpg"'),
+        ("Attachment", "Attachment"),
+        ("form-data; name=x", None),
+        ("inlined", None),
+        (None, None),
+    ],
+)
+def test_a_copy_keeps_a_content_disposition_that_browsers_know(
+    world: World, uploaded: str | None, copied: str | None
+) -> None:
+    record = world.upload("a.jpg")
+    ref = ObjectRef("source", "a.jpg")
+    world.store.objects[ref] = replace(
+        world.store.objects[ref], content_disposition=uploaded, content_encoding="gzip", content_language="de"
+    )
+    world.handle(record)
+    copy = world.store.objects[ObjectRef("destination", "resized/a.jpg")]
+    assert (copy.content_disposition, copy.content_language) == (copied, "de")
+    assert copy.content_encoding is None  # its bytes are an image, and no encoding of one
+
+
 def test_every_record_of_an_event_is_processed(world: World) -> None:
     answer = world.scaler.handle({"Records": [world.upload(f"{n}.jpg") for n in range(3)]})
     assert answer["statusCode"] == 200

@@ -10,8 +10,14 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import ObjectRef, ObjectStore
+from image_scaler.exceptions import (
+    ArchivedObjectError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    RejectedError,
+    StorageError,
+)
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
 from tests.stores import InMemoryQueue, InMemoryStore
@@ -112,7 +118,7 @@ def test_a_missing_object_is_not_found(case: Case) -> None:
     with pytest.raises(ObjectNotFoundError):
         case.store.head(ObjectRef(case.source, "nothing.jpg"))
     with pytest.raises(ObjectNotFoundError):
-        case.store.copy(ObjectRef(case.source, "nothing.jpg"), ObjectRef(case.destination, "x.jpg"))
+        copy(case, ObjectRef(case.source, "nothing.jpg"), ObjectHead(etag="e", size=3, content_type="image/jpeg"))
 
 
 def test_get_with_the_etag_of_the_object_gives_it(case: Case) -> None:
@@ -128,25 +134,45 @@ def test_get_of_an_object_that_has_changed_fails_its_precondition(case: Case) ->
         case.store.get(ref, if_match=old)
 
 
-def test_copy_keeps_bytes_content_type_cache_control_and_user_metadata(case: Case) -> None:
+def copy(case: Case, ref: ObjectRef, source: ObjectHead, headers: ObjectHeaders | None = None) -> ObjectRef:
+    copied = ObjectRef(case.destination, f"resized/{ref.key}")
+    case.store.copy(ref, copied, headers or source.headers, if_match=source.etag, size=source.size)
+    return copied
+
+
+def test_a_copy_has_the_bytes_of_its_source(case: Case) -> None:
     ref = case.put("dir/my photo+1.jpg")
-    copied = ObjectRef(case.destination, "resized/dir/my photo+1.jpg")
-    assert case.store.copy(ref, copied, if_match=case.store.get(ref).etag) == 6
+    copied = copy(case, ref, case.store.head(ref))
     assert case.store.get(copied).read() == b"pixels"
     assert case.store.head(copied) == case.store.head(ref)
 
 
+def test_a_copy_has_the_headers_that_are_given(case: Case) -> None:
+    ref = case.put("a.jpg")
+    headers = ObjectHeaders(
+        content_type="image/png",
+        cache_control="no-store",
+        content_disposition='attachment; filename="a.png"',
+        content_encoding="br",
+        content_language="de",
+        metadata={"album": "Holidays"},
+    )
+    copied = copy(case, ref, case.store.head(ref), headers)
+    if case.keeps_headers:
+        assert case.store.head(copied).headers == headers
+    assert case.store.get(copied).read() == b"pixels"
+
+
 def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_nothing(case: Case) -> None:
     ref = case.put("a.jpg", b"old")
-    old = case.store.get(ref).etag
+    old = case.store.head(ref)
     case.put("a.jpg", b"new")
     if isinstance(case.store, S3Store):
         pytest.skip("moto ignores CopySourceIfMatch; tests/faults/test_conditions.py holds S3Store to it")
-    copied = ObjectRef(case.destination, "a.jpg")
     with pytest.raises(PreconditionFailedError):
-        case.store.copy(ref, copied, if_match=old, size=3)
+        copy(case, ref, old)
     with pytest.raises(ObjectNotFoundError):
-        case.store.get(copied)
+        case.store.get(ObjectRef(case.destination, f"resized/{ref.key}"))
 
 
 def test_above_its_limit_s3_copies_in_parts_and_keeps_the_metadata() -> None:
@@ -158,13 +184,16 @@ def test_above_its_limit_s3_copies_in_parts_and_keeps_the_metadata() -> None:
         client.put_object(
             Bucket="source", Key="big.tif", Body=body, ContentType="image/tiff", Metadata={"a": "b"}, Tagging="k=v"
         )
-        etag = client.head_object(Bucket="source", Key="big.tif")["ETag"].strip('"')
-        store = S3Store(client, max_copy_bytes=6 * 1024**2)
-        size = store.copy(
-            ObjectRef("source", "big.tif"), ObjectRef("destination", "big.tif"), if_match=etag, size=len(body)
+        store = S3Store(client, max_copy_bytes=6 * 1024**2, copy_part_bytes=5 * 1024**2)
+        head = store.head(ObjectRef("source", "big.tif"))
+        store.copy(
+            ObjectRef("source", "big.tif"),
+            ObjectRef("destination", "big.tif"),
+            head.headers,
+            if_match=head.etag,
+            size=head.size,
         )
         copied = client.get_object(Bucket="destination", Key="big.tif")
-        assert size == len(body)
         assert copied["Body"].read() == body
         assert (copied["ContentType"], copied["Metadata"]) == ("image/tiff", {"a": "b"})
         assert copied["ETag"].endswith('-3"')
@@ -210,20 +239,22 @@ def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
         store.get(source)
         etag = store.put(destination, b"pixels", content_type="image/jpeg")
         store.delete(destination, if_match=etag)
-        store.copy(source, destination, size=6 * 1024**2)
-        S3Store(client, owners=owners, max_copy_bytes=5 * 1024**2).copy(source, destination)
-    assert calls[:6] == [
+        head = S3Store(client).head(source)
+        in_parts = S3Store(client, owners=owners, max_copy_bytes=5 * 1024**2, copy_part_bytes=5 * 1024**2)
+        calls.pop()
+        for copier in (store, in_parts):
+            copier.copy(source, destination, head.headers, if_match=head.etag, size=head.size)
+    assert calls[:5] == [
         ("HeadObject", "source", of_source),
         ("GetObject", "source", of_source),
         ("PutObject", "destination", of_destination),
         ("DeleteObject", "destination", of_destination),
         ("CopyObject", "destination", of_copy),
-        ("HeadObject", "source", of_source),
     ]
-    assert {(name, *owners.items()) for name, _, owners in calls[6:] if name != "HeadObject"} == {
-        (name, *of_part.items()) for name in ("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload")
+    assert {(name, *owners.items()) for name, _, owners in calls[5:]} == {
+        (name, *of_part.items())
+        for name in ("HeadObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload")
     }
-    assert {name: owners for name, _, owners in calls[6:]}.get("HeadObject", of_source) == of_source
 
 
 @pytest.mark.parametrize(
@@ -248,6 +279,38 @@ def test_an_error_of_s3_becomes_a_storage_error_that_names_the_request(
         with pytest.raises(error, match=r"cannot read s3://uploads/a\.jpg: .*because") as raised:
             S3Store(client).get(ObjectRef("uploads", "a.jpg"))
         assert type(raised.value) is error
+
+
+@pytest.mark.parametrize("code", ["InvalidObjectState", "ObjectNotInActiveTierError"])
+def test_an_archived_source_is_rejected_with_what_to_do(code: str) -> None:
+    client = boto3.client("s3")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_object", code, "because", 403)
+        with pytest.raises(ArchivedObjectError, match=r"it is in an archive \(Glacier\); restore it first") as raised:
+            S3Store(client).get(ObjectRef("uploads", "a.jpg"))
+    assert isinstance(raised.value, RejectedError)
+
+
+def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own() -> None:
+    sent: list[dict[str, str]] = []
+
+    def note(request: Any, **other: object) -> None:
+        sent.append(
+            {name.lower(): str(value, "ascii") for name, value in request.headers.items() if isinstance(value, bytes)}
+        )
+
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="source")
+        store, source = S3Store(client), ObjectRef("source", "a.jpg")
+        store.put(source, b"pixels", content_type="image/jpeg")
+        head = store.head(source)
+        client.meta.events.register_first("before-send.s3.CopyObject", note)
+        store.copy(source, ObjectRef("source", "b.jpg"), head.headers, if_match=head.etag, size=head.size)
+    (headers,) = sent
+    assert headers["x-amz-object-annotation-directive"] == "EXCLUDE"
+    assert headers["x-amz-tagging-directive"] == "REPLACE"
+    assert "x-amz-object-annotation-directive" in headers["authorization"]  # signed
 
 
 def test_no_answer_from_s3_is_an_error_that_is_retried() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 
 
 class FileStore:
@@ -65,17 +65,16 @@ class FileStore:
         self,
         source: ObjectRef,
         destination: ObjectRef,
+        headers: ObjectHeaders,
         *,
-        if_match: str | None = None,
-        size: int | None = None,
-    ) -> int:
+        if_match: str,
+        size: int,
+    ) -> None:
         """Copy the file; see ObjectStore.copy."""
-        if if_match is not None:
-            self.get(source, if_match=if_match)
-        with _translated(f"copy {_path(source)} to {_path(destination)}"):
-            with _path(source).open("rb") as original, _atomic_file(_path(destination)) as file:
-                shutil.copyfileobj(original, file)
-            return _path(destination).stat().st_size
+        self.get(source, if_match=if_match)
+        action = f"copy {_path(source)} to {_path(destination)}"
+        with _translated(action), _path(source).open("rb") as original, _atomic_file(_path(destination)) as file:
+            shutil.copyfileobj(original, file)
 
 
 def _etag(body: bytes) -> str:

@@ -15,8 +15,9 @@ def main() -> None:
     if source == "-":
         return
     started = time.perf_counter()
-    # The event of an upload says the size, and so does this.
-    store.copy(ObjectRef(source, key), ObjectRef(destination, key), size=int(size))
+    ref = ObjectRef(source, key)
+    head = store.head(ref)  # as the function does for an upload that is only copied
+    store.copy(ref, ObjectRef(destination, key), head.headers, if_match=head.etag, size=int(size))
     sys.stdout.write(json.dumps({"wall_ms": (time.perf_counter() - started) * 1000}))
 
 

@@ -1,7 +1,7 @@
 """Objects in a store: ObjectRef, ObjectHead, and the ObjectStore protocol."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple, Protocol
 
 from image_scaler.exceptions import ObjectNotFoundError
@@ -26,17 +26,31 @@ class ObjectRef(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectHead:
+class ObjectHeaders:
+    """The metadata that S3 stores with an object and sends as HTTP headers."""
+
+    content_type: str
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    content_encoding: str | None = None
+    content_language: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The user metadata (`x-amz-meta-*`), its names in lower case without that prefix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectHead(ObjectHeaders):
     """An object without its content: what HeadObject returns."""
 
     etag: str
     """Without quotes, as in S3's events."""
     size: int
     """In bytes."""
-    content_type: str
-    cache_control: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    """The user metadata (`x-amz-meta-*`), its names in lower case without that prefix."""
+
+    @property
+    def headers(self) -> ObjectHeaders:
+        """The metadata alone."""
+        return ObjectHeaders(**{item.name: getattr(self, item.name) for item in fields(ObjectHeaders)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +94,11 @@ class ObjectStore(Protocol):
         ...
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, *, if_match: str | None = None, size: int | None = None
-    ) -> int:
-        """Copy the object with its content type, cache control and user metadata, byte for byte.
+        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+    ) -> None:
+        """Copy the content of an object, byte for byte, and store it with these headers.
 
-        With `if_match` only while the source has that ETag. `size`: its size in bytes, if it is known.
-        Returns the size in bytes.
+        Only while the source has the ETag `if_match`. `size`: the size of the source in bytes.
         """
         ...
 

@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
-from image_scaler.storage.base import ObjectHead, ObjectRef, StoredObject
+from image_scaler.exceptions import ArchivedObjectError, ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,18 +30,21 @@ CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSErr
 """The exceptions of a call. botocore passes the last three on: for a garbled response, and for a connection that broke
 in the middle of a body."""
 
-MAX_COPY_BYTES = 5 * 1024**3
-"""The largest object in bytes that S3 copies in one request; larger ones are copied in parts."""
+MAX_COPY_BYTES = 256 * 1024**2
+"""The largest object in bytes that is copied in one request. S3 allows 5 GB, but responds only when all is copied.
+Parts are copied in parallel, and each responds soon."""
+COPY_PART_BYTES = 64 * 1024**2
+"""The size of a part. The SDK makes parts larger if there would be more than 10,000."""
 
-_COPIED_HEADERS = {
-    "ContentType",
-    "CacheControl",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "Metadata",
+_HEADERS = {
+    "ContentType": "content_type",
+    "CacheControl": "cache_control",
+    "ContentDisposition": "content_disposition",
+    "ContentEncoding": "content_encoding",
+    "ContentLanguage": "content_language",
+    "Metadata": "metadata",
 }
-"""The headers that a copy in parts must repeat; a copy in one request carries them by itself."""
+"""The names of ObjectHeaders in S3's requests and responses."""
 
 _ERRORS = {
     "NoSuchKey": ObjectNotFoundError,
@@ -50,6 +53,8 @@ _ERRORS = {
     "412": PreconditionFailedError,
     # Another write of this key was in progress: look at the key again, as after a 412.
     "ConditionalRequestConflict": PreconditionFailedError,
+    "InvalidObjectState": ArchivedObjectError,  # of GetObject
+    "ObjectNotInActiveTierError": ArchivedObjectError,  # of CopyObject
 }
 """Exceptions by S3's codes. All other codes become a StorageError, and are retried."""
 
@@ -67,10 +72,14 @@ class S3Store:
         *,
         owners: Mapping[str, str] | None = None,
         max_copy_bytes: int = MAX_COPY_BYTES,
+        copy_part_bytes: int = COPY_PART_BYTES,
     ) -> None:
         self._client: S3Client = client or boto3.client("s3", config=CLIENT_CONFIG)
+        # By an event, because older SDKs do not know the parameter AnnotationDirective.
+        self._client.meta.events.register("before-call.s3.CopyObject", _exclude_annotations)
         self._owners = owners or {}
         self._max_copy_bytes = max_copy_bytes
+        self._copy_part_bytes = copy_part_bytes
 
     def head(self, ref: ObjectRef) -> ObjectHead:
         """Return the object without its content; see ObjectStore.head."""
@@ -129,49 +138,38 @@ class S3Store:
             self._client.delete_object(Bucket=ref.bucket, Key=ref.key, IfMatch=f'"{if_match}"', **self._owned(ref))
 
     def copy(
-        self,
-        source: ObjectRef,
-        destination: ObjectRef,
-        *,
-        if_match: str | None = None,
-        size: int | None = None,
-    ) -> int:
-        """Copy within S3, without a download; see ObjectStore.copy.
+        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+    ) -> None:
+        """Copy within S3, without a download, in parts above `max_copy_bytes`; see ObjectStore.copy.
 
-        Above `max_copy_bytes` the object is copied in parts, which needs one more request for its headers.
+        Tags and annotations are not copied: that would need permissions for them in both buckets.
         """
-        # Tags are not copied: that would need rights on tags in both buckets.
-        options = {"TaggingDirective": "REPLACE"} | self._owned(destination)
-        if if_match:
-            options["CopySourceIfMatch"] = f'"{if_match}"'
+        options: dict[str, Any] = {
+            "CopySourceIfMatch": f'"{if_match}"',
+            "MetadataDirective": "REPLACE",
+            "TaggingDirective": "REPLACE",
+            **{name: value for name, field in _HEADERS.items() if (value := getattr(headers, field))},
+        }
+        copy_source: Any = {"Bucket": source.bucket, "Key": source.key}
+        owner, destination_owner = self._owners.get(source.bucket), self._owners.get(destination.bucket)
         with _translate_errors(f"copy {source} to {destination}"):
-            if size is None or size > self._max_copy_bytes:
-                head = self._client.head_object(Bucket=source.bucket, Key=source.key, **self._owned(source))
-                size = head["ContentLength"]
-            owner = self._owners.get(source.bucket)
             if size <= self._max_copy_bytes:
-                if owner:
-                    options["ExpectedSourceBucketOwner"] = owner
+                options |= self._owned(destination) | ({"ExpectedSourceBucketOwner": owner} if owner else {})
                 self._client.copy_object(
-                    CopySource={"Bucket": source.bucket, "Key": source.key},
-                    Bucket=destination.bucket,
-                    Key=destination.key,
-                    **options,
+                    CopySource=copy_source, Bucket=destination.bucket, Key=destination.key, **options
                 )
-                return size
-            options["MetadataDirective"] = "REPLACE"
-            if owner != self._owners.get(destination.bucket):
-                options.pop("ExpectedBucketOwner", None)  # boto3 would expect it of the source, too
+                return
+            if owner == destination_owner:  # otherwise boto3 would expect the owner of the destination for both
+                options |= self._owned(destination)
             self._client.copy(
-                {"Bucket": source.bucket, "Key": source.key},
+                copy_source,
                 destination.bucket,
                 destination.key,
-                ExtraArgs=options | {name: value for name, value in head.items() if name in _COPIED_HEADERS},
+                ExtraArgs=options,
                 Config=TransferConfig(
-                    multipart_threshold=self._max_copy_bytes, multipart_chunksize=self._max_copy_bytes // 10
+                    multipart_threshold=self._max_copy_bytes, multipart_chunksize=self._copy_part_bytes
                 ),
             )
-            return size
 
     def _owned(self, ref: ObjectRef) -> dict[str, Any]:
         """Return the option that names the account of the object's bucket; empty if that is not known."""
@@ -184,10 +182,15 @@ def _parse_head(response: Any) -> dict[str, Any]:
     return {
         "etag": response["ETag"].strip('"'),
         "size": response["ContentLength"],
-        "content_type": response["ContentType"],
-        "cache_control": response.get("CacheControl"),
         "metadata": response["Metadata"],
+        "content_type": response["ContentType"],
+        **{field: response[name] for name, field in _HEADERS.items() if name in response},
     }
+
+
+def _exclude_annotations(params: dict[str, Any], **_: Any) -> None:
+    """Tell S3 not to copy annotations."""
+    params["headers"]["x-amz-object-annotation-directive"] = "EXCLUDE"
 
 
 @contextmanager
@@ -197,6 +200,8 @@ def _translate_errors(action: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
+        if _ERRORS.get(code) is ArchivedObjectError:
+            raise ArchivedObjectError(f"cannot {action}: it is in an archive (Glacier); restore it first") from error
         raise _ERRORS.get(code, StorageError)(f"cannot {action}: {error}") from error
     except CALL_ERRORS as error:
         raise StorageError(f"cannot {action}: {error}") from error

@@ -21,18 +21,18 @@ def plain(colour: tuple[int, int, int]) -> bytes:
     return png(quadrants(90, 60).new_from_image(colour).cast("uchar").copy(interpretation="srgb"))
 
 
-def test_the_source_is_stored_unprocessed_with_its_type_and_metadata(stack: Stack) -> None:
+def test_the_source_is_stored_unprocessed_with_its_metadata_and_its_true_type(stack: Stack) -> None:
     body = jpeg(photo(600, 400))
     stack.upload(
         "copied/my photo+1.jpg",
         body,
-        ContentType="image/x-mine",
+        ContentType="text/html",
         ContentDisposition="inline",
         Metadata={"author": "me", "title": "a-b c"},
     )
     copy = stack.renditions("copied/my photo+1.jpg")["resized/copied/my photo+1.jpg"]
     assert copy["Body"] == body
-    assert copy["ContentType"] == "image/x-mine"
+    assert copy["ContentType"] == "image/jpeg"
     assert copy["ContentDisposition"] == "inline"
     assert {"author": "me", "title": "a-b c"}.items() <= copy["Metadata"].items()
 
