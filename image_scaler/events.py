@@ -95,7 +95,7 @@ def _from_notification(event: Mapping[str, Any]) -> Iterator[SourceEvent | Inval
         case {"Event": "s3:TestEvent"}:
             return
         case {"source": "aws.s3", "detail-type": str(), "detail": dict()}:
-            yield _from_event_bridge(event)
+            yield from _from_event_bridge(event)
         case {"Type": "Notification", "Message": str(message)}:  # the envelope of SNS in an SQS message
             yield from _from_notification(_json(message))
         case {"Records": [*records]}:
@@ -105,16 +105,20 @@ def _from_notification(event: Mapping[str, Any]) -> Iterator[SourceEvent | Inval
             raise EventError(f"expected {EXPECTED} but received {_outline(event)}")
 
 
+_CREATIONS = ("ObjectCreated:",)
 _REMOVALS = ("ObjectRemoved:", "LifecycleExpiration:")
 """By a request, or by a lifecycle rule of the bucket."""
 
 
 def _from_record(record: Any) -> Iterator[SourceEvent | InvalidRecord]:
+    """Yield the source of a record; nothing for an event that is neither a creation nor a removal (tags, restore)."""
     match record:
+        case {"eventName": str(name), "s3": dict()} if not name.removeprefix("s3:").startswith(_CREATIONS + _REMOVALS):
+            return
         case {"s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **details}}}:
             yield SourceEvent(
                 ref=ObjectRef(bucket, unquote_plus(key)),
-                is_removed=str(record.get("eventName")).startswith(_REMOVALS),
+                is_removed=str(record.get("eventName")).removeprefix("s3:").startswith(_REMOVALS),
                 etag=_optional(details.get("eTag"), str),
                 size=_optional(details.get("size"), int),
                 sequencer=_optional(details.get("sequencer"), str),
@@ -129,13 +133,15 @@ def _from_record(record: Any) -> Iterator[SourceEvent | InvalidRecord]:
             yield InvalidRecord(payload={"Records": [record]}, error=error)
 
 
-def _from_event_bridge(event: Mapping[str, Any]) -> SourceEvent:
+def _from_event_bridge(event: Mapping[str, Any]) -> Iterator[SourceEvent]:
+    if event["detail-type"] not in ("Object Created", "Object Deleted"):  # tags, storage class, restore, ACL
+        return
     match event:
         case {
             "detail-type": "Object Created" | "Object Deleted" as kind,
             "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **details}},
         }:
-            return SourceEvent(
+            yield SourceEvent(
                 # Keys are raw here; in S3's own notifications they are form-encoded.
                 ref=ObjectRef(bucket, key),
                 is_removed=kind == "Object Deleted",
@@ -144,10 +150,11 @@ def _from_event_bridge(event: Mapping[str, Any]) -> SourceEvent:
                 sequencer=_optional(details.get("sequencer"), str),
                 payload=event,
             )
-    raise EventError(
-        f"expected an EventBridge event 'Object Created' or 'Object Deleted' with detail.bucket.name and "
-        f"detail.object.key but received {event.get('detail-type')!r} with {_outline(event.get('detail'))}"
-    )
+        case _:
+            raise EventError(
+                f"expected detail.bucket.name and detail.object.key in the EventBridge event {event['detail-type']!r} "
+                f"but received {_outline(event.get('detail'))}"
+            )
 
 
 def _from_message(message: Any) -> Iterator[SourceEvent | InvalidRecord]:
@@ -170,7 +177,7 @@ def _or_invalid(payload: Mapping[str, Any], text: object) -> Iterator[SourceEven
 def _from_task(task: Any) -> SourceEvent | InvalidRecord:
     match task:
         case {"taskId": str(number), "s3Key": str(key), "s3BucketArn": str(arn)}:
-            bucket = arn.rpartition(":::")[2]
+            bucket = arn.rpartition(":")[2]  # some ARNs have a region and an account, and so no `:::`
         case {"taskId": str(number), "s3Key": str(key), "s3Bucket": str(bucket)}:
             pass
         case _:

@@ -56,6 +56,43 @@ def test_the_test_event_of_s3_has_no_sources_from_any_event_source(name: str) ->
     assert parse(load(name)).records == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ObjectTagging:Put",
+        "ObjectAcl:Put",
+        "ObjectRestore:Completed",
+        "Replication:OperationMissedThreshold",
+        "ReducedRedundancyLostObject",
+        "s3:ObjectTagging:Put",
+    ],
+)
+def test_an_event_that_neither_creates_nor_removes_an_object_has_no_sources(name: str) -> None:
+    event = load("s3-put.json")
+    event["Records"][0]["eventName"] = name
+    assert parse(event).records == []
+
+
+@pytest.mark.parametrize("kind", ["Object Tags Added", "Object Restore Completed", "Object ACL Updated"])
+def test_an_event_of_event_bridge_that_neither_creates_nor_removes_an_object_has_no_sources(kind: str) -> None:
+    assert parse(load("event-bridge.json") | {"detail-type": kind}).records == []
+
+
+@pytest.mark.parametrize("name", ["s3:ObjectCreated:Put", "ObjectCreated:CompleteMultipartUpload", None])
+def test_every_kind_of_creation_has_a_source(name: str | None) -> None:
+    event = load("s3-put.json")
+    event["Records"][0].pop("eventName")
+    event["Records"][0] |= {"eventName": name} if name else {}
+    assert [source.is_removed for source in sources(event)] == [False]
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:s3:::uploads", "arn:aws:s3:us-east-1:123456789012:uploads"])
+def test_the_bucket_of_a_batch_task_is_the_last_part_of_its_arn(arn: str) -> None:
+    event = load("batch-operations-1.0.json")
+    event["tasks"][0]["s3BucketArn"] = arn
+    assert [source.ref.bucket for source in sources(event)] == ["uploads"]
+
+
 def test_the_keys_of_a_direct_call_are_not_decoded() -> None:
     assert parse(load("direct-call.json")).event_source is EventSource.DIRECT
     assert keys(load("direct-call.json")) == ["dir/my photo+1.jpg"]
@@ -116,7 +153,7 @@ def test_any_key_in_a_notification_is_decoded_to_the_uploaded_key(key: str) -> N
         {"Records": 1},
         {"bucket": "b"},
         {"bucket": "b", "keys": "k"},
-        {"source": "aws.s3", "detail-type": "Object Tags Added", "detail": {}},
+        {"source": "aws.s3", "detail-type": "Object Created", "detail": {}},
         {"source": "aws.ec2", "detail-type": "State Change", "detail": {}},
     ],
 )
