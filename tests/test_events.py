@@ -158,7 +158,7 @@ def test_any_key_in_a_notification_is_decoded_to_the_uploaded_key(key: str) -> N
     ],
 )
 def test_an_unknown_event_is_refused_with_the_expected_kinds(event: object) -> None:
-    with pytest.raises(EventError, match=r"expected an .* but received"):
+    with pytest.raises(EventError, match=r"expected .* but received"):
         parse(event)
 
 
