@@ -5,7 +5,8 @@
 
 const renditions = require('./renditions.js');
 
-module.exports = () => {
+module.exports = async ({ resolveVariable }) => {
+  const bucket = await resolveVariable('self:custom.destinationBucket');
   const { renditions: specs, on_source_delete: onSourceDelete, manifest = true } = renditions();
   const patterns = Object.entries(specs).map(([name, spec]) =>
     (spec.key || (spec.widths ? '{name}-{width}/{key}' : '{name}/{key}'))
@@ -16,7 +17,7 @@ module.exports = () => {
     keys: [...new Set(patterns), ...(manifest ? ['manifests/*'] : [])].map((pattern) => ({
       'Fn::Sub': [
         'arn:${AWS::Partition}:s3:::${Bucket}/' + pattern,
-        { Bucket: { Ref: 'DestinationBucket' } },
+        { Bucket: { 'Fn::Sub': bucket } },
       ],
     })),
     actions: [

@@ -168,8 +168,12 @@ def test_check_accepts_the_project(tmp_path: Path) -> None:
     ("param", "sentence"),
     [
         ("memorySize=64", "memorySize"),
-        ("existingSourceBucket=image-scaler-dev-destination-${AWS::AccountId}", "to be two buckets"),
-        ("destinationBucket=image-scaler-dev-source-${AWS::AccountId}", "to be two buckets"),
+        ("existingSourceBucket=image-scaler-dev-destination-${AWS::AccountId}-${AWS::Region}", "are both image-scaler"),
+        ("destinationBucket=image-scaler-dev-source-${AWS::AccountId}-us-east-1", "are both image-scaler-dev-source"),
+        ("keepReplacedDays=0", "a number of days from 1 for keepReplacedDays but received '0'"),
+        ("distribution=E123", "the ARN of a CloudFront distribution for distribution but received 'E123'"),
+        ("corsOrigins=example.com", "origins separated by commas for corsOrigins but received 'example.com'"),
+        ("sourceKmsKey=alias/mine", "the ARN of a KMS key for sourceKmsKey but received 'alias/mine'"),
         ("memorysize=1792", "has no parameter 'memorysize'. Did you mean 'memorySize'?"),
         ("memorySize", "a parameter like memorySize=3538 but received 'memorySize'"),
         ("architecture=arm", "expected arm64 or x86_64 for architecture but received 'arm'"),
@@ -190,6 +194,12 @@ def test_check_refuses_a_stage_that_no_bucket_can_be_named_after(tmp_path: Path)
     done = run("check", "--stage", "My Stage", cwd=tmp_path)
     assert done.returncode == 2
     assert "expected lower-case letters, digits and - for the stage but received 'My Stage'" in done.stderr
+
+
+def test_check_refuses_a_stage_whose_bucket_names_would_be_too_long(tmp_path: Path) -> None:
+    done = run("check", "--stage", "a-rather-long-stage-name", "--region", "ap-southeast-1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "choose a shorter stage than a-rather-long-stage-name, or set sourceBucket" in done.stderr
 
 
 def test_check_says_that_uploads_of_svg_invoke_nothing(folder: Path) -> None:

@@ -10,7 +10,10 @@ from image_scaler.renditions.toml import did_you_mean, load_renditions
 from image_scaler.settings import BUCKET
 from toolbox import stack
 
+MAX_BUCKET_NAME = 63
+
 _BUCKET = (BUCKET, "the name of a bucket: lower-case letters, digits, - and .")
+_KEY = (r"arn:[\w-]+:kms:[\w-]+:\d{12}:key/[\w-]+", "the ARN of a KMS key")
 _VALUES = {
     "architecture": ("arm64|x86_64", "arm64 or x86_64"),
     "memorySize": (r"\d+", "a number of MB from 128 to 10240"),
@@ -19,6 +22,12 @@ _VALUES = {
     "sourceBucket": _BUCKET,
     "destinationBucket": _BUCKET,
     "existingSourceBucket": _BUCKET,
+    "existingDestinationBucket": _BUCKET,
+    "keepReplacedDays": (r"[1-9]\d*", "a number of days from 1"),
+    "distribution": (r"arn:[\w-]+:cloudfront::\d{12}:distribution/\w+", "the ARN of a CloudFront distribution"),
+    "corsOrigins": (r"(https?://[^,\s]+|\*)(,(https?://[^,\s]+|\*))*", "origins separated by commas"),
+    "sourceKmsKey": _KEY,
+    "destinationKmsKey": _KEY,
     "alarmTopic": (r"arn:[\w-]+:sns:[\w-]+:\d{12}:[\w.-]+", "the ARN of an SNS topic"),
 }
 """Parameters whose values sls does not check, or refuses with a message that does not help: pattern and words."""
@@ -48,18 +57,26 @@ def _check_given(stage: str, params: Sequence[str]) -> None:
             raise ConfigError(f"expected {words} for {name} but received {value!r}")
 
 
-def _check_stack(stage: str, params: Sequence[str], region: str | None = None) -> None:
-    """Raise ConfigError with one sentence if a setting cannot work.
+def _check_stack(stage: str, params: Sequence[str], region: str | None) -> None:
+    """Raise ConfigError if sls refuses serverless.yml, or if the names of the buckets cannot work.
 
     sls checks the ranges of numbers and the runtime, against its own schema.
     """
-    _check_given(stage, params)
     settings = stack.resolved(stage, params, region)
-    source = settings["custom"]["sourceBucket"]
-    destination = settings["resources"]["Resources"]["DestinationBucket"]["Properties"]["BucketName"]
-    destination = destination.get("Fn::Sub") if isinstance(destination, dict) else destination
-    if source == destination:
+    known = {"AWS::AccountId": "0" * 12, "AWS::Region": settings["provider"]["region"]}
+    buckets = {
+        kind: re.sub(r"\$\{([^}]*)\}", lambda match: known.get(match[1], match[0]), settings["custom"][f"{kind}Bucket"])
+        for kind in ("source", "destination")
+    }
+    for kind, bucket in buckets.items():
+        if len(bucket) > MAX_BUCKET_NAME:
+            raise ConfigError(
+                f"the {kind} bucket {bucket} would have {len(bucket)} characters but {MAX_BUCKET_NAME} are allowed: "
+                f"choose a shorter stage than {stage}, or set {kind}Bucket"
+            )
+        if not re.fullmatch(BUCKET, bucket):
+            raise ConfigError(f"expected {_BUCKET[1]} for {kind}Bucket but received {bucket!r}")
+    if buckets["source"] == buckets["destination"]:
         raise ConfigError(
-            f"expected the source and the destination to be two buckets but received {source} for both: "
-            "every rendition would invoke the function again"
+            f"the source and the destination are both {buckets['source']}: every rendition would be an upload again"
         )

@@ -7,6 +7,9 @@ from tests.packaging.packages import ROOT, Package, package
 from toolbox.local.package_cache import local_package
 
 ALARM_TOPIC = "arn:aws:sns:us-east-1:123456789012:my.topic"
+SOURCE_KEY, DESTINATION_KEY = (f"arn:aws:kms:us-east-1:123456789012:key/{name}" for name in ("sources", "renditions"))
+DISTRIBUTION = "arn:aws:cloudfront::123456789012:distribution/EXAMPLE"
+ORIGINS = "https://www.example.com,https://example.com"
 OWN_RENDITIONS = """
 [renditions.original]
 key = "originals/{key}"
@@ -67,6 +70,16 @@ def with_existing_bucket(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
+def with_existing_buckets(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = (
+        *("existingSourceBucket=my-uploads", "existingDestinationBucket=my-renditions"),
+        *(f"sourceKmsKey={SOURCE_KEY}", f"destinationKmsKey={DESTINATION_KEY}"),
+    )
+    folder = tmp_path_factory.mktemp("existing-buckets")
+    return package(folder, *(f"--param={parameter}" for parameter in parameters), wheels=False)
+
+
+@pytest.fixture(scope="session")
 def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
     shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
     renditions = 'on_source_delete = "remove"\n' + shipped
@@ -77,7 +90,8 @@ def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
 def with_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Package:
     parameters = (
         *("reservedConcurrency=20", "memorySize=3538", "timeout=120", "logRetentionInDays=7"),
-        f"alarmTopic={ALARM_TOPIC}",
+        *(f"alarmTopic={ALARM_TOPIC}", f"distribution={DISTRIBUTION}", f"corsOrigins={ORIGINS}"),
+        *(f"destinationKmsKey={DESTINATION_KEY}", "keepReplacedDays=3"),
     )
     return package(
         tmp_path_factory.mktemp("settings"),

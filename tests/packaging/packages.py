@@ -88,7 +88,12 @@ class Package:
 
     def _reference(self, name: str) -> str:
         """Return a parameter's value, a bucket's name or ARN, or `<name>` for what only AWS knows."""
-        known = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION}
+        known = {
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Partition": "aws",
+            "AWS::Region": REGION,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
         if name in known:
             return known[name]
         resource = self._template["Resources"][name.partition(".")[0]]

@@ -11,11 +11,11 @@ from typing import cast
 import pytest
 
 from image_scaler.renditions.toml import parse_renditions
-from tests.packaging.conftest import OWN_RENDITIONS
-from tests.packaging.packages import ACCOUNT, Package
+from tests.packaging.conftest import DESTINATION_KEY, DISTRIBUTION, ORIGINS, OWN_RENDITIONS, SOURCE_KEY
+from tests.packaging.packages import ACCOUNT, REGION, Package
 
-SOURCE = f"image-scaler-dev-source-{ACCOUNT}"
-DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}"
+SOURCE = f"image-scaler-dev-source-{ACCOUNT}-{REGION}"
+DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}-{REGION}"
 LOG_GROUP = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/image-scaler-dev*"
 SUFFIXES = [".avif", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
 BOTH_CASES = sorted(SUFFIXES + [suffix.upper() for suffix in SUFFIXES])
@@ -39,7 +39,13 @@ HARDENED = {
                 "Id": "drop-broken-uploads",
                 "Status": "Enabled",
                 "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
-            }
+            },
+            {
+                "Id": "drop-replaced-objects",
+                "Status": "Enabled",
+                "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+                "ExpiredObjectDeleteMarker": True,
+            },
         ]
     },
 }
@@ -79,19 +85,6 @@ def test_the_role_may_do_exactly_this(arm64: Package) -> None:
         {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{SOURCE}/*"]},
         {
             "Effect": "Allow",
-            "Action": ["kms:Decrypt"],
-            "Resource": ["arn:aws:kms:*:*:key/*"],
-            "Condition": [
-                {
-                    "StringLike": {
-                        "kms:ViaService": "s3.*.amazonaws.com",
-                        "kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{SOURCE}", f"arn:aws:s3:::{SOURCE}/*"],
-                    }
-                }
-            ],
-        },
-        {
-            "Effect": "Allow",
             "Action": ["s3:ListBucket"],
             "Resource": [f"arn:aws:s3:::{SOURCE}", destination],
         },
@@ -115,7 +108,7 @@ def test_the_role_is_for_lambda_alone_and_has_no_managed_policies(arm64: Package
 
 
 def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(with_own_settings: Package) -> None:
-    bucket = f"arn:aws:s3:::image-scaler-prod-destination-{ACCOUNT}"
+    bucket = f"arn:aws:s3:::image-scaler-prod-destination-{ACCOUNT}-{REGION}"
     (allowed,) = (s["Resource"] for s in role_statements(with_own_settings) if "s3:PutObject" in s["Action"])
     patterns = [pattern.removeprefix(bucket + "/") for pattern in allowed]
     for key in parse_renditions(OWN_RENDITIONS).plan_for("holiday/a.jpg").keys:
@@ -165,20 +158,13 @@ def test_no_suffix_ends_in_another_which_s3_refuses() -> None:
     assert [pair for pair in permutations(BOTH_CASES, 2) if pair[0].endswith(pair[1])] == []
 
 
-def test_both_buckets_are_private_encrypted_versioned_and_cleaned_of_broken_uploads(arm64: Package) -> None:
+def test_both_buckets_are_private_encrypted_versioned_and_cleaned_of_broken_uploads_and_old_versions(
+    arm64: Package,
+) -> None:
     source = dict(arm64.properties("S3BucketSource"))
     del source["NotificationConfiguration"]
     assert source == {"BucketName": SOURCE} | HARDENED
-    destination = dict(arm64.properties("DestinationBucket"))
-    broken_uploads, replaced_renditions = destination.pop("LifecycleConfiguration")["Rules"]
-    assert destination == {"BucketName": DESTINATION} | {k: v for k, v in HARDENED.items() if k in destination}
-    assert {"Rules": [broken_uploads]} == HARDENED["LifecycleConfiguration"]
-    assert replaced_renditions == {
-        "Id": "drop-replaced-renditions",
-        "Status": "Enabled",
-        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
-        "ExpiredObjectDeleteMarker": True,
-    }
+    assert arm64.properties("DestinationBucket") == {"BucketName": DESTINATION} | HARDENED
 
 
 @pytest.mark.parametrize(
@@ -199,9 +185,11 @@ def test_both_buckets_refuse_anything_but_tls(arm64: Package, policy: str, bucke
 
 
 @pytest.mark.parametrize("bucket", ["S3BucketSource", "DestinationBucket"])
-def test_removing_the_stack_keeps_both_buckets(arm64: Package, bucket: str) -> None:
+def test_removing_the_stack_keeps_both_buckets_but_a_failed_first_deployment_leaves_none(
+    arm64: Package, bucket: str
+) -> None:
     resource = arm64.resources[bucket]
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_the_deployment_bucket_is_private(arm64: Package) -> None:
@@ -272,11 +260,12 @@ def test_the_function_runs_on_the_machine_that_its_zip_is_for(
 
 
 def test_outputs_name_the_buckets_and_the_queue(arm64: Package) -> None:
-    ours = {name: value for name, value in arm64.outputs.items() if not name.startswith(("Serverless", "ResizeLambda"))}
+    ours = {name: value for name, value in arm64.outputs.items() if not name.startswith("Serverless")}
     assert ours == {
         "SourceBucketName": SOURCE,
         "DestinationBucketName": DESTINATION,
         "FailureQueueUrl": "<FailureQueue>",
+        "FunctionName": "<ResizeLambdaFunction>",
     }
 
 
@@ -288,8 +277,8 @@ def test_parameters_set_concurrency_memory_timeout_and_retention(with_own_settin
 
 
 def test_the_stage_is_in_every_name(with_own_settings: Package) -> None:
-    assert with_own_settings.outputs["SourceBucketName"] == f"image-scaler-prod-source-{ACCOUNT}"
-    assert with_own_settings.outputs["DestinationBucketName"] == f"image-scaler-prod-destination-{ACCOUNT}"
+    assert with_own_settings.outputs["SourceBucketName"] == f"image-scaler-prod-source-{ACCOUNT}-{REGION}"
+    assert with_own_settings.outputs["DestinationBucketName"] == f"image-scaler-prod-destination-{ACCOUNT}-{REGION}"
     assert with_own_settings.properties("ResizeLambdaFunction")["FunctionName"] == "image-scaler-prod-resize"
     assert "image-scaler-dev" not in with_own_settings.template_path.read_text()
 
@@ -312,11 +301,96 @@ def test_an_existing_source_bucket_is_the_one_that_the_function_knows_and_may_re
 ) -> None:
     variables = with_existing_bucket.properties("ResizeLambdaFunction")["Environment"]["Variables"]
     assert variables["SOURCE_BUCKET"] == with_existing_bucket.outputs["SourceBucketName"] == "my-uploads"
-    assert variables["DESTINATION_BUCKET_OWNER"] == ACCOUNT
-    assert "SOURCE_BUCKET_OWNER" not in variables  # it may be another account's
+    # S3 verifies that the notification and the bucket are of one account.
+    assert variables["DESTINATION_BUCKET_OWNER"] == variables["SOURCE_BUCKET_OWNER"] == ACCOUNT
     reads = [s for s in role_statements(with_existing_bucket) if s["Action"] in (["s3:GetObject"], ["s3:ListBucket"])]
     destination = f"arn:aws:s3:::{DESTINATION}"
     assert [s["Resource"] for s in reads] == [["arn:aws:s3:::my-uploads/*"], ["arn:aws:s3:::my-uploads", destination]]
+
+
+def test_an_existing_destination_bucket_is_used_and_not_created(with_existing_buckets: Package) -> None:
+    assert with_existing_buckets.of_type("AWS::S3::Bucket") == ["ServerlessDeploymentBucket"]
+    assert with_existing_buckets.of_type("AWS::S3::BucketPolicy") == ["ServerlessDeploymentBucketPolicy"]
+    variables = with_existing_buckets.properties("ResizeLambdaFunction")["Environment"]["Variables"]
+    assert variables["DESTINATION_BUCKET"] == with_existing_buckets.outputs["DestinationBucketName"] == "my-renditions"
+    written = [s["Resource"] for s in role_statements(with_existing_buckets) if "s3:PutObject" in str(s["Action"])]
+    assert all(str(arn).startswith("arn:aws:s3:::my-renditions/") for arns in written for arn in cast(list[str], arns))
+
+
+def test_kms_keys_are_usable_only_if_they_are_given_and_only_through_s3(
+    arm64: Package, with_existing_buckets: Package
+) -> None:
+    assert "kms:" not in json.dumps(arm64.resources)
+    found = {
+        name: with_existing_buckets.properties(name)["PolicyDocument"]["Statement"]
+        for name in with_existing_buckets.of_type("AWS::IAM::Policy")
+    }
+    through_s3 = {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
+    assert found == {
+        "SourceKmsPolicy": [
+            {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": SOURCE_KEY, "Condition": through_s3}
+        ],
+        "DestinationKmsPolicy": [
+            {
+                "Effect": "Allow",
+                "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                "Resource": DESTINATION_KEY,
+                "Condition": through_s3,
+            }
+        ],
+    }
+
+
+def test_the_destination_bucket_is_encrypted_with_a_given_key(with_own_settings: Package) -> None:
+    (rule,) = with_own_settings.properties("DestinationBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {
+        "BucketKeyEnabled": True,
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": DESTINATION_KEY},
+    }
+
+
+def test_a_given_distribution_may_read_renditions_and_nobody_else(with_own_settings: Package) -> None:
+    tls, reader = bucket_statements(with_own_settings, "DestinationBucketPolicy")
+    assert tls["Effect"] == "Deny"
+    assert reader == {
+        "Sid": "CloudFront",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudfront.amazonaws.com"},
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::image-scaler-prod-destination-{ACCOUNT}-{REGION}/*",
+        "Condition": {"StringEquals": {"aws:SourceArn": DISTRIBUTION}},
+    }
+
+
+def test_given_origins_may_read_across_domains(arm64: Package, with_own_settings: Package) -> None:
+    assert "CorsConfiguration" not in arm64.properties("DestinationBucket")
+    (rule,) = with_own_settings.properties("DestinationBucket")["CorsConfiguration"]["CorsRules"]
+    assert rule["AllowedMethods"] == ["GET", "HEAD"]
+    assert rule["AllowedOrigins"] == {"Fn::Split": [",", ORIGINS]}
+
+
+def test_replaced_objects_are_kept_as_long_as_is_asked_for(with_own_settings: Package) -> None:
+    for bucket in ("S3BucketSource", "DestinationBucket"):
+        _, replaced = with_own_settings.properties(bucket)["LifecycleConfiguration"]["Rules"]
+        assert {name: int(days) for name, days in replaced["NoncurrentVersionExpiration"].items()} == {
+            "NoncurrentDays": 3
+        }
+
+
+def test_the_queue_refuses_anything_but_tls(arm64: Package) -> None:
+    policy = arm64.properties("FailureQueuePolicy")
+    assert policy["Queues"] == ["<FailureQueue>"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == (
+        "Deny",
+        "sqs:*",
+        "<FailureQueue.Arn>",
+    )
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_deployments_leave_no_versions_of_the_function(arm64: Package) -> None:
+    assert arm64.of_type("AWS::Lambda::Version") == []
 
 
 def test_cfn_lint_has_no_warnings(arm64: Package, with_own_settings: Package) -> None:

@@ -106,5 +106,5 @@ def test_the_widgets_of_the_dashboard_are_in_this_region_and_do_not_overlap(arm6
 
 
 def test_the_names_of_the_dashboard_and_the_alarms_have_the_stage(with_own_settings: Package) -> None:
-    assert with_own_settings.properties("Dashboard")["DashboardName"] == "image-scaler-prod"
+    assert with_own_settings.properties("Dashboard")["DashboardName"] == f"image-scaler-prod-{REGION}"
     assert with_own_settings.properties("ErrorsAlarm")["AlarmName"] == "image-scaler-prod-errors"
