@@ -62,7 +62,7 @@ deploy: $(READY) ## deploy to AWS; STAGE=dev by default, PARAMS="--param=memoryS
 
 .PHONY: remove
 remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
-	@$(SLS) remove --stage "$(STAGE)" $(PARAMS)
+	@.venv/bin/python -m toolbox.remove --stage "$(STAGE)" $(PARAMS)
 
 .venv/ready: requirements-dev.txt pyproject.toml
 	@echo "Installing the Python packages into .venv ..."

@@ -13,11 +13,12 @@ from botocore.config import Config
 from image_scaler import manifest
 from image_scaler.exceptions import RejectedError
 from image_scaler.publisher import Provenance
-from image_scaler.renditions.keys import is_image_key
 from image_scaler.renditions.spec import Renditions
 from image_scaler.storage.base import ObjectRef, head_or_none
-from image_scaler.storage.s3 import S3Store
+from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox.aws_errors import call_errors
+from toolbox.deployed import DeployedStack
+from toolbox.stack import suffixes
 
 MAX_PARALLEL_HEADS = 16
 """Manifests that are checked in parallel: each check waits for the network."""
@@ -47,15 +48,15 @@ class Source:
 class Backfill:
     """The buckets of a stack, and its function."""
 
-    def __init__(self, source_bucket: str, destination_bucket: str, function: str, renditions: Renditions) -> None:
-        self._source = source_bucket
-        self._destination = destination_bucket
-        self._function = function
+    def __init__(self, deployed: DeployedStack, renditions: Renditions, session: boto3.Session) -> None:
+        self._source = deployed.source_bucket
+        self._destination = deployed.destination_bucket
+        self._function = deployed.function
         self._renditions = renditions
         with call_errors("create clients for AWS"):
-            self._s3 = boto3.client("s3")
-            self._lambda = boto3.client("lambda", config=_INVOKE_CONFIG)
-            self._store = S3Store()
+            self._s3 = session.client("s3")
+            self._lambda = session.client("lambda", config=_INVOKE_CONFIG)
+            self._store = S3Store(session.client("s3", config=CLIENT_CONFIG))
 
     def sources(self, prefix: str) -> Iterator[Source]:
         """Yield the images of the source bucket for which renditions.toml has renditions."""
@@ -63,7 +64,7 @@ class Backfill:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._source, Prefix=prefix):
                 for stored in page.get("Contents", []):
                     source = Source(stored["Key"], stored["ETag"].strip('"'), stored["Size"])
-                    if is_image_key(source.key) and self._has_targets(source.key):
+                    if self._invokes(source.key) and self._has_targets(source.key):
                         yield source
 
     def unfinished(self, sources: Iterable[Source]) -> Iterator[Source | None]:
@@ -78,6 +79,10 @@ class Backfill:
     def send(self, sources: Iterable[Source], parallel: int) -> Iterator[tuple[Source, str | None]]:
         """Call the function for each source; yield the source, and why it failed or None."""
         yield from _each(self._send, sources, parallel)
+
+    def _invokes(self, key: str) -> bool:
+        """Return whether an upload of this key invokes the function; unlike S3, any case of a suffix counts."""
+        return key.lower().endswith(tuple(suffixes()))
 
     def _is_finished(self, source: Source) -> bool:
         try:

@@ -30,6 +30,8 @@ RenditionsFile = Annotated[
     Path, typer.Option("--renditions", metavar="FILE", help="A renditions.toml to use instead of the project's.")
 ]
 PROJECT_RENDITIONS = stack.ROOT / "renditions.toml"
+Stage = Annotated[str | None, typer.Option(help="The stage of the deployed stack, whose names are read from AWS.")]
+Region = Annotated[str | None, typer.Option(help="Its region; AWS_REGION or the AWS profile's by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one line for each source or rendition.")]
 
 # The commands import their modules when they run: boto3, libvips and sls are slow to load, and few commands need them.
@@ -157,8 +159,10 @@ def check(
 
 @main.command()
 def redrive(
-    queue_url: Annotated[str, typer.Option(envvar="FAILURE_QUEUE_URL", help="The stack's FailureQueueUrl.")],
-    function: Annotated[str, typer.Option(envvar="FUNCTION_NAME", help="The stack's function.")],
+    stage: Stage = None,
+    region: Region = None,
+    queue_url: Annotated[str | None, typer.Option(envvar="FAILURE_QUEUE_URL", help="A queue without --stage.")] = None,
+    function: Annotated[str | None, typer.Option(envvar="FUNCTION_NAME", help="A function without --stage.")] = None,
     send: Annotated[
         bool, typer.Option("--send/--dry-run", help="Send the events to the function again, or only print them.")
     ] = False,
@@ -171,12 +175,19 @@ def redrive(
     queue or the function does not answer.
     """
     from toolbox.aws_errors import CallError
+    from toolbox.deployed import find_stack, session
     from toolbox.redrive import FailureQueueReader
 
     table = _table("source", "reason", "" if send else "with --send")
     all_readable = True
     try:
-        reader = FailureQueueReader(queue_url, function)
+        aws = session(region)
+        if stage:
+            deployed = find_stack(stage, aws)
+            queue_url, function = deployed.failure_queue_url, deployed.function
+        if not (queue_url and function):
+            _stop("expected --stage, or FAILURE_QUEUE_URL and FUNCTION_NAME in the environment, but received neither")
+        reader = FailureQueueReader(queue_url, function, aws)
         with reader.held(max_records) as records:
             for failed in records:
                 has_event = failed.record.event is not None
@@ -196,11 +207,13 @@ def redrive(
 
 @main.command()
 def backfill(
-    source_bucket: Annotated[str, typer.Option(envvar="SOURCE_BUCKET", help="The stack's source bucket.")],
+    stage: Stage = None,
+    region: Region = None,
+    source_bucket: Annotated[str | None, typer.Option(envvar="SOURCE_BUCKET", help="A bucket without --stage.")] = None,
     destination_bucket: Annotated[
-        str, typer.Option(envvar="DESTINATION_BUCKET", help="The stack's destination bucket.")
-    ],
-    function: Annotated[str, typer.Option(envvar="FUNCTION_NAME", help="The stack's function.")],
+        str | None, typer.Option(envvar="DESTINATION_BUCKET", help="A bucket without --stage.")
+    ] = None,
+    function: Annotated[str | None, typer.Option(envvar="FUNCTION_NAME", help="A function without --stage.")] = None,
     prefix: Annotated[str, typer.Option(help="Only sources whose keys start with this.")] = "",
     send: Annotated[
         bool, typer.Option("--send/--dry-run", help="Send the sources to the function, or only count them.")
@@ -219,11 +232,22 @@ def backfill(
     """
     from toolbox.aws_errors import CallError
     from toolbox.backfill import Backfill, Source
+    from toolbox.deployed import DeployedStack, find_stack, session
 
     count = size = failed = 0
     unfinished: list[Source] = []
     try:
-        work = Backfill(source_bucket, destination_bucket, function, _load(renditions))
+        aws = session(region)
+        if stage:
+            deployed = find_stack(stage, aws)
+        elif source_bucket and destination_bucket and function:
+            deployed = DeployedStack(source_bucket, destination_bucket, "", function)
+        else:
+            _stop(
+                "expected --stage, or SOURCE_BUCKET, DESTINATION_BUCKET and FUNCTION_NAME in the environment, "
+                "but received neither"
+            )
+        work = Backfill(deployed, _load(renditions), aws)
         with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
             sources = work.sources(prefix)
             for source in progress.track(sources if everything else work.unfinished(sources), description="Reading"):

@@ -28,18 +28,12 @@ class Failed(NamedTuple):
 class FailureQueueReader:
     """The failure queue of a stack, and its function."""
 
-    def __init__(
-        self,
-        queue_url: str,
-        function: str,
-        sqs: "SQSClient | None" = None,
-        lambda_: "LambdaClient | None" = None,
-    ) -> None:
+    def __init__(self, queue_url: str, function: str, session: boto3.Session) -> None:
         self._url = queue_url
         self._function = function
         with call_errors(f"connect to {queue_url}"):
-            self._sqs: SQSClient = sqs or boto3.client("sqs")
-            self._lambda: LambdaClient = lambda_ or boto3.client("lambda")
+            self._sqs: SQSClient = session.client("sqs")
+            self._lambda: LambdaClient = session.client("lambda")
 
     @contextmanager
     def held(self, max_records: int) -> Iterator[list[Failed]]:

@@ -7,9 +7,7 @@ from typer.testing import CliRunner, Result
 
 from tests.drawing import jpeg, photo
 from tests.end_to_end.stack import Stack
-from toolbox.aws_errors import CallError
 from toolbox.cli import main
-from toolbox.redrive import FailureQueueReader
 
 UPLOADED = jpeg(photo(300, 200))
 
@@ -90,6 +88,18 @@ def test_it_says_that_the_queue_is_empty(stack: Stack, queue: str) -> None:
 
 
 def test_a_missing_queue_is_an_error(stack: Stack) -> None:
-    reader = FailureQueueReader("http://nowhere/1/none", stack.function, stack.sqs, stack.lambda_)
-    with pytest.raises(CallError, match="cannot read http://nowhere/1/none"), reader.held(1):
-        pass
+    run = redrive(stack, f"{stack.env['AWS_ENDPOINT_URL']}/1/none")
+    assert run.exit_code == 2
+    assert f"cannot read {stack.env['AWS_ENDPOINT_URL']}/1/none" in run.output
+
+
+def test_the_stage_alone_is_enough(stack: Stack) -> None:
+    environment = {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
+    nothing = CliRunner().invoke(main, ["redrive"], env=environment)
+    assert (nothing.exit_code, "expected --stage" in nothing.output) == (2, True)
+    for command in ("redrive", "backfill"):
+        done = CliRunner().invoke(main, [command, "--stage=local"], env=environment | {"AWS_DEFAULT_REGION": None})
+        assert done.exit_code in (0, 1), done.output
+    missing = CliRunner().invoke(main, ["redrive", "--stage=prod"], env=environment)
+    assert missing.exit_code == 2
+    assert "cannot read the outputs of the stack image-scaler-prod in us-east-1" in missing.output
