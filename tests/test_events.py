@@ -14,7 +14,7 @@ from image_scaler.storage.base import ObjectRef
 EVENTS = Path(__file__).parent.parent / "events"
 
 
-UPLOADS = "image-scaler-local-source-123456789012"
+UPLOADS = "image-scaler-local-source-123456789012-us-east-1"
 
 
 def load(name: str) -> dict[str, Any]:

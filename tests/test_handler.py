@@ -15,7 +15,7 @@ from moto import mock_aws
 from image_scaler.exceptions import ConfigError
 from tests import drawing
 
-SOURCE, DESTINATION = "image-scaler-local-source-123456789012", "renditions"
+SOURCE, DESTINATION = "image-scaler-local-source-123456789012-us-east-1", "renditions"
 EVENTS = Path(__file__).parent.parent / "events"
 
 
