@@ -37,8 +37,8 @@ class Scaled:
     milliseconds: int
 
 
-def source_files(paths: Sequence[Path], out_folder: Path) -> list[SourceFile]:
-    """Return the images that are named, and those in folders, outside `out_folder`.
+def source_files(paths: Sequence[Path], out_folder: Path | None = None) -> list[SourceFile]:
+    """Return the images that are named, and those in folders, except for those in `out_folder`.
 
     The key of a file is its name; of a file in a folder, its path within that folder. Raises InputError if a path does
     not exist, has no images, or two files have the same key.
@@ -49,9 +49,12 @@ def source_files(paths: Sequence[Path], out_folder: Path) -> list[SourceFile]:
             raise InputError(f"cannot read {path}: no such file or folder")
         folder = path if path.is_dir() else path.parent
         files = _images_in(path) if path.is_dir() else [path]
-        files = [file for file in files if not file.resolve().is_relative_to(out_folder.resolve())]
+        if out_folder:
+            files = [file for file in files if not file.resolve().is_relative_to(out_folder.resolve())]
         if not files:
-            raise InputError(f"{path} has no images outside the output folder {out_folder}")
+            raise InputError(
+                f"{path} has no images" + (f" outside the output folder {out_folder}" if out_folder else "")
+            )
         for file in files:
             key = file.relative_to(folder).as_posix()
             if key in found:

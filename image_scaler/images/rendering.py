@@ -1,6 +1,6 @@
 """Image bytes -> renditions: each image is decoded once, and each rendition scaled from the next larger one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -137,7 +137,7 @@ class SourceImage:
 
 
 class Rendering:
-    """The renditions of a decoded image. Iterate over it once: they come one by one, the larger before the smaller."""
+    """The renditions of a decoded image. Iterate over it: they come one by one, the larger before the smaller."""
 
     def __init__(
         self,
@@ -162,9 +162,20 @@ class Rendering:
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
+        return self.select([item.target for group in self._groups for item in group.planned])
+
+    def select(self, targets: Collection[RenditionTarget]) -> Iterator[Rendition]:
+        """Yield some of the renditions, with the same bytes as among all of them; raises like `__iter__`.
+
+        The others are scaled, because smaller renditions are scaled from them, but not encoded.
+        """
         encoded: dict[object, bytes] = {}
         for group in self._groups:
             for item in group.planned:
+                if item.target not in targets:
+                    for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
+                        pyramid.at(item.plan.resize)
+                    continue
                 # Two renditions with equal pixels (the upper steps of a ladder for a small source) are encoded once.
                 pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
                 if pixels not in encoded:
