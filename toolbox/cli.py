@@ -49,7 +49,8 @@ def scale(
     The key of a file is its name; of a file in a folder, its path within that folder. Exit code 0: all renditions were
     made; 1: a source was rejected or failed; 2: nothing was made, because the arguments are wrong.
     """
-    from toolbox.scale import InputError, scale_files, source_files
+    from toolbox.scale import scale_files
+    from toolbox.source_files import InputError, source_files
 
     loaded = _load(renditions)
     try:
@@ -176,7 +177,7 @@ def play(
     from toolbox.local.processes import signals_as_exit
     from toolbox.play.report import write_report
     from toolbox.play.server import play as serve
-    from toolbox.scale import InputError, source_files
+    from toolbox.source_files import InputError, source_files
 
     try:
         files = source_files(paths or [])

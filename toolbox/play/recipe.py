@@ -15,7 +15,7 @@ from image_scaler.renditions.geometry import Fit, Point, Size, plan
 from image_scaler.renditions.spec import CopySpec, Renditions, RenditionSpec, RenditionTarget, SourcePlan, Spec
 from image_scaler.renditions.toml import parse_renditions
 
-MAX_TEXT_BYTES = 256 * 1024
+MAX_TEXT_BYTES = 64 * 1024
 MAX_MISTAKES = 20
 """More mistakes than this are not looked for."""
 
@@ -216,11 +216,14 @@ def _line_of(sentence: str, lines: Sequence[str]) -> int:
     best = _Place(1, "", False)
     for place in _places(lines):
         table, _, field = place.path.rpartition(".")
-        is_unknown = unknown is not None and field == unknown[1] and (not table or table in words)
-        is_named = place.path in words or is_unknown or (both and f"renditions.{both[2]}" == place.path)
-        is_ladder = both is not None and place.path.startswith("renditions.") and both[2].startswith(f"{field}-")
+        is_named = (
+            any(f"{word}.".startswith(f"{place.path}.") for word in words)  # the field, or a table that holds it
+            or (unknown is not None and field == unknown[1] and (not table or table in words))
+            or (both is not None and f"renditions.{both[2]}" == place.path)
+            or (both is not None and table == "renditions" and place.is_header and both[2].startswith(f"{field}-"))
+        )
         # The most exact place: a field rather than its table.
-        if (is_named or (is_ladder and place.is_header)) and len(place.path) >= len(best.path):
+        if is_named and len(place.path) >= len(best.path):
             best = place
     return best.line
 

@@ -13,9 +13,9 @@ from toolbox.play import assets
 from toolbox.play.engine import Engine, cores
 from toolbox.play.page import page_html, script_json
 from toolbox.play.session import RefusedError, Session
-from toolbox.scale import SourceFile
+from toolbox.source_files import SourceFile
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data:"
+_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 def write_report(html: Path, files: Sequence[SourceFile], renditions: Path) -> None:
@@ -51,10 +51,16 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
             await task
     events: list[dict[str, Any]] = [session.recipe_event()]
     events += [session.picture_event(picture) for picture in session.pictures.values()]
-    names = {picture.view for picture in session.pictures.values()} | set(references.values())
-    names |= {result.file for picture in session.pictures.values() for result in picture.results.values()}
-    embedded = {name: _data_url(folder / name) for name in sorted(names) if name}
-    state = script_json({"events": events, "files": embedded, "references": references})
+    names = {picture.view for picture in session.pictures.values() if picture.view} | set(references.values())
+    names |= {
+        result.file for picture in session.pictures.values() for result in picture.results.values() if result.file
+    }
+    # Files of the same bytes are embedded once: AVIF and WebP of one size have the same reference.
+    bodies = {name: (folder / name).read_bytes() for name in sorted(filter(None, names))}
+    first = {body: name for name, body in reversed(bodies.items())}
+    aliases = {name: first[body] for name, body in bodies.items()}
+    embedded = {name: _data_url(name, body) for name, body in bodies.items() if aliases[name] == name}
+    state = script_json({"events": events, "files": embedded, "aliases": aliases, "references": references})
     styles = (assets.STATIC / "play.css").read_text(encoding="utf-8")
     return page_html(
         import_map=assets.embedded_import_map(),
@@ -76,6 +82,6 @@ async def _references(session: Session) -> dict[str, str]:
     return found
 
 
-def _data_url(path: Path) -> str:
-    format = format_of_extension(path.suffix.removeprefix(".")) or Format.WEBP
-    return assets.data_url(path.read_bytes(), format.traits.media_type)
+def _data_url(name: str, body: bytes) -> str:
+    format = format_of_extension(Path(name).suffix.removeprefix(".")) or Format.WEBP
+    return assets.data_url(body, format.traits.media_type)

@@ -30,7 +30,7 @@ from toolbox.play.engine import MAX_SECONDS, Engine, cores
 from toolbox.play.page import page_html
 from toolbox.play.recipe import MAX_TEXT_BYTES
 from toolbox.play.session import END, RefusedError, Session
-from toolbox.scale import SourceFile
+from toolbox.source_files import SourceFile
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 15.0

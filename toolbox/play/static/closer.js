@@ -60,7 +60,7 @@ function build() {
   const below = h("img", { alt: "", draggable: false });
   const above = h("img", { alt: "", draggable: false });
   const difference = h("div", { className: "difference", hidden: true, role: "img", "aria-label": "Difference of the two pictures" }, below, above);
-  const stage = h("div", { className: "stage" }, slider, difference, h("p", { className: "loading" }, "Rendering …"));
+  const stage = h("div", { className: "stage", tabIndex: -1 }, slider, difference, h("p", { className: "loading" }, "Rendering …"));
   const left = h("select", { "aria-label": "Left", onchange: () => choose("left", left.value) });
   const right = h("select", { "aria-label": "Right", onchange: () => choose("right", right.value) });
   const gain = h("input", { type: "range", min: 1, max: 32, value: 8, "aria-label": "Amplification of the difference" });
@@ -83,7 +83,7 @@ function build() {
   };
   $("closer").replaceChildren(
     h(
-      "header",
+      "div",
       { className: "bar" },
       parts.title,
       h("span", { className: "space" }),
@@ -91,14 +91,14 @@ function build() {
       zoom,
       button("+", "Larger (+)", () => zoomBy(STEP)),
       button("Fit", "Fit the window (0)", fit),
-      button("1:1", "One pixel of the picture for one of the screen (1)", oneToOne),
+      button("1:1", "1:1: a pixel of the picture for each of the screen (1)", oneToOne),
       mode,
       parts.gainBox,
       button("Close", "Close (Esc)", () => $("closer").close(), { className: "" }),
     ),
     stage,
     h(
-      "footer",
+      "div",
       { className: "bar sides" },
       h("span", { className: "field" }, left, parts.leftFacts),
       parts.qualityBox,
@@ -277,6 +277,7 @@ function toggleDifference() {
   parts.slider.classList.toggle("covered", looking.isDifference);
   parts.gainBox.hidden = !looking.isDifference;
   parts.mode.setAttribute("aria-pressed", looking.isDifference);
+  if (document.activeElement === parts.slider) parts.stage.focus(); // a hidden element hears no keys
   applyGain();
 }
 

@@ -47,7 +47,7 @@ function build() {
   });
   $("details").replaceChildren(
     h(
-      "header",
+      "div",
       { className: "bar" },
       h("h2", { id: "details-title" }),
       h("span", { className: "space" }),
@@ -129,6 +129,12 @@ function resolved(picture, url) {
   return { column, url: cell.status === "copy" ? sourceUrl(picture) : fileUrl(cell.file) };
 }
 
+/** Return a new URL for the bytes of a data URL. */
+function blobUrl(url) {
+  const [, type, data] = /^data:([^;]+);base64,(.*)$/.exec(url);
+  return URL.createObjectURL(new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type }));
+}
+
 let frames = 0;
 
 function load(picture, frame, room, taken) {
@@ -138,7 +144,7 @@ function load(picture, frame, room, taken) {
   const replace = (url) => {
     const found = resolved(picture, url);
     // A browser takes a larger picture that it has already; a URL of its own makes it choose as for a first visit.
-    found.url += isLive ? `?frame=${frames}` : `#${frames}`;
+    found.url = isLive ? `${found.url}?frame=${frames}` : blobUrl(found.url);
     columns.set(new URL(found.url, location.href).href, found.column);
     return found.url;
   };

@@ -166,7 +166,8 @@ function drawCell(picture, column, cell, saved, before) {
     { ...attributes, "data-bytes": shown.bytes, "aria-busy": isWaiting ? "true" : undefined },
     h(
       "button",
-      { type: "button", className: "cell", "aria-label": `Look closely at ${label}`, onclick: () => openCloser(picture.id, column.id) },
+      { type: "button", className: "cell", title: "Look closely", onclick: () => openCloser(picture.id, column.id) },
+      h("span", { className: "hidden" }, `Look closely at ${label}: `),
       h("span", { className: `frame${isWaiting ? " waiting" : ""}` }, h("img", { src: url, alt: "", loading: "lazy", decoding: "async" })),
       h(
         "span",

@@ -12,6 +12,7 @@ export const state = { recipe: null, pictures: new Map() };
 
 const listeners = [];
 let files = {};
+let aliases = {};
 let references = {};
 
 /** Call a function with each event after it was applied: `recipe`, `picture`, `removed`, `pictures`. */
@@ -33,6 +34,7 @@ export function start() {
   if (!isLive) {
     const content = JSON.parse(embedded.textContent);
     files = content.files;
+    aliases = content.aliases;
     references = content.references;
     for (const event of content.events) apply(event);
     return;
@@ -43,7 +45,7 @@ export function start() {
   source.onopen = () => document.body.classList.remove("offline");
 }
 
-export const fileUrl = (name) => (isLive ? `/files/${name}` : files[name]);
+export const fileUrl = (name) => (isLive ? `/files/${name}` : files[aliases[name]]);
 
 /** The URL of the source itself, or of its small view if browsers do not show it. */
 export function sourceUrl(picture) {
