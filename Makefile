@@ -34,8 +34,8 @@ test: $(READY) .venv-audit/ready ## run the linters and all tests
 	@.venv/bin/pytest
 
 .PHONY: load
-load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000
-	@.venv/bin/python -m tests.load --uploads $(or $(N),2000)
+load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000 PARAMS="--param=buffer=sqs"
+	@.venv/bin/python -m tests.load --uploads $(or $(N),2000) $(PARAMS)
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned

@@ -17,8 +17,11 @@ def build_scaler() -> Scaler:
     """Set up the process and return a scaler for the environment's settings; raises ConfigError if they are wrong."""
     settings = Settings.load(os.environ, Path(__file__).with_name("renditions.toml"))
     vips.configure(threads=settings.vcpus, allow_svg=settings.renditions.allow_svg)
-    queue = SqsFailureQueue(settings.failure_queue_url) if settings.failure_queue_url else None
-    return Scaler(settings, S3Store(owners=settings.bucket_owners), queue, observe=telemetry.observe)
+    failed, rejected = (
+        SqsFailureQueue(url) if url else None for url in (settings.failure_queue_url, settings.rejected_queue_url)
+    )
+    store = S3Store(owners=settings.bucket_owners)
+    return Scaler(settings, store, failed, rejected, observe=telemetry.observe)
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and

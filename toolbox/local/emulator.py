@@ -1,9 +1,10 @@
-"""The process of the local AWS: ministack with two patches, which CONTRIBUTING explains.
+"""The process of the local AWS: ministack with three patches, which CONTRIBUTING explains.
 
 Run as `python -m toolbox.local.emulator`, configured by ministack's environment variables. It ends when its standard
 input is closed, so when its parent process ends, unless it reads a line `stay` first.
 """
 
+import json
 import os
 import signal
 import sys
@@ -17,7 +18,9 @@ from typing import Any
 def main() -> None:
     """Serve until SIGTERM."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _queue_throttled_events(import_module("ministack.services.lambda_svc"))
+    lambda_service = import_module("ministack.services.lambda_svc")
+    _queue_throttled_events(lambda_service)
+    _retry_events_of_rules(import_module("ministack.services.eventbridge"), lambda_service)
     app: Any = import_module("ministack.app")
     _trust_loopback(app)
     del sys.argv[1:]  # which name the folder, for `ps`
@@ -61,6 +64,18 @@ def _queue_throttled_events(service: Any) -> None:
 
     service._execute_function = execute_when_free
     service.invoke_async_with_retry = deliver_asynchronously
+
+
+def _retry_events_of_rules(event_bridge: Any, lambda_service: Any) -> None:
+    """Let a rule of EventBridge invoke a function asynchronously, as on AWS, so that Lambda retries what fails."""
+
+    def dispatch(arn: str, payload: str) -> None:
+        function, config, _ = lambda_service._get_func_record_for_ref(arn)
+        if function and config:
+            record = lambda_service._execution_record_for_config(function, config)
+            lambda_service.invoke_async_with_retry(record, json.loads(payload))
+
+    event_bridge._dispatch_to_lambda = dispatch
 
 
 if __name__ == "__main__":
