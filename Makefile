@@ -60,6 +60,10 @@ deploy: $(READY) ## deploy to AWS; STAGE=dev by default, PARAMS="--param=memoryS
 	@.venv/bin/image-scaler check --stage "$(STAGE)" $(PARAMS)
 	@$(SLS) deploy --stage "$(STAGE)" $(PARAMS)
 
+.PHONY: smoke
+smoke: $(READY) ## try the deployed stack with a few uploads, and delete them again; STAGE=dev by default
+	@.venv/bin/image-scaler smoke --stage "$(STAGE)"
+
 .PHONY: remove
 remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@.venv/bin/python -m toolbox.remove --stage "$(STAGE)" $(PARAMS)

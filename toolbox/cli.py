@@ -176,6 +176,35 @@ def check(
 
 
 @main.command()
+def smoke(stage: Stage = "dev", region: Region = None, renditions: RenditionsFile = PROJECT_RENDITIONS) -> None:
+    """Try a deployed stack: upload samples, check what it makes of them, and delete all of it.
+
+    The renditions must be those of the deployed stack. Exit code 0: everything is as it should be; 1: something is
+    not; 2: the stack does not exist, or AWS does not answer.
+    """
+    from toolbox.aws_errors import CallError
+    from toolbox.deployed import find_stack, session
+    from toolbox.smoke import Smoke
+
+    all_ok = True
+    table = _table("check", "result", "seconds")
+    try:
+        aws = session(region)
+        tried = Smoke(find_stack(stage or "dev", aws), _load(renditions), aws)
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+            progress.add_task(f"Trying the stack, with keys in {tried.prefix}", total=None)
+            for check in tried.run():
+                all_ok &= check.problem is None
+                table.add_row(check.what, check.problem or "ok", f"{check.seconds:.1f}")
+    except CallError as error:
+        if table.rows:
+            out.print(table)
+        _stop(str(error))
+    out.print(table)
+    raise typer.Exit(0 if all_ok else 1)
+
+
+@main.command()
 def redrive(
     stage: Stage = None,
     region: Region = None,
