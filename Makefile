@@ -27,10 +27,11 @@ down: $(READY) ## stop it
 	@.venv/bin/python -m toolbox.local.up_down down
 
 .PHONY: test
-test: $(READY) .venv-audit/ready ## run the linters and all tests
+test: $(READY) .venv-audit/ready .venv-oldest/ready ## run the linters and all tests
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@.venv/bin/python -m tests.oldest_sdk .venv-oldest
 	@.venv/bin/pytest
 
 .PHONY: load
@@ -82,6 +83,11 @@ remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@echo "Installing what audits the stack into .venv-audit ..."
 	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
 	@.venv/bin/uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements-audit.txt
+	@touch $@
+
+.venv-oldest/ready: requirements-oldest.txt .venv/ready
+	@echo "Installing the oldest supported boto3 into .venv-oldest ..."
+	@.venv/bin/uv pip install --quiet --target .venv-oldest --no-deps --require-hashes -r requirements-oldest.txt
 	@touch $@
 
 node_modules/ready: package.json package-lock.json

@@ -10,6 +10,7 @@ from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
+from image_scaler.storage.sdk import sdk_versions
 from image_scaler.telemetry import Telemetry
 
 
@@ -26,7 +27,7 @@ def build_scaler() -> Scaler:
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and
 # start-up has a full vCPU whatever the function's memory.
-telemetry = Telemetry(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "image-scaler"))
+telemetry = Telemetry(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "image-scaler"), sdk_versions())
 scaler = build_scaler()
 
 

@@ -25,8 +25,8 @@ REASONS = {
     "the time: 3 to 6 % more bytes at up to 0.004 less SSIM, before what better scaling gives back.",
     "bytes AVIF": "Effort 0 has fewer means for smooth areas (20 % more bytes) and for grass and leaves (0.004 to "
     "0.012 less SSIM); on other photographs it is sharp's equal. Effort 2 fixes both in six times the time.",
-    "cold start": "The zip holds no bytecode, which only the interpreter of the function's runtime can make: Python "
-    "compiles the package, pyvips and msgspec at each cold start.",
+    "cold start": "Only the runtime's version of Python can make bytecode. If the machine that packages has none, "
+    "Python compiles the package, pyvips and msgspec at each cold start.",
 }
 """Why a target is missed, by the kind of the verdict."""
 
@@ -115,7 +115,7 @@ def verdicts(results: dict[str, Any]) -> Iterator[Verdict]:
         yield Verdict(
             "cold start",
             f"start + first rendition <= {COLD_START_TARGET} x a bare boto3 client",
-            "bytecode cached" if row["cached"] else "bytecode of the package not cached",
+            "bytecode in the package" if row["cached"] else "bytecode not in the package",
             f"{statistics.median(pairs):.2f}",
             statistics.median(pairs) <= COLD_START_TARGET,
         )

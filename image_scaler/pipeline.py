@@ -1,6 +1,7 @@
 """One source version -> its renditions and its manifest in the destination: fetch, render, store."""
 
 import re
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -102,11 +103,21 @@ class PipelineResult:
 class RenditionPipeline:
     """Makes what is to be made of one version of a source; keeps no state of it."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        executor: Callable[[], Executor],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`executor` creates the thread pool that writes renditions while the next ones are encoded.
+
+        `sleep` waits for the given number of seconds before a write is tried again.
+        """
         self._settings = settings
         self._store = store
         self._executor = executor
+        self._sleep = sleep
 
     def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
         """Write all targets of the plan, and then the manifest.
@@ -114,7 +125,7 @@ class RenditionPipeline:
         What was written is added to the report, even if this raises. Raises RejectedError, DeadlineExceededError, and
         what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the source was replaced or deleted.
         """
-        publisher = Publisher(self._store, version.ref)
+        publisher = Publisher(self._store, version.ref, sleep=self._sleep)
         writes: dict[Target, Future[_Stored]] = {}
         rendering: Rendering | None = None
         image: SourceImage | None = None

@@ -13,6 +13,9 @@ recipe), and every write is conditional:
 """
 
 import enum
+import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
@@ -20,6 +23,9 @@ from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, Obje
 
 MAX_TRIES = 8
 """How often a conditional write is tried; each time that it fails, another event has made progress."""
+MIN_PAUSE, MAX_PAUSE = 0.05, 0.2
+"""Seconds before each try from the third on. They are random, so that events that met once do not meet again. The
+second try follows at once: usually the rendition of an older source exists, and no other event is running."""
 
 
 class WriteResult(enum.Enum):
@@ -75,16 +81,20 @@ def is_later(one: str | None, other: str | None) -> bool:
 class Publisher:
     """Writes, copies and removes the renditions of one source."""
 
-    def __init__(self, store: ObjectStore, source: ObjectRef) -> None:
+    def __init__(self, store: ObjectStore, source: ObjectRef, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """`sleep` waits for the given number of seconds before a write is tried again."""
         self._store = store
         self._source = source
+        self._sleep = sleep
 
     def put(
         self, ref: ObjectRef, body: bytes, provenance: Provenance, *, content_type: str, cache_control: str
     ) -> WriteResult:
         """Write a rendition, unless the same or a newer one exists; raises StorageError."""
         if_match: str | None = None
-        for _ in range(MAX_TRIES):
+        for tried in range(MAX_TRIES):
+            if tried >= 2:
+                self._sleep(random.uniform(MIN_PAUSE, MAX_PAUSE))  # noqa: S311  nothing secret
             try:
                 self._store.put(
                     ref,

@@ -1,5 +1,6 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -21,11 +22,17 @@ from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_o
 class Reconciler:
     """Handles one source event after the other; keeps no state of one."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        executor: Callable[[], Executor],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`executor` and `sleep`: see RenditionPipeline."""
         self._settings = settings
         self._store = store
-        self._pipeline = RenditionPipeline(settings, store, executor)
+        self._pipeline = RenditionPipeline(settings, store, executor, sleep)
         self._removes = settings.renditions.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:

@@ -1,5 +1,6 @@
 """Scaler: handles every source of an event, keeps failure records, and returns the response."""
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -39,12 +40,13 @@ class Scaler:
         rejected_queue: FailureQueue | None = None,
         executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
         observe: Callable[[Outcome], None] = lambda outcome: None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Rejected sources are recorded in `rejected_queue`, or in `failure_queue` if that is None.
 
-        `observe` receives the outcome of each record.
+        `observe` receives the outcome of each record; `sleep` waits between two tries of a write.
         """
-        self._reconciler = Reconciler(settings, store, executor)
+        self._reconciler = Reconciler(settings, store, executor, sleep)
         self._failure_queue = failure_queue
         self._rejected_queue = rejected_queue or failure_queue
         self._observe = observe

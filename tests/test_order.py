@@ -72,7 +72,9 @@ class Run:
         self.is_over = self.is_good = False
         self._is_killed = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self._scaler = Scaler(settings, SteppedStore(store, self.stop), InMemoryQueue(), executor=Inline)
+        stepped = SteppedStore(store, self.stop)
+        # The others' storage calls take no time here, so no pause is needed.
+        self._scaler = Scaler(settings, stepped, InMemoryQueue(), executor=Inline, sleep=lambda seconds: None)
         self._thread = threading.Thread(target=self._run, args=(event,), daemon=True)
         self._thread.start()
         self._stopped.acquire()
