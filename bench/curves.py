@@ -15,6 +15,7 @@ import pyvips
 from bench import gallery
 from bench.gallery import Exhibit
 from bench.scores import JUDGE, Judge, judge
+from image_scaler.images.encoding import JPEG_QUANTISATION_TABLE
 
 WIDTH = 640
 MAX_HEIGHT = 960
@@ -61,22 +62,28 @@ JPEG = [
     Setting({"optimize_coding": True, "interlace": True}),
     Setting({"optimize_coding": True, "overshoot_deringing": True}),
     Setting({"optimize_coding": True, "trellis_quant": True}),
-    *(Setting({"optimize_coding": True, "quant_table": table}) for table in range(1, 9)),
-    Setting({"optimize_coding": True, "trellis_quant": True, "quant_table": 2}),
-    Setting({"optimize_coding": True, "interlace": True, "trellis_quant": True, "quant_table": 2}),
-    Setting({"optimize_coding": True, "subsample_mode": "off"}),
-    Setting({"optimize_coding": True, "subsample_mode": "off", "quant_table": 2}),
+    *(
+        Setting({"optimize_coding": True, "quant_table": table}, "ours" if table == JPEG_QUANTISATION_TABLE else "")
+        for table in range(1, 7)
+    ),
+    Setting({"optimize_coding": True, "trellis_quant": True, "quant_table": 5}),
+    Setting({"optimize_coding": True, "interlace": True, "quant_table": 5}),
+    Setting({"optimize_coding": True, "subsample_mode": "off", "quant_table": 5}),
 ]
 WEBP = [
     Setting({"effort": 4}, "sharp's"),
-    *(Setting({"effort": effort}) for effort in (0, 1, 2, 3, 5, 6)),
+    Setting({"effort": 5}, "ours, small images"),
+    Setting({"effort": 2}, "ours, large images"),
+    *(Setting({"effort": effort}) for effort in (0, 1, 3, 6)),
     *(Setting({"effort": effort, "smart_subsample": True}) for effort in (2, 3, 4)),
     *(Setting({"effort": 2, "preset": preset}) for preset in ("photo", "picture", "drawing", "text")),
     Setting({"effort": 4, "smart_deblock": True}),
 ]
 AVIF = [
     Setting({"effort": 4, "subsample_mode": "off"}, "sharp's"),
-    *(Setting({"effort": effort, "subsample_mode": mode}) for effort in (0, 1, 2, 3) for mode in ("on", "off")),
+    Setting({"effort": 3, "subsample_mode": "off"}, "ours"),
+    Setting({"effort": 3, "subsample_mode": "on"}),
+    *(Setting({"effort": effort, "subsample_mode": mode}) for effort in (0, 1, 2) for mode in ("on", "off")),
     Setting({"effort": 4, "subsample_mode": "on"}),
     *(Setting({"effort": 2, "subsample_mode": "on", "tune": tune}) for tune in ("iq", "ssim", "psnr")),
 ]

@@ -44,7 +44,7 @@ def _sections(results: dict[str, Any], drawn: Iterable[str], command: str) -> It
         yield "## The targets"
         yield (
             f"{sum(verdict.is_met for verdict in held)} of {len(held)} are met. Ratios are to sharp with its "
-            "defaults (AVIF with effort 2) in the same run, 1 is sharp's figure and less is better. CPU is to "
+            "defaults in the same run, 1 is sharp's figure and less is better. CPU is to "
             "sharp one size after the other; memory is to the better of its two forms. CPU is that of the work: user "
             "and system time of the whole process less what its start takes, since Lambda starts a process once "
             "for many images. The median of the rounds, and the least and the most."
