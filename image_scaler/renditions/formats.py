@@ -83,7 +83,7 @@ _TRAITS = {
         decoding_bytes=8.0,
         encoding_bytes=12.0,
         max_side=65_500,
-        default_quality=74,
+        default_quality=76,
         options=frozenset({"quality", "max_bytes", "progressive", "chroma_subsampling"}),
     ),
     Format.PNG: Traits(
