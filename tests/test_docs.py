@@ -67,7 +67,7 @@ def test_the_readme_is_a_page() -> None:
 
 def test_the_sample_renditions_are_those_of_the_project() -> None:
     shipped = parse_renditions((ROOT / "renditions.toml").read_text(encoding="utf-8"))
-    sample, limits = code("docs/configuration.md", "toml")
+    sample, _hashed, limits = code("docs/configuration.md", "toml")
     (short,) = code("README.md", "toml")
     assert parse_renditions(sample).specs == parse_renditions(short).specs == shipped.specs
     assert [target.key for target in parse_renditions(sample).plan_for("avatars/me.jpg").targets] == [

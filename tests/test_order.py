@@ -20,9 +20,11 @@ import pytest
 import pyvips
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from image_scaler.exceptions import RetryError
+from image_scaler.pipeline import version_of
+from image_scaler.publisher import is_superseded
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
@@ -132,7 +134,7 @@ class SteppedStore:
         return self._store.put(ref, body, **options)
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, **_: object
     ) -> None:
         self._stop()
         read = self._store.get(source, if_match=if_match)
@@ -161,6 +163,7 @@ class Buckets(RuleBasedStateMachine):
         self.settings = Settings(destination_bucket=DESTINATION, renditions=renditions)
         self.store = InMemoryStore()
         self.newest_first = self.in_parts = False
+        self.may_leave_litter = False  # of a killed run that no event repeats
         self.events: list[dict[str, Any]] = []
         self.done: list[dict[str, Any]] = []  # those that some run has brought to its end
         self.runs: list[tuple[Run, dict[str, Any]]] = []
@@ -196,6 +199,7 @@ class Buckets(RuleBasedStateMachine):
 
     @rule(steps=STEPS)
     def call_directly(self, steps: int) -> None:
+        self.may_leave_litter = True
         self.deliver({"bucket": SOURCE, "keys": [KEY]}, steps)
 
     @precondition(lambda self: self.runs)
@@ -232,20 +236,32 @@ class Buckets(RuleBasedStateMachine):
             while not Run(self.store, self.settings, event).finish():
                 pass
         source = self.store.objects.get(ObjectRef(SOURCE, KEY))
-        made = {key: self.store.objects[ObjectRef(DESTINATION, key)] for key in self.store.keys(DESTINATION)}
+        made = self.live()
         if source is None:
-            assert self.on_source_delete == "keep" or not made, f"orphans: {sorted(made)}"
+            assert self.on_source_delete == "keep" or self.may_leave_litter or not made, f"orphans: {sorted(made)}"
             return
-        assert set(made) == set(self.settings.renditions.plan_for(KEY).keys)
-        assert made[f"copy/{KEY}"].read() == source.read(), "the copy is stale"
+        keys = set(self.settings.renditions.plan_for(KEY).of_version(version_of(source)).keys)
+        assert made.keys() >= keys
+        assert self.may_leave_litter or made.keys() == keys
+        made = {key: made[key] for key in keys}
+        copies = [key for key in keys if key.startswith("copy/")]
+        assert [made[key].read() for key in copies] == [source.read()] * len(copies), "a copy is stale"
         width = decoded(source.read()).width
-        for key in made.keys() - {f"copy/{KEY}", MANIFEST}:
+        for key in made.keys() - {*copies, MANIFEST}:
             assert decoded(made[key].read()).width == width, f"{key} is stale"
         manifest = json.loads(made[MANIFEST].read())
         assert manifest["source"]["etag"] == source.etag, "the manifest is stale"
         known = None if self.renditions == COPY else width  # a source that is only copied is not looked into
         listed = {entry["key"]: (entry["width"], entry["bytes"]) for entry in manifest["renditions"]}
         assert listed == {key: (known, made[key].size) for key in made if key != MANIFEST}, "the manifest is wrong"
+
+    def live(self) -> dict[str, StoredObject]:
+        """The objects of the destination that are not to be deleted."""
+        return {
+            ref.key: stored
+            for ref, stored in self.store.objects.items()
+            if ref.bucket == DESTINATION and not is_superseded(stored)
+        }
 
 
 class BucketsWithRemoval(Buckets):
@@ -255,12 +271,55 @@ class BucketsWithRemoval(Buckets):
     @rule(version=st.integers(1, 3), steps=STEPS)
     def delete_the_newest_version(self, version: int, steps: int) -> None:
         """The version before it, whichever that was, is the source again; nobody tells of that."""
+        self.may_leave_litter = True
         self.place(version)
         self.happen("ObjectRemoved:Delete", steps)
 
 
 class BucketsOfCopies(BucketsWithRemoval):
     renditions = COPY
+
+
+class BucketsOfVersions(Buckets):
+    """Each version has keys of its own: a reader of a manifest finds everything that it lists, of one version."""
+
+    renditions = """
+    [renditions.copy]
+    key = "copy/{key}.{hash}"
+    [renditions.small]
+    width = 500
+    key = "small/{hash}/{key}"
+    [renditions.other]
+    width = 600
+    format = "webp"
+    lossless = true
+    key = "other/{key}.{hash}.{ext}"
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, StoredObject] = {}
+
+    @invariant()
+    def everything_that_a_reader_was_told_of_exists_unchanged(self) -> None:
+        if self.on_source_delete == "remove":
+            return
+        manifest = self.store.objects.get(ObjectRef(DESTINATION, MANIFEST))
+        if manifest:
+            content = json.loads(manifest.read())
+            listed = {
+                entry["key"]: self.store.objects[ObjectRef(DESTINATION, entry["key"])]
+                for entry in content["renditions"]
+            }
+            widths = {decoded(stored.read()).width for stored in listed.values()}
+            assert widths == {content["source"]["width"]}, "a mixed set"
+            self.seen |= listed
+        for key, stored in self.seen.items():
+            assert self.store.objects[ObjectRef(DESTINATION, key)].read() == stored.read()
+
+
+class BucketsOfVersionsWithRemoval(BucketsWithRemoval, BucketsOfVersions):
+    renditions = BucketsOfVersions.renditions
 
 
 CASES = int(os.environ.get("ORDER_CASES", 400))
@@ -273,7 +332,7 @@ def case_of(machine: T) -> Any:
     return test
 
 
-@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies])
+@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies, BucketsOfVersionsWithRemoval])
 @pytest.mark.parametrize("steps", range(12))
 def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_exists(
     machine: type[Buckets], steps: int
@@ -290,3 +349,5 @@ def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_e
 TestRenditionsThatStay = case_of(Buckets)
 TestRenditionsThatGoWithTheirSource = case_of(BucketsWithRemoval)
 TestCopiesThatGoWithTheirSource = case_of(BucketsOfCopies)
+TestVersionsThatStay = case_of(BucketsOfVersions)
+TestVersionsThatGoWithTheirSource = case_of(BucketsOfVersionsWithRemoval)

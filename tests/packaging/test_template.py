@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from image_scaler.publisher import SUPERSEDED
 from image_scaler.renditions.toml import parse_renditions
 from tests.packaging.conftest import DESTINATION_KEY, DISTRIBUTION, ORIGINS, OWN_RENDITIONS, SOURCE_KEY
 from tests.packaging.packages import ACCOUNT, REGION, Package
@@ -115,6 +116,37 @@ def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(
         assert any(fnmatchcase(key, pattern) for pattern in patterns), key
     for other in ("a.jpg", "holiday/a.jpg", "resized/a.jpg", "img.jpg", "cards/small/a.jpg", "original/a.jpg"):
         assert not any(fnmatchcase(other, pattern) for pattern in patterns), other
+
+
+def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_go_by_a_rule(
+    arm64: Package, with_hashes_and_events: Package
+) -> None:
+    assert arm64.of_type("AWS::IAM::Policy") == []
+    (statement,) = with_hashes_and_events.properties("VersionsPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "s3:PutObjectTagging",
+        "Resource": [f"arn:aws:s3:::{DESTINATION}/{keys}" for keys in ("img/*/*/*", "cards/*")],
+    }
+    *others, superseded = with_hashes_and_events.properties("DestinationBucket")["LifecycleConfiguration"]["Rules"]
+    assert others == cast(dict[str, object], HARDENED["LifecycleConfiguration"])["Rules"]
+    assert superseded == {
+        "Id": "drop-superseded-renditions",
+        "Status": "Enabled",
+        "TagFilters": [{"Key": SUPERSEDED, "Value": "true"}],
+        "ExpirationInDays": 7,
+    }
+
+
+def test_the_function_may_send_events_to_the_default_bus_if_renditions_toml_asks_for_them(
+    with_hashes_and_events: Package,
+) -> None:
+    (statement,) = with_hashes_and_events.properties("EventsPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "events:PutEvents",
+        "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
+    }
 
 
 def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: Package) -> None:
@@ -393,8 +425,8 @@ def test_deployments_leave_no_versions_of_the_function(arm64: Package) -> None:
     assert arm64.of_type("AWS::Lambda::Version") == []
 
 
-def test_cfn_lint_has_no_warnings(arm64: Package, with_own_settings: Package) -> None:
-    assert linted(arm64, with_own_settings) == []
+def test_cfn_lint_has_no_warnings(arm64: Package, with_own_settings: Package, with_hashes_and_events: Package) -> None:
+    assert linted(arm64, with_own_settings, with_hashes_and_events) == []
 
 
 def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(with_existing_bucket: Package) -> None:
