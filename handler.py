@@ -8,6 +8,7 @@ from image_scaler.images import vips
 from image_scaler.pipeline import Deadline
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
+from image_scaler.storage.event_bus import EventBridgeBus
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
 from image_scaler.telemetry import Telemetry
@@ -18,7 +19,9 @@ def build_scaler() -> Scaler:
     settings = Settings.load(os.environ, Path(__file__).with_name("renditions.toml"))
     vips.configure(threads=settings.vcpus, allow_svg=settings.renditions.allow_svg)
     queue = SqsFailureQueue(settings.failure_queue_url) if settings.failure_queue_url else None
-    return Scaler(settings, S3Store(owners=settings.bucket_owners), queue, observe=telemetry.observe)
+    bus = EventBridgeBus() if settings.renditions.events else None
+    store = S3Store(owners=settings.bucket_owners)
+    return Scaler(settings, store, queue, observe=telemetry.observe, event_bus=bus)
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and

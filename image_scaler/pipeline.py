@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from image_scaler import manifest
+from image_scaler.announcer import Announcer
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import DeadlineExceededError, ObjectNotFoundError, PreconditionFailedError
 from image_scaler.images import placeholders
@@ -106,10 +107,13 @@ class PipelineResult:
 class RenditionPipeline:
     """Makes what is to be made of one version of a source; keeps no state of it."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
+    def __init__(
+        self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor], announcer: Announcer
+    ) -> None:
         """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
         self._settings = settings
         self._store = store
+        self._announcer = announcer
         self._executor = executor
 
     def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
@@ -164,15 +168,20 @@ class RenditionPipeline:
         if result.etag is None or plan.manifest_key is None:
             return result
         body = self._manifest(version, plan, stored_targets, image, rendering)
+        manifest_ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key)
         with report.timer.timed(Stage.STORE):
             written = publisher.put(
-                ObjectRef(self._settings.destination_bucket, plan.manifest_key),
+                manifest_ref,
                 body,
                 Provenance(source_etag=result.etag, sequencer=version.sequencer, recipe=recipe),
                 content_type=manifest.CONTENT_TYPE,
                 cache_control=manifest.CACHE_CONTROL,
                 before_overwrite=lambda etag: self._supersede_listed(publisher, plan, etag),
             )
+            if written is not WriteResult.STALE:  # else the newer event tells of its own
+                self._announcer.ready(
+                    version.ref, result.etag, version.sequencer, recipe=recipe, manifest=manifest_ref, body=body
+                )
         return replace(result, write_results=result.write_results | {written})
 
     def listed_versions(self, plan: SourcePlan, *, etag: str | None = None) -> list[str]:

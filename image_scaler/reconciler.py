@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+from image_scaler.announcer import Announcer
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
     ObjectNotFoundError,
@@ -21,11 +22,14 @@ from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_o
 class Reconciler:
     """Handles one source event after the other; keeps no state of one."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
+    def __init__(
+        self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor], announcer: Announcer
+    ) -> None:
         """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
         self._settings = settings
         self._store = store
-        self._pipeline = RenditionPipeline(settings, store, executor)
+        self._announcer = announcer
+        self._pipeline = RenditionPipeline(settings, store, executor, announcer)
         self._removes = settings.renditions.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:
@@ -81,8 +85,10 @@ class Reconciler:
             if current is None:
                 removed = self._remove(event, plan) if self._removes else []
                 report.removed.extend(removed)
-                # A source that came back in the meantime kept this from removing what an event of another version wrote.
+                # A source that has come back kept this from removing what an event of another version wrote.
                 if not removed and not (plan.is_versioned and head_or_none(self._store, event.ref)):
+                    if self._removes and (event.is_removed or event.etag or report.removed):
+                        self._announcer.removed(event)
                     return False
                 rendered = None
             elif self._supersede_own(event, plan, current):

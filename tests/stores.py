@@ -91,6 +91,17 @@ class InMemoryStore:
             raise StorageError(f"SlowDown for {ref}")
 
 
+class InMemoryBus:
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+        self.is_broken = False
+
+    def send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        if self.is_broken:
+            raise StorageError("the bus does not answer")
+        self.sent.append((detail_type, detail))
+
+
 class InMemoryQueue:
     def __init__(self) -> None:
         self.records: list[Mapping[str, Any]] = []

@@ -14,7 +14,7 @@ LEVELS = [
     {"renditions", "storage"},
     {"images", "settings", "events"},
     {"outcomes"},
-    {"responses", "manifest", "telemetry", "publisher"},
+    {"responses", "manifest", "telemetry", "publisher", "announcer"},
     {"pipeline"},
     {"reconciler"},
     {"scaler"},

@@ -30,7 +30,7 @@ from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests.drawing import decoded
-from tests.stores import InMemoryQueue, InMemoryStore
+from tests.stores import InMemoryBus, InMemoryQueue, InMemoryStore
 
 SOURCE, DESTINATION, KEY = "source", "destination", "a.png"  # keys know nothing of each other: one is enough
 MANIFEST = f"manifests/{KEY}.json"
@@ -70,11 +70,12 @@ class Inline(Executor):
 class Run:
     """One execution of the function, which stops before every storage call until it is let on."""
 
-    def __init__(self, store: InMemoryStore, settings: Settings, event: Mapping[str, Any]) -> None:
+    def __init__(self, store: InMemoryStore, bus: InMemoryBus, settings: Settings, event: Mapping[str, Any]) -> None:
         self.is_over = self.is_good = False
         self._is_killed = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self._scaler = Scaler(settings, SteppedStore(store, self.stop), InMemoryQueue(), executor=Inline)
+        stepped = SteppedStore(store, self.stop), InMemoryQueue()
+        self._scaler = Scaler(settings, *stepped, executor=Inline, event_bus=SteppedBus(bus, self.stop))
         self._thread = threading.Thread(target=self._run, args=(event,), daemon=True)
         self._thread.start()
         self._stopped.acquire()
@@ -147,6 +148,18 @@ class SteppedStore:
         self._store.delete(ref, if_match=if_match)
 
 
+class SteppedBus:
+    """An InMemoryBus that asks before every event."""
+
+    def __init__(self, bus: InMemoryBus, stop: Callable[[], None]) -> None:
+        self._bus = bus
+        self._stop = stop
+
+    def send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        self._stop()
+        self._bus.send(detail_type, detail)
+
+
 IN_PARTS = "-2"
 """At the end of the ETag of what was uploaded in two parts."""
 
@@ -162,6 +175,7 @@ class Buckets(RuleBasedStateMachine):
         renditions = parse_renditions(f'on_source_delete = "{self.on_source_delete}"\n{self.renditions}')
         self.settings = Settings(destination_bucket=DESTINATION, renditions=renditions)
         self.store = InMemoryStore()
+        self.bus = InMemoryBus()
         self.newest_first = self.in_parts = False
         self.may_leave_litter = False  # of a killed run that no event repeats
         self.events: list[dict[str, Any]] = []
@@ -223,7 +237,7 @@ class Buckets(RuleBasedStateMachine):
 
     def deliver(self, event: dict[str, Any], steps: int) -> None:
         """Start a run for an event, and let it make so many storage calls."""
-        run = Run(self.store, self.settings, event)
+        run = Run(self.store, self.bus, self.settings, event)
         run.step(steps)
         self.runs.append((run, event))
 
@@ -233,12 +247,14 @@ class Buckets(RuleBasedStateMachine):
         self.done += [event for run, event in self.runs[::step] if run.finish()]
         again = self.killed + [event for event in self.events if event not in self.done]
         for event in again[::step]:
-            while not Run(self.store, self.settings, event).finish():
+            while not Run(self.store, self.bus, self.settings, event).finish():
                 pass
         source = self.store.objects.get(ObjectRef(SOURCE, KEY))
         made = self.live()
         if source is None:
             assert self.on_source_delete == "keep" or self.may_leave_litter or not made, f"orphans: {sorted(made)}"
+            told_of = [detail_type for detail_type, _ in self.bus.sent]
+            assert not told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
             return
         keys = set(self.settings.renditions.plan_for(KEY).of_version(version_of(source)).keys)
         assert made.keys() >= keys
@@ -254,6 +270,7 @@ class Buckets(RuleBasedStateMachine):
         known = None if self.renditions == COPY else width  # a source that is only copied is not looked into
         listed = {entry["key"]: (entry["width"], entry["bytes"]) for entry in manifest["renditions"]}
         assert listed == {key: (known, made[key].size) for key in made if key != MANIFEST}, "the manifest is wrong"
+        assert manifest in [detail.get("manifest") for _, detail in self.bus.sent], "nobody was told"
 
     def live(self) -> dict[str, StoredObject]:
         """The objects of the destination that are not to be deleted."""

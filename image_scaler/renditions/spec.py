@@ -259,6 +259,7 @@ class Renditions:
         allow_svg: bool = False,
         on_source_delete: Literal["keep", "remove"] = "keep",
         manifest: bool = True,
+        events: bool = False,
     ) -> None:
         """Raise ConfigError if two renditions could write one key."""
         self.by_name = by_name
@@ -266,11 +267,14 @@ class Renditions:
         self.limits = limits
         self.allow_svg = allow_svg
         self.on_source_delete = on_source_delete
+        self.events = events
         self._rules = tuple(rules)
         self._has_manifest = manifest
         self._check_keys()
 
     def _check_keys(self) -> None:
+        if self.events and not self._has_manifest:
+            raise ConfigError("events = true needs manifests, which it tells of: remove manifest = false")
         for index, spec in enumerate(self.specs):
             if spec.template.has_hash and not self._has_manifest:
                 raise ConfigError(

@@ -57,6 +57,8 @@ class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     on_source_delete: Annotated[Literal["keep", "remove"], Meta(description="one of keep, remove")] = "keep"
     manifest: Flag = True
+    events: Flag = False
+    """Send an event to EventBridge when a manifest was written, and when a source was rejected or removed."""
     superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
     """How long replaced renditions exist whose keys have a hash."""
 
@@ -105,6 +107,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         allow_svg=inputs.svg,
         on_source_delete=top_level.on_source_delete,
         manifest=top_level.manifest,
+        events=top_level.events,
     )
 
 
