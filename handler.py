@@ -21,7 +21,7 @@ def build_scaler() -> Scaler:
     queue = SqsFailureQueue(settings.failure_queue_url) if settings.failure_queue_url else None
     bus = EventBridgeBus() if settings.renditions.events else None
     store = S3Store(owners=settings.bucket_owners)
-    return Scaler(settings, store, queue, observe=telemetry.observe, event_bus=bus)
+    return Scaler(settings, store, queue, observe=telemetry.observe, event_bus=bus, keeps_ledger=True)
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and

@@ -10,9 +10,15 @@ from typing import NamedTuple
 from image_scaler import manifest
 from image_scaler.announcer import Announcer
 from image_scaler.events import SourceEvent
-from image_scaler.exceptions import DeadlineExceededError, ObjectNotFoundError, PreconditionFailedError
+from image_scaler.exceptions import (
+    DeadlineExceededError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    RejectedError,
+)
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
+from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Report, Stage, WrittenObject
 from image_scaler.publisher import SUPERSEDED, Provenance, Publisher, WriteResult
 from image_scaler.renditions.formats import Format
@@ -108,12 +114,18 @@ class RenditionPipeline:
     """Makes what is to be made of one version of a source; keeps no state of it."""
 
     def __init__(
-        self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor], announcer: Announcer
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        executor: Callable[[], Executor],
+        announcer: Announcer,
+        ledger: Ledger,
     ) -> None:
         """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
         self._settings = settings
         self._store = store
         self._announcer = announcer
+        self._ledger = ledger
         self._executor = executor
 
     def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
@@ -155,6 +167,10 @@ class RenditionPipeline:
                     headers = self._copy_headers(source, image.format if image else None)
                     for copy in plan.copies:
                         writes[copy] = pool.submit(self._copy, publisher, copy, source, headers, report)
+        except RejectedError as error:
+            if stored:
+                self._ledger.keep_rejection(version.ref, stored.etag, version.sequencer, error)
+            raise
         finally:
             done = [writes[target] for target in plan.targets if target in writes]
             stored_targets = [write.result() for write in done if not write.exception()]
@@ -167,7 +183,8 @@ class RenditionPipeline:
         )
         if result.etag is None or plan.manifest_key is None:
             return result
-        body = self._manifest(version, plan, stored_targets, image, rendering)
+        self._ledger.keep_recipe()  # before the first manifest that names it
+        body = self._manifest(version, plan, recipe, stored_targets, image, rendering)
         manifest_ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key)
         with report.timer.timed(Stage.STORE):
             written = publisher.put(
@@ -280,6 +297,7 @@ class RenditionPipeline:
         self,
         version: SourceVersion,
         plan: SourcePlan,
+        recipe: str,
         stored_targets: Sequence[_Stored],
         image: SourceImage | None,
         rendering: Rendering | None,
@@ -297,6 +315,7 @@ class RenditionPipeline:
             source,
             [item.written for item in stored_targets],
             plan.ladder,
+            recipe=recipe,
             thumbhash=thumbhash,
             dominant_colour=dominant_colour,
         )

@@ -11,6 +11,7 @@ from image_scaler.exceptions import (
     RejectedError,
     SourceInDestinationError,
 )
+from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Report, Status
 from image_scaler.pipeline import Deadline, PipelineResult, RenditionPipeline, SourceVersion, version_of
 from image_scaler.publisher import Provenance, Publisher, is_superseded
@@ -23,13 +24,19 @@ class Reconciler:
     """Handles one source event after the other; keeps no state of one."""
 
     def __init__(
-        self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor], announcer: Announcer
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        executor: Callable[[], Executor],
+        announcer: Announcer,
+        ledger: Ledger,
     ) -> None:
         """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
         self._settings = settings
         self._store = store
         self._announcer = announcer
-        self._pipeline = RenditionPipeline(settings, store, executor, announcer)
+        self._ledger = ledger
+        self._pipeline = RenditionPipeline(settings, store, executor, announcer, ledger)
         self._removes = settings.renditions.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:
@@ -158,5 +165,6 @@ class Reconciler:
         publisher = Publisher(self._store, event.ref)
         versions = [*self._pipeline.listed_versions(plan), *self._own_versions(event, plan)]
         plain = [target.key for target in plan.targets if not target.spec.template.has_hash]
-        keys = [*dict.fromkeys(versions), *([plan.manifest_key] if plan.manifest_key else []), *reversed(plain)]
+        manifest = [plan.manifest_key] if plan.manifest_key else []
+        keys = [*dict.fromkeys(versions), *manifest, *reversed(plain), *self._ledger.keys_of(event.ref.key)]
         return [key for key in keys if publisher.remove(ObjectRef(self._settings.destination_bucket, key))]

@@ -15,6 +15,7 @@ from image_scaler.exceptions import (
     StorageError,
     UnexpectedError,
 )
+from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Outcome, Report, Stage, Status
 from image_scaler.pipeline import Deadline
 from image_scaler.reconciler import Reconciler
@@ -41,10 +42,12 @@ class Scaler:
         executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
         observe: Callable[[Outcome], None] = lambda outcome: None,
         event_bus: EventBus | None = None,
+        keeps_ledger: bool = False,
     ) -> None:
-        """`observe` receives the outcome of each record."""
+        """`observe` receives the outcome of each record; with `keeps_ledger`, recipes and rejections are kept."""
         self._announcer = Announcer(event_bus)
-        self._reconciler = Reconciler(settings, store, executor, self._announcer)
+        ledger = Ledger(settings, store, is_kept=keeps_ledger)
+        self._reconciler = Reconciler(settings, store, executor, self._announcer, ledger)
         self._failure_queue = failure_queue
         self._observe = observe
 

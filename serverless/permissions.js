@@ -1,5 +1,5 @@
 // What the function may do in the destination bucket, from renditions.toml, so that a change there needs no edit here:
-//   keys      key patterns: one for each rendition, and one for the manifests
+//   keys      key patterns: one for each rendition, for the manifests, for recipes and for records of rejected sources
 //   actions   no deletion, unless renditions are removed with their source
 'use strict';
 
@@ -24,7 +24,7 @@ module.exports = async ({ resolveVariable }) => {
   const bucket = await resolveVariable('self:custom.destinationBucket');
   const { renditions: specs, on_source_delete: onSourceDelete, manifest = true } = renditions();
   return {
-    keys: arns(bucket, [...patterns(Object.entries(specs)), ...(manifest ? ['manifests/*'] : [])]),
+    keys: arns(bucket, [...patterns(Object.entries(specs)), ...(manifest ? ['manifests/*'] : []), 'recipes/*', 'rejected/*']),
     actions: [
       's3:PutObject',
       's3:GetObject',

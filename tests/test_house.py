@@ -15,6 +15,7 @@ LEVELS = [
     {"images", "settings", "events"},
     {"outcomes"},
     {"responses", "manifest", "telemetry", "publisher", "announcer"},
+    {"ledger"},
     {"pipeline"},
     {"reconciler"},
     {"scaler"},

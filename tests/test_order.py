@@ -254,7 +254,7 @@ class Buckets(RuleBasedStateMachine):
         if source is None:
             assert self.on_source_delete == "keep" or self.may_leave_litter or not made, f"orphans: {sorted(made)}"
             told_of = [detail_type for detail_type, _ in self.bus.sent]
-            assert not told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
+            assert "Renditions Ready" not in told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
             return
         keys = set(self.settings.renditions.plan_for(KEY).of_version(version_of(source)).keys)
         assert made.keys() >= keys

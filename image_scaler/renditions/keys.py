@@ -12,6 +12,11 @@ MAX_KEY_BYTES = 1024
 MANIFEST_FOLDER = "manifests/"
 """The folder of the manifests in the destination bucket."""
 
+RECIPE_FOLDER = "recipes/"
+"""The folder of the recipes that were used, in the destination bucket."""
+REJECTION_FOLDER = "rejected/"
+"""The folder of the records of rejected sources, in the destination bucket."""
+
 HASH = "\udcff"
 """What `{hash}` is within a template. No template can contain it: an unpaired surrogate is not valid in TOML."""
 HASH_DIGITS = 16
@@ -123,6 +128,7 @@ class KeyPattern:
 
     def __init__(self, pattern: str) -> None:
         """Raise ValueError if `**` is only part of a folder's name."""
+        self.text = pattern
         # fnmatch knows [sets] of characters too; in a key a bracket is a bracket.
         self._segments = [segment.replace("[", "[[]") for segment in pattern.split("/")]
         if any("**" in segment and segment != "**" for segment in self._segments):

@@ -17,6 +17,8 @@ from image_scaler.renditions.keys import (
     HASH,
     HASH_DIGITS,
     MANIFEST_FOLDER,
+    RECIPE_FOLDER,
+    REJECTION_FOLDER,
     KeyPattern,
     KeyTemplate,
     checked_key,
@@ -260,8 +262,11 @@ class Renditions:
         on_source_delete: Literal["keep", "remove"] = "keep",
         manifest: bool = True,
         events: bool = False,
+        toml: str = "",
     ) -> None:
         """Raise ConfigError if two renditions could write one key."""
+        self.toml = toml
+        """The text of renditions.toml."""
         self.by_name = by_name
         """The steps of a ladder, or else one spec, by the name of the table."""
         self.limits = limits
@@ -293,11 +298,22 @@ class Renditions:
                     f"rendition {spec.name} would be written to the folder of the manifests, {MANIFEST_FOLDER}: "
                     "give it another name or key, or set manifest = false at the top"
                 )
+            if spec.template.prefix.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
+                folders = f"{RECIPE_FOLDER} and {REJECTION_FOLDER}"
+                raise ConfigError(f"rendition {spec.name} needs another name or key: {folders} are the function's own")
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:
         """Every recipe, in the order of renditions.toml."""
         return tuple(spec for specs in self.by_name.values() for spec in specs)
+
+    @cached_property
+    def id(self) -> str:
+        """A short hash of everything that is made of any source, and of what is rejected."""
+        specs = [(spec.name, spec.recipe, spec.template) for spec in self.specs]
+        rules = [(rule.pattern.text, rule.renditions) for rule in self._rules]
+        parts = (specs, rules, self.limits, self.allow_svg, self._has_manifest)
+        return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]
 
     def plan_for(self, source_key: str) -> SourcePlan:
         """Return what is written for a source: the renditions of the first rule that matches its key, or all.

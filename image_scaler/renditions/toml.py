@@ -108,6 +108,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         on_source_delete=top_level.on_source_delete,
         manifest=top_level.manifest,
         events=top_level.events,
+        toml=text,
     )
 
 

@@ -51,6 +51,8 @@ HARDENED = {
     },
 }
 
+FOLDERS = ("resized", "thumbnail", "web-*", "manifests", "recipes", "rejected")
+
 
 def role_statements(package: Package) -> list[dict[str, object]]:
     """Return the statements of the function's role with lists in the place of single values."""
@@ -92,7 +94,7 @@ def test_the_role_may_do_exactly_this(arm64: Package) -> None:
         {
             "Effect": "Allow",
             "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
-            "Resource": [f"{destination}/{folder}/*" for folder in ("resized", "thumbnail", "web-*", "manifests")],
+            "Resource": [f"{destination}/{folder}/*" for folder in FOLDERS],
         },
         {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<FailureQueue.Arn>"]},
     ]
