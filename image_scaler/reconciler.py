@@ -89,6 +89,8 @@ class Reconciler:
         while True:
             looks += 1
             current = head_or_none(self._store, event.ref)
+            if not (current is None and self._removes) and self._supersede_own(event, plan, current):
+                continue
             if current is None:
                 removed = self._remove(event, plan) if self._removes else []
                 report.removed.extend(removed)
@@ -98,8 +100,6 @@ class Reconciler:
                         self._announcer.removed(event)
                     return False
                 rendered = None
-            elif self._supersede_own(event, plan, current):
-                continue
             elif current.etag == rendered or self._is_converged(event, plan, current):
                 return looks == 1 and current.etag == rendered
             else:
@@ -140,13 +140,13 @@ class Reconciler:
                 return False
         return True
 
-    def _supersede_own(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead) -> bool:
+    def _supersede_own(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead | None) -> bool:
         """Mark what an event of a replaced version has written under keys with a hash; return whether it had.
 
         If no manifest lists it, nobody else would. The version may be uploaded again in the meantime and find its
         renditions without the mark: look again.
         """
-        if not plan.is_versioned or event.etag in (None, current.etag):
+        if not plan.is_versioned or event.etag in (None, current and current.etag):
             return False
         listed = self._pipeline.listed_versions(plan)
         keys = [key for key in self._own_versions(event, plan) if key not in listed]
