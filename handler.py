@@ -8,6 +8,7 @@ from image_scaler.images import vips
 from image_scaler.pipeline import Deadline
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
+from image_scaler.storage.event_bus import EventBridgeBus
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
 from image_scaler.storage.sdk import sdk_versions
@@ -21,8 +22,9 @@ def build_scaler() -> Scaler:
     failed, rejected = (
         SqsFailureQueue(url) if url else None for url in (settings.failure_queue_url, settings.rejected_queue_url)
     )
+    bus = EventBridgeBus() if settings.renditions.events else None
     store = S3Store(owners=settings.bucket_owners)
-    return Scaler(settings, store, failed, rejected, observe=telemetry.observe)
+    return Scaler(settings, store, failed, rejected, observe=telemetry.observe, event_bus=bus, keeps_ledger=True)
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and

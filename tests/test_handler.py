@@ -73,7 +73,7 @@ def test_an_upload_that_is_not_an_image_returns_500(aws: Any) -> None:
     put = aws.put_object(Bucket=SOURCE, Key="dir/my photo+1.jpg", Body=b"text")
     answer = cold_start().lambda_handler(event("s3-put.json", eTag=put["ETag"].strip('"')), None)
     assert answer == {"statusCode": 500, "body": "Error moving image"}
-    assert keys(aws) == []
+    assert keys(aws) == ["rejected/dir/my photo+1.jpg.json"]
 
 
 @pytest.mark.parametrize(

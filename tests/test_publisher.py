@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from image_scaler.exceptions import PreconditionFailedError, StorageError
-from image_scaler.publisher import MAX_PAUSE, MAX_TRIES, MIN_PAUSE, Provenance, Publisher, WriteResult, is_later
+from image_scaler.publisher import (
+    MAX_PAUSE,
+    MAX_TRIES,
+    MIN_PAUSE,
+    SUPERSEDED,
+    Provenance,
+    Publisher,
+    WriteResult,
+    is_later,
+    is_superseded,
+)
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef
 from tests.stores import InMemoryStore
 
@@ -111,6 +121,53 @@ def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
     store = Lossy()
     store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
+
+
+def put_version(store: InMemoryStore, of: Provenance) -> WriteResult:
+    publisher = Publisher(store, SOURCE)
+    return publisher.put(RENDITION, b"new", of, content_type="image/jpeg", cache_control="x", is_versioned=True)
+
+
+def test_a_rendition_whose_key_has_a_hash_is_written_once_whatever_the_event() -> None:
+    store = InMemoryStore()
+    assert put_version(store, provenance(sequencer="05")) is WriteResult.CREATED
+    for sequencer in ("04", "06", None):
+        assert put_version(store, provenance(sequencer=sequencer)) is WriteResult.UP_TO_DATE
+    assert put_version(store, provenance("e2", sequencer="04")) is WriteResult.OVERWRITTEN  # nobody's hash
+
+
+def test_a_superseded_rendition_keeps_its_bytes_and_headers_until_a_rule_deletes_it_or_its_version_comes_back() -> None:
+    store = InMemoryStore()
+    put_version(store, provenance())
+    publisher = Publisher(store, SOURCE)
+    assert publisher.supersede(RENDITION)
+    marked = store.objects[RENDITION]
+    assert (marked.read(), marked.cache_control, is_superseded(marked)) == (b"new", "x", True)
+    assert store.tags[RENDITION] == {SUPERSEDED: "true"}
+    assert not publisher.supersede(RENDITION)  # the days are counted from the first mark
+    assert put_version(store, provenance()) is WriteResult.OVERWRITTEN
+    assert not is_superseded(store.objects[RENDITION])
+    assert RENDITION not in store.tags
+
+
+def test_a_missing_rendition_cannot_be_superseded() -> None:
+    assert not Publisher(InMemoryStore(), SOURCE).supersede(RENDITION)
+
+
+def test_the_caller_learns_which_object_is_overwritten_before_it_is() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    old = store.head(RENDITION).etag
+    seen = []
+    Publisher(store, SOURCE).put(
+        RENDITION,
+        b"new",
+        provenance(),
+        content_type="image/jpeg",
+        cache_control="x",
+        before_overwrite=lambda etag: seen.append((etag, store.head(RENDITION).etag)),
+    )
+    assert seen == [(old, old)]
 
 
 COPY = ObjectRef("destination", "resized/a.jpg")

@@ -24,6 +24,18 @@ width = 600
 format = "jpeg"
 key = "cards/large-{name}/{format}/{key}"
 """
+HASHES_AND_EVENTS = """
+events = true
+superseded_days = 7
+[renditions.plain]
+[renditions.web]
+widths = [640, 1280]
+key = "img/{width}/{hash}/{key}"
+[renditions.card]
+width = 300
+key = "cards/{key}.{hash}.{ext}"
+format = "webp"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +118,11 @@ def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
     shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
     renditions = 'on_source_delete = "remove"\n' + shipped
     return package(tmp_path_factory.mktemp("removals"), wheels=False, renditions=renditions)
+
+
+@pytest.fixture(scope="session")
+def with_hashes_and_events(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("hashes"), wheels=False, renditions=HASHES_AND_EVENTS)
 
 
 @pytest.fixture(scope="session")

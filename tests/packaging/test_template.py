@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from image_scaler.publisher import SUPERSEDED
 from image_scaler.renditions.toml import parse_renditions
 from tests.packaging.conftest import ALARM_TOPIC, DESTINATION_KEY, DISTRIBUTION, ORIGINS, OWN_RENDITIONS, SOURCE_KEY
 from tests.packaging.packages import ACCOUNT, REGION, Package
@@ -52,6 +53,8 @@ HARDENED = {
     },
 }
 
+FOLDERS = ("resized", "thumbnail", "web-*", "manifests", "recipes", "rejected")
+
 
 def role_statements(package: Package) -> list[dict[str, object]]:
     """Return the statements of the function's role with lists in the place of single values."""
@@ -89,7 +92,7 @@ def test_the_role_may_do_exactly_this(arm64: Package) -> None:
         {
             "Effect": "Allow",
             "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
-            "Resource": [f"{destination}/{folder}/*" for folder in ("resized", "thumbnail", "web-*", "manifests")],
+            "Resource": [f"{destination}/{folder}/*" for folder in FOLDERS],
         },
         {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<RejectedQueue.Arn>"]},
         {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<FailureQueue.Arn>"]},
@@ -114,6 +117,37 @@ def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(
         assert any(fnmatchcase(key, pattern) for pattern in patterns), key
     for other in ("a.jpg", "holiday/a.jpg", "resized/a.jpg", "img.jpg", "cards/small/a.jpg", "original/a.jpg"):
         assert not any(fnmatchcase(other, pattern) for pattern in patterns), other
+
+
+def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_go_by_a_rule(
+    arm64: Package, with_hashes_and_events: Package
+) -> None:
+    assert arm64.of_type("AWS::IAM::Policy") == []
+    (statement,) = with_hashes_and_events.properties("VersionsPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "s3:PutObjectTagging",
+        "Resource": [f"arn:aws:s3:::{DESTINATION}/{keys}" for keys in ("img/*/*/*", "cards/*")],
+    }
+    *others, superseded = with_hashes_and_events.properties("DestinationBucket")["LifecycleConfiguration"]["Rules"]
+    assert others == cast(dict[str, object], HARDENED["LifecycleConfiguration"])["Rules"]
+    assert superseded == {
+        "Id": "drop-superseded-renditions",
+        "Status": "Enabled",
+        "TagFilters": [{"Key": SUPERSEDED, "Value": "true"}],
+        "ExpirationInDays": 7,
+    }
+
+
+def test_the_function_may_send_events_to_the_default_bus_if_renditions_toml_asks_for_them(
+    with_hashes_and_events: Package,
+) -> None:
+    (statement,) = with_hashes_and_events.properties("EventsPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "events:PutEvents",
+        "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
+    }
 
 
 def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: Package) -> None:
@@ -401,9 +435,13 @@ def test_deployments_leave_no_versions_of_the_function(arm64: Package) -> None:
 
 
 def test_cfn_lint_has_no_warnings(
-    arm64: Package, with_own_settings: Package, with_event_bridge: Package, with_buffer: Package
+    arm64: Package,
+    with_own_settings: Package,
+    with_event_bridge: Package,
+    with_buffer: Package,
+    with_hashes_and_events: Package,
 ) -> None:
-    assert linted(arm64, with_own_settings, with_event_bridge, with_buffer) == []
+    assert linted(arm64, with_own_settings, with_event_bridge, with_buffer, with_hashes_and_events) == []
 
 
 def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(
