@@ -5,6 +5,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench.promise import FORMATS
+from bench.promise_report import (
+    ABOVE,
+    BELOW,
+    CPU_TARGET,
+    SHARE_TARGET,
+    SPREAD_TARGET,
+    cpu_ratio,
+    figures,
+    of_maker,
+    sharp_bytes,
+)
+from bench.promise_report import BYTES_TARGET as PROMISED_BYTES_TARGET
+
 CPU_TARGETS = {"jpeg": 0.5, "webp": 0.45, "avif": 0.3}
 MEMORY_TARGET = 0.8
 BYTES_TARGET = 1.05
@@ -25,8 +39,8 @@ REASONS = {
     "the time: 3 to 6 % more bytes at up to 0.004 less SSIM, before what better scaling gives back.",
     "bytes AVIF": "Effort 0 has fewer means for smooth areas (20 % more bytes) and for grass and leaves (0.004 to "
     "0.012 less SSIM); on other photographs it is sharp's equal. Effort 2 fixes both in six times the time.",
-    "cold start": "The zip holds no bytecode, which only the interpreter of the function's runtime can make: Python "
-    "compiles the package, pyvips and msgspec at each cold start.",
+    "cold start": "Only the runtime's version of Python can make bytecode. If the machine that packages has none, "
+    "Python compiles the package, pyvips and msgspec at each cold start.",
 }
 """Why a target is missed, by the kind of the verdict."""
 
@@ -115,10 +129,48 @@ def verdicts(results: dict[str, Any]) -> Iterator[Verdict]:
         yield Verdict(
             "cold start",
             f"start + first rendition <= {COLD_START_TARGET} x a bare boto3 client",
-            "bytecode cached" if row["cached"] else "bytecode of the package not cached",
+            "bytecode in the package" if row["cached"] else "bytecode not in the package",
             f"{statistics.median(pairs):.2f}",
             statistics.median(pairs) <= COLD_START_TARGET,
         )
+    if promise := results.get("promise"):
+        yield from _of_promise(promise)
+
+
+def _of_promise(promise: dict[str, Any]) -> Iterator[Verdict]:
+    for format in FORMATS:
+        found = figures(of_maker(promise, "promised", format=format), promise["target"])
+        name = f"quality = high to {format_name(format)}"
+        yield Verdict(
+            "promise kept",
+            f"promise: {SHARE_TARGET:.0%} of the renditions within -{BELOW:.0f} and +{ABOVE:.0f} of the target",
+            name,
+            f"{found.share:.0%}",
+            found.share >= SHARE_TARGET,
+        )
+        yield Verdict(
+            "promise spread",
+            f"promise: standard deviation of the scores <= {SPREAD_TARGET}",
+            name,
+            f"{found.spread:.1f}",
+            found.spread <= SPREAD_TARGET,
+        )
+        mean, total, _ = sharp_bytes(promise, format)
+        yield Verdict(
+            "promise bytes",
+            f"promise: bytes <= {PROMISED_BYTES_TARGET} of sharp's at an equal tenth percentile of the scores",
+            name,
+            f"{mean:.2f} (total {total:.2f})",
+            mean <= PROMISED_BYTES_TARGET,
+        )
+    ratio = cpu_ratio(promise)
+    yield Verdict(
+        "promise CPU",
+        f"promise: CPU of the shipped renditions.toml <= {CPU_TARGET} x that of fixed qualities",
+        f"{len(promise['cpu'])} pictures",
+        f"{ratio:.2f}",
+        ratio <= CPU_TARGET,
+    )
 
 
 def _of_ladder(case: dict[str, Any]) -> Iterator[Verdict]:

@@ -3,6 +3,7 @@
 import pytest
 
 from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point, Size
 from image_scaler.renditions.toml import parse_renditions
 from tests.play.playing import RECIPE
@@ -82,7 +83,8 @@ def test_a_column_has_the_name_and_the_format_of_its_rendition() -> None:
         *("web-200.avif", "web-200.webp", "web-400.avif", "web-400.webp", "web-800.avif", "web-800.webp"),
     ]
     assert {column.table for column in columns} == {"original", "card", "large", "web"}
-    assert [column.quality for column in columns[:4]] == [None, 80, 80, 50]
+    defaults = [format.traits.default_quality for format in (Format.WEBP, Format.WEBP, Format.AVIF)]
+    assert [column.quality for column in columns[:4]] == [None, *defaults]
     assert [column.id for column in columns if column.has_focal_point] == ["card.webp"]
 
 

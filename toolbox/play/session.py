@@ -19,9 +19,11 @@ from typing import Any
 from image_scaler import manifest
 from image_scaler.exceptions import ConfigError, DestinationKeyError, ImageTooLargeError
 from image_scaler.outcomes import WrittenObject
+from image_scaler.pipeline import version_of
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point, Size
 from image_scaler.renditions.spec import CopyTarget
+from image_scaler.storage.base import ObjectHead
 from toolbox.play.engine import Engine, Job
 from toolbox.play.recipe import COPIES, COPY_WITH_RENDITIONS, Recipe, column_id, read_recipe, set_value
 
@@ -70,6 +72,8 @@ class Picture:
     """Whether the file is in the session's folder, and is deleted with the picture."""
     size: Size | None = None
     format: str = ""
+    etag: str = ""
+    """The one that S3 would give it."""
     focal_point: Point | None = None
     view: str = ""
     """The file of a small WebP of it; empty until it exists."""
@@ -114,6 +118,7 @@ class RenderJob(Job):
             case "header":
                 picture.size = Size(message["width"], message["height"])
                 picture.format = Format(message["format"])
+                picture.etag = message["etag"]
                 picture.unreadable = ""
             case "decoded":
                 picture.decoding = message["ms"]
@@ -518,7 +523,7 @@ class Session:
             return None
         cells = self._cells(picture, recipe)
         try:
-            plan = recipe.plan_for(picture.key)
+            plan = recipe.plan_for(picture.key).of_version(_version(picture))
         except DestinationKeyError:
             return None
         if not plan.targets or any(cell["status"] not in ("made", "copy") for cell in cells.values()):
@@ -539,18 +544,25 @@ class Session:
             )
         source = manifest.Source(
             key=picture.key,
-            etag="",
+            etag=picture.etag,
             bytes=picture.bytes,
             width=picture.size.width,
             height=picture.size.height,
             format=Format(picture.format),
         )
         thumbhash = base64.b64decode(picture.thumbhash) or None
-        found = json.loads(manifest.manifest(source, written, plan.ladder, thumbhash=thumbhash))
+        body = manifest.manifest(source, written, plan.ladder, recipe=manifest.recipe(plan), thumbhash=thumbhash)
+        found = json.loads(body)
         return {
             "picture": found["picture"],
             "columns": {target.key: column_id(target.spec) for target in plan.targets},
         }
+
+
+def _version(picture: Picture) -> str:
+    """Return what the hashes in keys depend on, as in the function."""
+    metadata = {"focal-point": f"{picture.focal_point.x},{picture.focal_point.y}"} if picture.focal_point else {}
+    return version_of(ObjectHead(etag=picture.etag, size=picture.bytes, content_type="", metadata=metadata))
 
 
 def _count_objects(recipe: Recipe | None, key: str) -> int:

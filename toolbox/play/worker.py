@@ -5,6 +5,7 @@ while it works cancels the request. When its standard input ends, it ends at onc
 """
 
 import base64
+import hashlib
 import json
 import os
 import queue
@@ -63,7 +64,8 @@ class Work:
         """Yield what is known of the source, then each rendition, the smallest first: it is on the page soonest."""
         image = SourceImage(self._body, self._renditions.limits)
         width, height = image.size
-        yield {"kind": "header", "format": image.format, "width": width, "height": height}
+        etag = hashlib.md5(self._body, usedforsecurity=False).hexdigest()  # as S3's
+        yield {"kind": "header", "format": image.format, "width": width, "height": height, "etag": etag}
         targets = self._renditions.plan_for(self._request["key"]).renditions
         wanted = [target for target in targets if column_id(target.spec) in self._request["columns"]]
         start = time.perf_counter()
