@@ -5,6 +5,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench.promise import FORMATS
+from bench.promise_report import (
+    ABOVE,
+    BELOW,
+    CPU_TARGET,
+    SHARE_TARGET,
+    SPREAD_TARGET,
+    cpu_ratio,
+    figures,
+    of_maker,
+    sharp_bytes,
+)
+from bench.promise_report import BYTES_TARGET as PROMISED_BYTES_TARGET
+
 CPU_TARGETS = {"jpeg": 0.5, "webp": 0.45, "avif": 0.3}
 MEMORY_TARGET = 0.8
 BYTES_TARGET = 1.05
@@ -119,6 +133,44 @@ def verdicts(results: dict[str, Any]) -> Iterator[Verdict]:
             f"{statistics.median(pairs):.2f}",
             statistics.median(pairs) <= COLD_START_TARGET,
         )
+    if promise := results.get("promise"):
+        yield from _of_promise(promise)
+
+
+def _of_promise(promise: dict[str, Any]) -> Iterator[Verdict]:
+    for format in FORMATS:
+        found = figures(of_maker(promise, "promised", format=format), promise["target"])
+        name = f"quality = high to {format_name(format)}"
+        yield Verdict(
+            "promise kept",
+            f"promise: {SHARE_TARGET:.0%} of the renditions within -{BELOW:.0f} and +{ABOVE:.0f} of the target",
+            name,
+            f"{found.share:.0%}",
+            found.share >= SHARE_TARGET,
+        )
+        yield Verdict(
+            "promise spread",
+            f"promise: standard deviation of the scores <= {SPREAD_TARGET}",
+            name,
+            f"{found.spread:.1f}",
+            found.spread <= SPREAD_TARGET,
+        )
+        mean, total, _ = sharp_bytes(promise, format)
+        yield Verdict(
+            "promise bytes",
+            f"promise: bytes <= {PROMISED_BYTES_TARGET} of sharp's at an equal tenth percentile of the scores",
+            name,
+            f"{mean:.2f} (total {total:.2f})",
+            mean <= PROMISED_BYTES_TARGET,
+        )
+    ratio = cpu_ratio(promise)
+    yield Verdict(
+        "promise CPU",
+        f"promise: CPU of the shipped renditions.toml <= {CPU_TARGET} x that of fixed qualities",
+        f"{len(promise['cpu'])} pictures",
+        f"{ratio:.2f}",
+        ratio <= CPU_TARGET,
+    )
 
 
 def _of_ladder(case: dict[str, Any]) -> Iterator[Verdict]:
