@@ -283,3 +283,13 @@ def test_selected_renditions_have_the_bytes_that_they_have_among_all() -> None:
         assert (selected.target, selected.body) == (target, complete[target])
     rendering = SourceImage(body).render(targets)
     assert {one.target: one.body for target in reversed(targets) for one in rendering.select([target])} == complete
+
+
+def test_the_original_of_a_rendition_has_its_size_and_its_pixels() -> None:
+    recipe = '[renditions.a]\nwidth = 90\nheight = 90\nformat = "png"\n[renditions.b]\nwidth = 200\n'
+    targets = parse_renditions(recipe).plan_for("a.jpg").renditions
+    rendering = SourceImage(drawing.jpeg()).render(targets)
+    (made,) = rendering.select(targets[:1])
+    original = rendering.original(targets[0])
+    assert (original.width, original.height) == (90, 90)
+    assert (original - decoded(made.body)).abs().max() == 0

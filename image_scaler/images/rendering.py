@@ -188,6 +188,13 @@ class Rendering:
                         ) from error
                 yield Rendition(item.target, encoded[pixels], item.plan.output)
 
+    def original(self, target: RenditionTarget) -> pyvips.Image:
+        """Return the first frame of one of the renditions, in memory, as it is before it is encoded."""
+        group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
+        larger = group.planned[: group.planned.index(item) + 1]
+        image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
+        return _compose(image, item.plan, target.spec, self._focal_point).copy_memory()
+
     def preview(self) -> Preview:
         """Return the first frame, very small; cheapest after the renditions were made."""
         scale = min(1.0, MAX_PREVIEW_SIDE / max(self._shape))

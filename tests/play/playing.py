@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -90,17 +91,20 @@ class Play:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
             connection.request("GET", "/events", headers={"Host": self.host, "Cookie": self.cookie})
             response = connection.getresponse()
-            while line := response.readline():
+            deadline = time.monotonic() + SECONDS  # the server says something every few seconds
+            while (line := response.readline()) and time.monotonic() < deadline:
                 if line.startswith(b"data: "):
                     yield json.loads(line.removeprefix(b"data: "))
 
     def wait(self, condition: Callable[["Shown"], bool]) -> "Shown":
         """Follow the events until the condition holds; return what a page shows then."""
         shown = Shown()
+        deadline = time.monotonic() + SECONDS
         for event in self.events():
             shown.apply(event)
             if condition(shown):
                 return shown
+            assert time.monotonic() < deadline, (shown.recipe, shown.pictures)
         raise AssertionError("the stream of events ended")
 
     def finished(self, count: int) -> "Shown":
@@ -141,12 +145,20 @@ class Shown:
             self.pictures = {key: one for key, one in self.pictures.items() if one["id"] != event["id"]}
 
     @property
-    def is_finished(self) -> bool:
+    def cells(self) -> list[dict[str, Any]]:
+        """The cells of both recipes."""
+        sheets = [one[name] for one in self.pictures.values() for name in ("cells", "saved_cells")]
+        return [cell for sheet in sheets for cell in sheet.values()]
+
+    @property
+    def is_rendered(self) -> bool:
         """Whether no cell waits for its rendition."""
-        cells = [
-            cell for one in self.pictures.values() for cell in (*one["cells"].values(), *one["saved_cells"].values())
-        ]
-        return bool(self.recipe and cells) and all(cell["status"] != "waiting" for cell in cells)
+        return bool(self.recipe and self.cells) and all(cell["status"] != "waiting" for cell in self.cells)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no cell waits for its rendition or its score."""
+        return self.is_rendered and all(cell.get("is_scored", True) for cell in self.cells)
 
 
 @contextmanager

@@ -86,6 +86,14 @@ def test_dropped_files_become_rows_with_a_cell_for_each_rendition(page: Page, pl
     expect(cell(page, "a.jpg", "large.webp")).to_contain_text(re.compile("300 . 225"))
 
 
+def test_a_cell_has_quality_score_and_time(page: Page, shared: Play) -> None:
+    page.goto(shared.address)
+    shown = shared.finished(2).pictures["photo.jpg"]["cells"]["web-400.webp"]
+    assert 0 < shown["worst"] < shown["score"] < 100
+    facts = cell(page, "photo.jpg", "web-400.webp").locator(".facts").last
+    expect(facts).to_have_text(re.compile(rf"^q80 . score {shown['score']:.0f} . [0-9.]+ m?s$"))
+
+
 def test_a_rejected_file_shows_its_reason(page: Page, shared: Play) -> None:
     page.goto(shared.address)
     expect(cell(page, "bad.jpg", "card.webp")).to_contain_text("its 8 bytes are not an image")

@@ -61,3 +61,14 @@ def test_a_recipe_with_a_mistake_is_refused(tmp_path: Path, recipe: str, sentenc
     assert done.returncode == 2
     assert sentence in done.stderr
     assert not (tmp_path / "out.html").exists()
+
+
+def test_it_compares_with_the_last_commit(tmp_path: Path, page: Page) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(tmp_path)]
+    (tmp_path / "r.toml").write_text(LADDER)
+    for arguments in (["init", "--quiet"], ["add", "r.toml"], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    assert write(tmp_path, LADDER + "quality = 20\n").returncode == 0
+    page.goto((tmp_path / "out.html").as_uri())
+    expect(page.locator(".tile").first).to_contain_text("since the last commit")
+    expect(cell(page, "photo.jpg", "card.webp").locator(".edit")).to_have_attribute("title", "against the last commit")

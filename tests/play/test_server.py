@@ -180,6 +180,22 @@ def test_the_renditions_have_the_bytes_of_scale(tmp_path: Path) -> None:
         assert {id_.partition(".")[0]: cell["bytes"] for id_, cell in cells.items()} == expected
 
 
+def test_a_lossless_rendition_has_a_perfect_score_and_a_worse_quality_a_worse_one(tmp_path: Path) -> None:
+    recipe = '[renditions.web]\nwidths = [300]\n[renditions.lossless]\nwidth = 300\nformat = "webp"\nlossless = true\n'
+    recipe += '[renditions.poor]\nwidth = 300\nformat = "webp"\nquality = 5\n'
+    with playing(tmp_path, recipe=recipe) as running:
+        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+        cells = running.finished(1).pictures["a.jpg"]["cells"]
+        assert cells["lossless.webp"]["score"] == pytest.approx(100, abs=0.5)
+        assert cells["poor.webp"]["score"] < cells["web-300"]["score"] < cells["lossless.webp"]["score"]
+
+
+def test_a_rendition_on_a_background_has_no_score(tmp_path: Path) -> None:
+    with playing(tmp_path, recipe='[renditions.a]\nwidth = 100\nformat = "jpeg"\n') as running:
+        running.upload("a.png", drawing.png(drawing.with_alpha(drawing.quadrants())))
+        assert running.finished(1).pictures["a.png"]["cells"]["a.jpeg"]["score"] is None
+
+
 def test_a_file_that_is_no_image_is_rejected_in_the_words_of_its_failure_record(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "bad.jpg").write_text("no image")
@@ -201,7 +217,7 @@ def test_200_files_at_once_all_become_pictures(tmp_path: Path) -> None:
     with playing(tmp_path) as running, ThreadPoolExecutor(20) as pool:
         body = drawing.jpeg()
         list(pool.map(lambda number: running.upload(f"{number}.jpg", body), range(200)))
-        shown = running.finished(200)
+        shown = running.wait(lambda shown: len(shown.pictures) == 200 and shown.is_rendered)
         assert {one["cells"]["card.webp"]["status"] for one in shown.pictures.values()} == {"made"}
 
 

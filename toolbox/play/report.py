@@ -1,6 +1,7 @@
 """The page as one file: it opens without a server and without a network."""
 
 import asyncio
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from image_scaler.renditions.formats import Format, format_of_extension
 from toolbox.play import assets
 from toolbox.play.engine import Engine, cores
 from toolbox.play.page import page_html, script_json
+from toolbox.play.recipe import Recipe, read_recipe
 from toolbox.play.session import RefusedError, Session
 from toolbox.source_files import SourceFile
 
@@ -38,6 +40,7 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     session = Session(renditions, folder, engine)
     if session.mistakes:
         raise ConfigError(session.mistakes[0].text)
+    session.saved = _committed(renditions) or session.edited
     for file in files:
         session.add(file.ref.key, file.path, is_temporary=False)
     task = asyncio.create_task(engine.run(session.next_job))
@@ -70,15 +73,28 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     )
 
 
+def _committed(file: Path) -> Recipe | None:
+    """Return the recipe of the last commit; None without git, without such a file in it, or if it has a mistake."""
+    command = ["git", "show", f"HEAD:./{file.name}"]
+    try:
+        run = subprocess.run(command, cwd=file.resolve().parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return read_recipe(run.stdout)[0] if run.returncode == 0 else None
+
+
 async def _references(session: Session) -> dict[str, str]:
     """Return the files of the sources with the size and the crop of each rendition, by the path that a server has."""
     found: dict[str, str] = {}
     for picture in session.pictures.values():
-        for id_, cell in session.picture_event(picture)["cells"].items():
-            if cell["status"] == "made":
-                with suppress(RefusedError):
-                    name = await session.reference(picture.id, id_, is_saved=False, is_report=True)
-                    found[f"{picture.id}/edited/{id_}"] = name
+        event = session.picture_event(picture)
+        for recipe, cells in (("edited", event["cells"]), ("saved", event["saved_cells"])):
+            for id_, cell in cells.items():
+                if cell["status"] == "made" and not (recipe == "saved" and cell == event["cells"].get(id_)):
+                    with suppress(RefusedError):
+                        found[f"{picture.id}/{recipe}/{id_}"] = await session.reference(
+                            picture.id, id_, is_saved=recipe == "saved", is_report=True
+                        )
     return found
 
 

@@ -10,9 +10,9 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,12 @@ class Result:
     height: int = 0
     milliseconds: float = 0
     metadata: tuple[Mapping[str, str], ...] = ()
+    score: float | None = None
+    """Of SSIMULACRA 2, against the source at this size; None if it is not known."""
+    worst: float | None = None
+    """The score of its worst region."""
+    is_scored: bool = False
+    """Whether the score was asked for."""
 
 
 @dataclass(eq=False)
@@ -86,7 +92,7 @@ class Picture:
     """Milliseconds to decode it."""
     results: dict[str, Result] = field(default_factory=dict)
     """By the hash of what each depends on; see `Recipe.cache_keys`."""
-    jobs: set["RenderJob"] = field(default_factory=set)
+    jobs: set["PictureJob"] = field(default_factory=set)
 
     @property
     def is_known(self) -> bool:
@@ -94,22 +100,32 @@ class Picture:
         return bool(self.view or self.unreadable)
 
 
-class RenderJob(Job):
-    """Renders columns of a picture."""
+class PictureJob(Job):
+    """Work on columns of a picture."""
 
-    def __init__(self, session: "Session", picture: Picture, recipe: Recipe, columns: list[str]) -> None:
+    def __init__(
+        self, session: "Session", picture: Picture, recipe: Recipe, columns: Collection[str], operation: str
+    ) -> None:
         self.picture = picture
         self.recipe = recipe
         self.columns = set(columns)
         """Those that are still to come."""
         self.is_cancelled = False
         self._session = session
-        self.request = session.request("render", picture, recipe, columns) | {"is_first": not picture.view}
+        self.request = session.request(operation, picture, recipe, list(columns))
         self._focal_point = picture.focal_point
 
     def keys(self) -> Mapping[str, str]:
         """Return the hash for each column; empty if S3 could not store one of the keys."""
         return _cache_keys(self.recipe, self.picture, self._focal_point)
+
+
+class RenderJob(PictureJob):
+    """Renders columns of a picture."""
+
+    def __init__(self, session: "Session", picture: Picture, recipe: Recipe, columns: Collection[str]) -> None:
+        super().__init__(session, picture, recipe, columns, "render")
+        self.request = {**self.request, "is_first": not picture.view}
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """Keep a result, or what was found out of the source."""
@@ -157,6 +173,35 @@ class RenderJob(Job):
             self.picture.results[key] = result
 
 
+class ScoreJob(PictureJob):
+    """Scores columns of a picture that were rendered."""
+
+    def __init__(self, session: "Session", picture: Picture, recipe: Recipe, files: Mapping[str, str]) -> None:
+        super().__init__(session, picture, recipe, files, "score")
+        self.request = {**self.request, "files": dict(files)}
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Keep a score."""
+        if message["kind"] == "score":
+            self._keep(message["column"], message["score"], message["worst"])
+
+    def end(self, failure: str | None) -> None:
+        """Do not ask again for a score that cannot be had."""
+        self.picture.jobs.discard(self)
+        if not self.is_cancelled:
+            for column in list(self.columns):
+                self._keep(column, None, None)
+        self._session.changed(self.picture)
+        self._session.wake()
+
+    def _keep(self, column: str, score: float | None, worst: float | None) -> None:
+        self.columns.discard(column)
+        key = self.keys().get(column, "")
+        if result := self.picture.results.get(key):
+            self.picture.results[key] = replace(result, score=score, worst=worst, is_scored=True)
+        self._session.changed(self.picture)
+
+
 class ReferenceJob(Job):
     """Makes the source with the size and the crop of one rendition."""
 
@@ -168,7 +213,7 @@ class ReferenceJob(Job):
         """Resolve the future with the file, or with the reason."""
         if self.done.done():
             return
-        if message["kind"] == "rendition":
+        if message["kind"] == "reference":
             self.done.set_result(message["file"])
         elif message["kind"] == "error":
             self.done.set_exception(RefusedError(message["text"]))
@@ -238,7 +283,7 @@ class Session:
         while True:
             if self._references:
                 return self._references.pop(0)
-            if job := self._missing():
+            if job := self._missing() or self._unscored():
                 job.picture.jobs.add(job)
                 return job
             self._work.clear()
@@ -257,6 +302,17 @@ class Session:
             for picture in pictures:
                 if not picture.jobs and (columns := self._columns_to_make(picture, recipe)) is not None:
                     return RenderJob(self, picture, recipe, columns)
+        return None
+
+    def _unscored(self) -> ScoreJob | None:
+        """Return what is to be scored next: only when everything is rendered."""
+        for recipe in (self.edited, self.saved):
+            for picture in self.pictures.values():
+                keys = _cache_keys(recipe, picture, picture.focal_point)
+                results = {id_: picture.results.get(key) for id_, key in keys.items()}
+                files = {id_: one.file for id_, one in results.items() if one and one.file and not one.is_scored}
+                if recipe and files and not picture.jobs:
+                    return ScoreJob(self, picture, recipe, files)
         return None
 
     def _columns_to_make(self, picture: Picture, recipe: Recipe) -> list[str] | None:
@@ -279,7 +335,7 @@ class Session:
         recipes = (self.edited, self.saved)
         return {key for recipe in recipes for key in _cache_keys(recipe, picture, picture.focal_point).values()}
 
-    def _cancel(self, job: RenderJob) -> None:
+    def _cancel(self, job: PictureJob) -> None:
         job.is_cancelled = True
         self.engine.cancel(job)
 
@@ -302,8 +358,9 @@ class Session:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that is wanted was rendered."""
-        return self._missing() is None and not any(picture.jobs for picture in self.pictures.values())
+        """Whether everything that is wanted was rendered and scored."""
+        has_work = self._missing() or self._unscored() or any(picture.jobs for picture in self.pictures.values())
+        return not has_work
 
     # Pictures
 
@@ -512,6 +569,9 @@ class Session:
                     "type": result.type,
                     "file": result.file,
                     "metadata": result.metadata,
+                    "score": result.score,
+                    "worst": result.worst,
+                    "is_scored": result.is_scored,
                 }
             else:
                 cells[id_] = {"status": result.status, "text": result.text}

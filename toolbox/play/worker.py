@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyvips
 
 from image_scaler.exceptions import ImageScalerError, RejectedError
 from image_scaler.images import placeholders, vips
+from image_scaler.images.perception import Reference
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Fit, Point, plan
+from image_scaler.renditions.geometry import Fit, Point, Size, plan
 from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from image_scaler.renditions.toml import parse_renditions
@@ -93,15 +95,39 @@ class Work:
         (column,) = self._request["columns"]
         at = next((i for i, target in enumerate(targets) if column_id(target.spec) == column), None)
         if at is None:  # a copy has no size of its own
-            yield self._made(self._view_of(image, 2560, _REPORT_QUALITY), 0)
+            view = self._view_of(image, 2560, _REPORT_QUALITY)
+            yield {"kind": "reference", "file": self._write(view.body, Format.WEBP)}
             return
-        spec, is_report = targets[at].spec, self._request["is_report"]
-        changes = {"quality": _REPORT_QUALITY if is_report else None, "effort": None, "max_bytes": None}
-        flags = dict.fromkeys(("sharpen", "palette", "progressive", "lossless", "animated"), False)
-        reference = msgspec.structs.replace(spec, **changes, **flags)
-        targets[at] = _target(reference, Format.WEBP if is_report else Format.PNG)
-        (rendition,) = image.render(targets, self._focal_point).select([targets[at]])
-        yield self._made(rendition, 0)
+        unsharpened = msgspec.structs.replace(targets[at].spec, sharpen=False)
+        targets[at] = RenditionTarget(unsharpened, targets[at].key, targets[at].format)
+        original = image.render(targets, self._focal_point).original(targets[at])
+        if self._request["is_report"]:
+            file = self._write(original.webpsave_buffer(Q=_REPORT_QUALITY, keep="icc"), Format.WEBP)
+        else:
+            file = self._write(original.pngsave_buffer(compression=1, keep="icc"), Format.PNG)
+        yield {"kind": "reference", "file": file}
+
+    def score(self) -> Iterator[Message]:
+        """Yield the score of each rendition that was made: how much of the picture is left, as people see it."""
+        image = SourceImage(self._body, self._renditions.limits)
+        targets = self._renditions.plan_for(self._request["key"]).renditions
+        rendering = image.render(targets, self._focal_point)
+        references: dict[tuple[Size, RenditionSpec], Reference] = {}
+        for target in sorted(targets, key=lambda target: _area(image, target.spec)):
+            column = column_id(target.spec)
+            if column not in self._request["files"]:
+                continue
+            if self._cancelled.is_set():
+                return
+            original = rendering.original(target)
+            # AVIF and WebP of one size have the same original.
+            same = Size(original.width, original.height), target.spec.pixel_options
+            if same not in references:
+                references[same] = Reference(original)
+            made = pyvips.Image.new_from_file(str(self._folder / self._request["files"][column])).copy_memory()
+            if made.hasalpha() >= original.hasalpha():  # else it is on a background that the original has not
+                overall, worst = references[same].score(made)
+                yield {"kind": "score", "column": column, "score": overall, "worst": worst}
 
     def _view(self, image: SourceImage) -> Message:
         rendition = self._view_of(image, _VIEW.width or 0, _VIEW.quality or 0)
@@ -154,7 +180,8 @@ def work(request: Mapping[str, Any], cancelled: threading.Event) -> Iterator[Mes
     """Yield the messages of a request; the last is `done`, or `error` with the reason in the engine's words."""
     try:
         job = Work(request, cancelled)
-        yield from job.refer() if request["operation"] == "refer" else job.render()
+        operations = {"render": job.render, "refer": job.refer, "score": job.score}
+        yield from operations[request["operation"]]()
         yield {"kind": "done"}
     except ImageScalerError as error:
         status = "rejected" if isinstance(error, RejectedError) else "failed"

@@ -33,7 +33,7 @@ function choices(picture) {
     ...edited.map((column) => ({ value: column.id, text: column.id, column, cell: picture.cells[column.id] })),
     ...old.map((column) => ({
       value: `saved:${column.id}`,
-      text: `${column.id}, as saved`,
+      text: `${column.id}, ${isLive ? "as saved" : "as committed"}`,
       column,
       cell: picture.saved_cells[column.id],
     })),

@@ -1,7 +1,7 @@
 /** The contact sheet: a row for each picture, a column for each rendition. */
 
 import { $, bytes, change, h, milliseconds, number, percent, pixels } from "play/dom";
-import { fileUrl, isLive, send, state } from "play/store";
+import { baseline, fileUrl, isLive, send, state } from "play/store";
 import { openCloser } from "play/closer";
 import { openDetails } from "play/details";
 
@@ -128,11 +128,14 @@ export function cellUrl(picture, cell) {
   return cell?.status === "copy" && picture.view ? fileUrl(picture.view) : "";
 }
 
-export function describe(column, cell) {
-  const quality = column.quality ? `quality ${column.quality}` : "";
-  const score = cell.score === undefined || cell.score === null ? "" : `score ${cell.score.toFixed(1)}`;
-  const time = cell.status === "made" ? milliseconds(cell.ms) : "";
-  return [quality, score, time].filter(Boolean).join(" · ");
+/** Return quality, score and time; the score is of SSIMULACRA 2, against the source at this size. */
+export function describe(column, cell, isShort = false) {
+  if (cell.status !== "made") return "";
+  const quality = column.quality ? `${isShort ? "q" : "quality "}${column.quality}` : "";
+  const hasScore = typeof cell.score === "number";
+  const worst = isShort ? "" : `, ${cell.worst?.toFixed(0)} in the worst region`;
+  const score = hasScore ? `score ${cell.score.toFixed(0)}${worst}` : cell.is_scored ? "" : "score …";
+  return [quality, score, milliseconds(cell.ms)].filter(Boolean).join(" · ");
 }
 
 function drawCell(picture, column, cell, saved, before) {
@@ -180,9 +183,9 @@ function drawCell(picture, column, cell, saved, before) {
         "span",
         { className: "facts soft" },
         h("span", {}, isCopy ? "copied" : `${percent(shown.bytes, picture.bytes)} of source`),
-        edit && h("span", { className: `edit ${edit.startsWith("−") ? "better" : "worse"}`, title: "against the saved recipe" }, edit),
+        edit && h("span", { className: `edit ${edit.startsWith("−") ? "better" : "worse"}`, title: `against ${baseline}` }, edit),
       ),
-      h("span", { className: "facts soft" }, h("span", {}, describe(column, shown) || "\u00a0")),
+      h("span", { className: "facts soft", title: describe(column, shown) }, h("span", {}, describe(column, shown, true) || "\u00a0")),
     ),
   );
 }

@@ -7,6 +7,9 @@ const embedded = document.getElementById("state");
 export const isLive = !embedded;
 export const prices = JSON.parse(document.getElementById("prices").textContent);
 
+/** What the edited recipe is compared with. */
+export const baseline = isLive ? "the saved recipe" : "the last commit";
+
 /** The recipe, and the pictures by their ids, in their order. */
 export const state = { recipe: null, pictures: new Map() };
 

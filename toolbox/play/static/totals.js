@@ -1,7 +1,7 @@
 /** Bytes and dollars for 1,000 uploads like these: before and after the edit. */
 
 import { $, bytes, change, dollars, h, milliseconds, percent } from "play/dom";
-import { prices, state } from "play/store";
+import { baseline, isLive, prices, state } from "play/store";
 
 const UPLOADS = 1000;
 
@@ -29,7 +29,7 @@ const storage = (sums) => (sums.bytes / 1e9) * prices.gigabyte_month;
 
 function tile(label, before, after, text, note) {
   const difference = before === null ? "" : change(before, after);
-  const shown = difference ? [h("s", { title: "with the saved recipe" }, text(before)), " "] : [];
+  const shown = difference ? [h("s", { title: `with ${baseline}` }, text(before)), " "] : [];
   return h(
     "div",
     { className: "tile" },
@@ -38,7 +38,7 @@ function tile(label, before, after, text, note) {
     h(
       "span",
       { className: `note ${difference.startsWith("−") ? "better" : difference ? "worse" : ""}` },
-      difference ? `${difference} by the edit` : note,
+      difference ? `${difference} ${isLive ? "by the edit" : "since the last commit"}` : note,
     ),
   );
 }
