@@ -92,6 +92,8 @@ class Picture:
     """Milliseconds to decode it."""
     results: dict[str, Result] = field(default_factory=dict)
     """By the hash of what each depends on; see `Recipe.cache_keys`."""
+    references: dict[str, str] = field(default_factory=dict)
+    """Files of the source with the size and the crop of a rendition, by the hash of that."""
     jobs: set["PictureJob"] = field(default_factory=set)
 
     @property
@@ -344,10 +346,14 @@ class Session:
         picture, recipe = self.picture(picture_id), self.saved if is_saved else self.edited
         if recipe is None:
             raise RefusedError("renditions.toml has mistakes")
+        key = _cache_keys(recipe, picture, picture.focal_point).get(column, "")
+        if key in picture.references:
+            return picture.references[key]
         job = ReferenceJob(self.request("refer", picture, recipe, [column]) | {"is_report": is_report})
         self._references.append(job)
         self.wake()
-        return await job.done
+        picture.references[key] = await job.done
+        return picture.references[key]
 
     async def next_change(self) -> None:
         """Wait until something of a picture has changed."""
@@ -398,7 +404,8 @@ class Session:
         del self.pictures[id_]
         for job in list(picture.jobs):
             self._cancel(job)
-        for name in [picture.view, *(result.file for result in picture.results.values())]:
+        made = [result.file for result in picture.results.values()]
+        for name in [picture.view, *made, *picture.references.values()]:
             if name:
                 (self.folder / name).unlink(missing_ok=True)
         if picture.is_temporary:
@@ -462,6 +469,8 @@ class Session:
             return
         for picture in self.pictures.values():
             wanted = self._wanted(picture)
+            for key in [key for key in picture.references if key not in wanted]:
+                (self.folder / picture.references.pop(key)).unlink(missing_ok=True)
             for key in [key for key in picture.results if key not in wanted]:
                 if (name := picture.results.pop(key).file) != "":
                     (self.folder / name).unlink(missing_ok=True)
