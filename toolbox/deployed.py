@@ -23,6 +23,8 @@ class DeployedStack:
     destination_bucket: str
     failure_queue_url: str
     function: str
+    batch_role: str | None = None
+    """Of S3 Batch Operations, if the stack has one."""
 
 
 def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
@@ -37,6 +39,7 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
             destination_bucket=outputs["DestinationBucketName"],
             failure_queue_url=outputs["FailureQueueUrl"],
             function=outputs["FunctionName"],
+            batch_role=outputs.get("BatchOperationsRoleArn"),
         )
     except KeyError as error:
         raise CallError(f"the stack {name} has no output {error}: deploy it again") from error
