@@ -12,6 +12,9 @@ from tests.drawing import jpeg, photo
 from tests.end_to_end.old_images import SOURCES, OldImages, Reader
 from toolbox.local.aws import LocalAws
 
+KILLS = 3 if SOURCES < 1000 else 10
+"""Of each of the two runs of apply."""
+
 FIRST = """
 [renditions.thumbnail]
 width = 48
@@ -75,7 +78,7 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
     assert {name: counts["make"] for name, counts in first["by_rendition"].items()} == dict.fromkeys(
         ["thumbnail", "web-64", "web-96"], SOURCES + 3
     )
-    apply_with_kills(images, plan, kills=3)
+    apply_with_kills(images, plan, kills=KILLS)
     made = images.destination_objects()
     assert len(made) == 4 * SOURCES  # three renditions and a manifest each; the broken ones have none
     assert written_to_twice(images, {*made}) == []
@@ -96,7 +99,7 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
     }
     reader = Reader(images, keys)
     with reader.reading():
-        apply_with_kills(images, plan, kills=3)
+        apply_with_kills(images, plan, kills=KILLS)
     assert (reader.missing, reader.mixed) == ([], [])
     assert reader.sets > 10
     after = images.destination_objects()
