@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cold_start, copies, curves, ladders, report
+from bench import cold_start, copies, curves, ladders, promise, report
 from bench.workplace import BENCH, ROOT, SCRATCH, machine
 
-PARTS = ("ladders", "copies", "cold_start", "curves")
+PARTS = ("ladders", "copies", "cold_start", "promise", "curves")
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         _install_sharp()
         results["machine"] = machine()
         rounds = options.rounds or (2 if options.quick else 3)
-        for part in options.parts or PARTS[:3]:
+        for part in options.parts or PARTS[:-1]:
             _say(part.replace("_", " "))
             results[part] = _measures(rounds, quick=options.quick)[part]()
             state.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +50,7 @@ def _measures(rounds: int, *, quick: bool) -> dict[str, Callable[[], dict[str, A
         "ladders": lambda: ladders.measure(quick=quick, rounds=rounds, say=_say),
         "copies": lambda: copies.measure(quick=quick, rounds=rounds, say=_say),
         "cold_start": lambda: cold_start.measure(quick=quick, say=_say),
+        "promise": lambda: promise.measure(quick=quick, say=_say),
         "curves": lambda: curves.measure(quick=quick, say=_say),
     }
 

@@ -1,5 +1,6 @@
-"""Charts as SVG: bars and lines, axes from zero, every value said at its place."""
+"""Charts as SVG: bars and lines with axes from zero and every value said at its place, and clouds of points."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -34,6 +35,14 @@ class Line:
     """One line, named at its end."""
 
     label: str
+    points: Sequence[tuple[float, float]]
+    colour: str
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of one colour."""
+
     points: Sequence[tuple[float, float]]
     colour: str
 
@@ -99,6 +108,58 @@ def lines(title: str, subtitle: str, across: tuple[str, Sequence[float]], down: 
         name = f"{line.label}  {line.points[-1][1]:,.0f}"
         weight = 600 if line.colour == OURS else 400
         parts.append(_text(placed[-1][0] + 12, end + 4, name, size=12, colour=line.colour, weight=weight))
+    return _svg(width, height, title, subtitle, parts)
+
+
+def clouds(
+    title: str,
+    subtitle: str,
+    panels: Sequence[tuple[str, Sequence[Cloud]]],
+    *,
+    across: tuple[str, Sequence[float]],
+    down: tuple[str, Sequence[float]],
+    band: tuple[float, float],
+) -> str:
+    """Return an SVG of panels side by side on one scale, logarithmic across; `band` is the range that is wanted.
+
+    `across` and `down` are the names of the axes and their ticks; points beyond the first or the last tick are drawn
+    at the edge.
+    """
+    width, height, left, top, gap = 960.0, 430.0, 64.0, 108.0, 26.0
+    plane_width = (width - left - 24 - gap * (len(panels) - 1)) / len(panels)
+    plane_height = height - top - 62
+    lowest, highest = math.log(across[1][0]), math.log(across[1][-1])
+    parts = [_text(24, top - 28, down[0], size=12, colour=_SOFT)]
+
+    def place(start: float, x: float, y: float) -> tuple[float, float]:
+        share = (math.log(x) - lowest) / (highest - lowest)
+        rise = (y - down[1][0]) / (down[1][-1] - down[1][0])
+        return start + plane_width * min(1, max(0, share)), top + plane_height * (1 - min(1, max(0, rise)))
+
+    for index, (name, of_panel) in enumerate(panels):
+        start = left + index * (plane_width + gap)
+        parts.append(_text(start + plane_width / 2, top - 12, name, size=14, weight=600, anchor="middle"))
+        _, upper = place(start, across[1][0], band[1])
+        _, lower = place(start, across[1][0], band[0])
+        parts.append(
+            f"<rect x='{start:.1f}' y='{upper:.1f}' width='{plane_width:.1f}' height='{lower - upper:.1f}' "
+            "fill='#ccfbf1'/>"
+        )
+        for tick in down[1]:
+            _, y = place(start, across[1][0], tick)
+            parts.append(
+                f"<line x1='{start:.1f}' x2='{start + plane_width:.1f}' y1='{y:.1f}' y2='{y:.1f}' stroke='{_GRID}'/>"
+            )
+            if not index:
+                parts.append(_text(start - 10, y + 4, f"{tick:g}", size=12, colour=_SOFT, anchor="end"))
+        for tick in across[1]:
+            x, _ = place(start, tick, down[1][0])
+            parts.append(_text(x, top + plane_height + 20, f"{tick:g}", size=12, colour=_SOFT, anchor="middle"))
+        for cloud in of_panel:
+            for point in cloud.points:
+                x, y = place(start, *point)
+                parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{cloud.colour}' fill-opacity='0.65'/>")
+    parts.append(_text(left + (width - left - 24) / 2, height - 14, across[0], size=12, colour=_SOFT, anchor="middle"))
     return _svg(width, height, title, subtitle, parts)
 
 

@@ -1,23 +1,29 @@
-"""Encoders' settings: what each costs and what it gives, as the reasons for our defaults.
+"""Encoders' settings: the bytes and CPU that each needs for one score, as the reasons for our defaults.
 
-Every picture is scaled once; each setting then encodes those same pixels at several qualities. A setting is
-judged where its SSIM equals that of sharp's defaults, found between the qualities that were tried.
+Every picture is scaled once; each setting then encodes those same pixels at the qualities around the score.
 """
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyvips
 
-from bench import pictures
-from bench.quality import similarity, upright
+from bench import gallery
+from bench.gallery import Exhibit
+from bench.scores import JUDGE, Judge, judge
+from image_scaler.images.encoding import JPEG_QUANTISATION_TABLE
 
-WIDTHS = (640, 1280)
+WIDTH = 640
+MAX_HEIGHT = 480
+"""Tall pictures are cut: they would weigh no more than others, but take longer."""
+TARGET = 70.0
+CLOSE = 4
+"""Qualities this far apart are close enough to interpolate between."""
+QUALITIES = (40, 50, 60, 70, 76, 80, 90)
 
 
 @dataclass(frozen=True)
@@ -25,193 +31,197 @@ class Setting:
     """One way to call an encoder."""
 
     options: dict[str, Any]
-    qualities: Sequence[int]
+    whose: str = ""
+    """Whose default it is: `sharp's`, `ours` or both."""
 
     @property
     def name(self) -> str:
-        """Its options in words; the first of each format is sharp's default."""
+        """Its options in words."""
         words = [
             (option if value else f"no {option}") if isinstance(value, bool) else f"{option} {value}"
             for option, value in self.options.items()
         ]
-        return ", ".join(words)
+        return ", ".join(words) + (f" ({self.whose})" if self.whose else "")
 
 
 @dataclass(frozen=True)
-class Point:
-    """One setting at one quality on one picture."""
+class Found:
+    """What one setting needs for one score on one picture."""
 
-    bytes: int
-    ssim: float
-    chroma: float
-    milliseconds: float
-    """Of processor time, all threads."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One setting in comparison with the first of its format, at the same SSIM; medians of all pictures."""
-
-    format: str
-    setting: str
     quality: float
-    """At which its SSIM equals that of the first at that one's quality."""
     bytes: float
-    """As a ratio."""
-    cpu: float
-    """As a ratio."""
     milliseconds: float
-    """Of processor time for one megapixel."""
-    chroma: float
-    """SSIM of colour minus that of the first."""
-    plain_bytes: float
-    """At the first's quality, as a ratio, as the next two."""
-    plain_ssim: float
-    """At the first's quality: the difference."""
+    """Of processor time, for one megapixel."""
+    is_reached: bool = True
+    """Whether the score is between two that were tried, or else the figures are of the nearest."""
 
 
 JPEG = [
-    Setting({"optimize_coding": True}, (74, 80, 86)),
-    Setting({"optimize_coding": False}, (74, 80, 86)),
-    Setting({"optimize_coding": True, "interlace": True}, (74, 80, 86)),
-    Setting({"optimize_coding": True, "trellis_quant": True}, (74, 80, 86)),
-    Setting({"optimize_coding": True, "quant_table": 3}, (74, 80, 86)),
-    Setting({"optimize_coding": True, "subsample_mode": "off"}, (74, 80, 86)),
+    Setting({"optimize_coding": True}, "sharp's"),
+    Setting({"optimize_coding": False}),
+    Setting({"optimize_coding": True, "interlace": True}),
+    Setting({"optimize_coding": True, "overshoot_deringing": True}),
+    Setting({"optimize_coding": True, "trellis_quant": True}),
+    *(
+        Setting({"optimize_coding": True, "quant_table": table}, "ours" if table == JPEG_QUANTISATION_TABLE else "")
+        for table in range(1, 7)
+    ),
+    Setting({"optimize_coding": True, "trellis_quant": True, "quant_table": 5}),
+    Setting({"optimize_coding": True, "interlace": True, "quant_table": 5}),
+    Setting({"optimize_coding": True, "subsample_mode": "off", "quant_table": 5}),
 ]
 WEBP = [
-    Setting({"effort": 4}, (80,)),
-    *(Setting({"effort": effort}, (76, 80, 84, 88)) for effort in (0, 1, 2, 3, 5, 6)),
-    Setting({"effort": 2, "preset": "photo"}, (76, 80, 84, 88)),
-    Setting({"effort": 2, "preset": "drawing"}, (76, 80, 84, 88)),
-    Setting({"effort": 4, "smart_subsample": True}, (76, 80, 84)),
+    Setting({"effort": 4}, "sharp's"),
+    Setting({"effort": 5}, "ours, small images"),
+    Setting({"effort": 2}, "ours, large images"),
+    *(Setting({"effort": effort}) for effort in (0, 1, 3, 6)),
+    *(Setting({"effort": effort, "smart_subsample": True}) for effort in (2, 3, 4)),
+    *(Setting({"effort": 2, "preset": preset}) for preset in ("photo", "picture", "drawing", "text")),
+    Setting({"effort": 4, "smart_deblock": True}),
 ]
 AVIF = [
-    Setting({"effort": 2, "subsample_mode": "off", "tune": "auto"}, (50,)),
-    *(
-        Setting({"effort": effort, "subsample_mode": subsample, "tune": "auto"}, (47, 50, 53, 56))
-        for effort in (0, 1, 2, 3)
-        for subsample in ("on", "off")
-        if (effort, subsample) != (2, "off")
-    ),
-    *(
-        Setting({"effort": 0, "subsample_mode": "on", "tune": tune}, (41, 44, 47, 50))
-        for tune in ("iq", "ssim", "psnr")
-    ),
+    Setting({"effort": 4, "subsample_mode": "off"}, "sharp's"),
+    Setting({"effort": 3, "subsample_mode": "off"}, "ours"),
+    Setting({"effort": 3, "subsample_mode": "on"}),
+    *(Setting({"effort": effort, "subsample_mode": mode}) for effort in (0, 1, 2) for mode in ("on", "off")),
+    Setting({"effort": 4, "subsample_mode": "on"}),
+    *(Setting({"effort": 2, "subsample_mode": "on", "tune": tune}) for tune in ("iq", "ssim", "psnr")),
 ]
 PNG = [
-    Setting({"compression": 6, "filter": "none"}, (100,)),
+    Setting({"compression": 6, "filter": "none"}, "sharp's"),
     *(
-        Setting({"compression": compression, "filter": filters}, (100,))
-        for compression in (1, 2, 3, 4, 6, 9)
-        for filters in ("none", "sub", "up", "paeth", "all")
-        if (compression, filters) != (6, "none") and (compression < 9 or filters == "none")
+        Setting({"compression": compression, "filter": filters})
+        for compression in (1, 4, 6, 9)
+        for filters in ("none", "sub", "paeth", "all")
+        if (compression, filters) != (6, "none")
     ),
-    Setting({"compression": 6, "filter": "none", "palette": True}, (100,)),
+    Setting({"compression": 6, "filter": "none", "palette": True}),
 ]
 SETTINGS = {"JPEG": JPEG, "WebP": WEBP, "AVIF": AVIF, "PNG": PNG}
-BASE_QUALITY = {"JPEG": 80, "WebP": 80, "AVIF": 50, "PNG": 100}
+FIRST_QUALITY = {"JPEG": 70, "WebP": 72, "AVIF": 52}
 
 
 def measure(*, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return the rows of every format, and the names of the pictures."""
-    sources = [pictures.drawn(12), *filter(None, (pictures.photograph(size) for size in (2, 12, 24)))]
-    widths = WIDTHS[:1] if quick else WIDTHS
-    images = [image for source in sources for image in _scaled(upright(source.path), widths)]
-    rows = []
+    """Return what each setting needs for one score, and the scores of our defaults at several qualities."""
+    exhibits, _ = gallery.halves(gallery.gallery())  # defaults are chosen on one half, `promise` judges on the other
+    if quick:
+        exhibits = [exhibit for exhibit in exhibits if exhibit.kind == "screenshot"]
+    scaled = [(exhibit, image) for exhibit in exhibits if (image := _pixels(exhibit)) is not None]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    scores: dict[str, dict[int, list[float]]] = {}
     for format, settings in SETTINGS.items():
-        say(f"  {format}")
-        _encode(format, settings[0], images[0], BASE_QUALITY[format])  # the first ever costs more
-        points = [
-            [_points(format, setting, image, repeats=1 if quick else 2) for image in images] for setting in settings
+        encode(format, settings[0].options, scaled[0][1], 50)  # the first ever costs more
+        of_settings: list[list[Found]] = [[] for _ in settings]
+        for exhibit, image in scaled:
+            say(f"  {format} of {exhibit.name}")
+            with judge(image) as score:
+                seed = float(FIRST_QUALITY.get(format, 0))
+                for setting, found in zip(settings, of_settings, strict=True):
+                    found.append(_need(format, setting, image, score, seed))
+                    seed = found[0].quality
+                if ours := next((setting for setting in settings if "ours" in setting.whose), None):
+                    for quality in QUALITIES if format != "PNG" else ():
+                        encoded = encode(format, ours.options, image, quality)
+                        scores.setdefault(format, {}).setdefault(quality, []).append(score(encoded))
+        kinds = [exhibit.kind for exhibit, _ in scaled]
+        rows[format] = [
+            _row(setting, found, of_settings[0], kinds) for setting, found in zip(settings, of_settings, strict=True)
         ]
-        for setting, of_images in zip(settings, points, strict=True):
-            rows.append(_row(format, setting, of_images, points[0], images))
     return {
-        "pictures": [source.origin for source in sources],
-        "widths": widths,
-        "rows": [asdict(row) for row in rows],
+        "judge": JUDGE,
+        "target": TARGET,
+        "width": WIDTH,
+        "pictures": {kind: sum(exhibit.kind == kind for exhibit, _ in scaled) for kind in gallery.KINDS},
+        "rows": rows,
+        "scores": scores,
     }
 
 
-def _scaled(whole: pyvips.Image, widths: Sequence[int]) -> list[pyvips.Image]:
-    return [whole.resize(width / whole.width, kernel="lanczos3").copy_memory() for width in widths]
-
-
-def _points(format: str, setting: Setting, image: pyvips.Image, repeats: int) -> dict[int, Point]:
-    points = {}
-    for quality in setting.qualities:
-        times = []
-        for _ in range(repeats):
-            started = time.process_time()
-            encoded = _encode(format, setting, image, quality)
-            times.append((time.process_time() - started) * 1000)
-        decoded = pyvips.Image.new_from_buffer(encoded, "")
-        if decoded.interpretation != "srgb":
-            decoded = decoded.colourspace("srgb")
-        found = similarity(image, decoded)
-        points[quality] = Point(len(encoded), found.luma, found.chroma, min(times))
-    return points
-
-
-def _encode(format: str, setting: Setting, image: pyvips.Image, quality: int) -> bytes:
+def encode(format: str, options: dict[str, Any], image: pyvips.Image, quality: int) -> bytes:
+    """Return a picture in a format, without metadata."""
     match format:
         case "JPEG":
-            encoded = image.jpegsave_buffer(**({"subsample_mode": "on"} | setting.options), Q=quality, keep="none")
+            encoded = image.jpegsave_buffer(**({"subsample_mode": "on"} | options), Q=quality, keep="none")
         case "WebP":
-            encoded = image.webpsave_buffer(**setting.options, Q=quality, keep="none")
+            encoded = image.webpsave_buffer(**options, Q=quality, keep="none")
         case "AVIF":
-            encoded = image.heifsave_buffer(**setting.options, compression="av1", Q=quality, bitdepth=8, keep="none")
+            encoded = image.heifsave_buffer(**options, compression="av1", Q=quality, bitdepth=8, keep="none")
         case _:
-            encoded = image.pngsave_buffer(**setting.options, keep="none")
+            encoded = image.pngsave_buffer(**options, keep="none")
     return bytes(encoded)
 
 
-def _row(
-    format: str,
-    setting: Setting,
-    of_images: list[dict[int, Point]],
-    firsts: list[dict[int, Point]],
-    images: list[pyvips.Image],
-) -> Row:
-    base = BASE_QUALITY[format]
-    columns: list[dict[str, float]] = []
-    for points, first, image in zip(of_images, firsts, images, strict=True):
-        wanted, plain = first[base], points[base]
-        quality = _at(wanted.ssim, points, lambda point: point.ssim)
-        milliseconds = _interpolate(quality, points, lambda point: point.milliseconds)
-        columns.append(
-            {
-                "quality": quality,
-                "bytes": math.exp(_interpolate(quality, points, lambda point: math.log(point.bytes))) / wanted.bytes,
-                "cpu": milliseconds / wanted.milliseconds,
-                "milliseconds": milliseconds / (image.width * image.height / 1e6),
-                "chroma": _interpolate(quality, points, lambda point: point.chroma) - wanted.chroma,
-                "plain_bytes": plain.bytes / wanted.bytes,
-                "plain_ssim": plain.ssim - wanted.ssim,
-            }
-        )
-    medians = {name: statistics.median(column[name] for column in columns) for name in columns[0]}
-    return Row(format, setting.name, **medians)
+def _pixels(exhibit: Exhibit) -> pyvips.Image | None:
+    image = gallery.pixels(exhibit, WIDTH)
+    return image and image.crop(0, 0, image.width, min(image.height, MAX_HEIGHT)).copy_memory()
 
 
-Measure = Callable[[Point], float]
+def _need(format: str, setting: Setting, image: pyvips.Image, score: Judge, seed: float) -> Found:
+    """Return what a setting needs for the score, on the straight line between the two nearest that were tried."""
+    megapixels = image.width * image.height / 1e6
+    if format == "PNG":
+        started = time.process_time()
+        size = len(encode(format, setting.options, image, 0))
+        return Found(0, size, (time.process_time() - started) * 1000 / megapixels)
+    tried: dict[int, tuple[float, int, float]] = {}
+    for quality in _around(seed, tried):
+        started = time.process_time()
+        encoded = encode(format, setting.options, image, quality)
+        took = (time.process_time() - started) * 1000 / megapixels
+        tried[quality] = score(encoded), len(encoded), took
+    below = max((q for q in tried if tried[q][0] <= TARGET), key=lambda q: tried[q][0], default=None)
+    above = min((q for q in tried if tried[q][0] > TARGET), key=lambda q: tried[q][0], default=None)
+    if below is None or above is None:
+        nearest = min(tried, key=lambda q: abs(tried[q][0] - TARGET))
+        return Found(nearest, tried[nearest][1], tried[nearest][2], is_reached=False)
+    share = (TARGET - tried[below][0]) / (tried[above][0] - tried[below][0])
+
+    def between(low: float, high: float) -> float:
+        return low + (high - low) * share
+
+    return Found(
+        between(below, above),
+        math.exp(between(math.log(tried[below][1]), math.log(tried[above][1]))),
+        between(tried[below][2], tried[above][2]),
+    )
 
 
-def _at(wanted: float, points: dict[int, Point], value: Measure) -> float:
-    """Return the quality at which `value` is as wanted, on the straight lines between the points and beyond."""
-    qualities = sorted(points)
-    if len(qualities) == 1:
-        return qualities[0]
-    steps = list(pairwise(qualities))
-    low, high = next((step for step in steps if wanted <= value(points[step[1]])), steps[-1])
-    return low + (high - low) * (wanted - value(points[low])) / (value(points[high]) - value(points[low]))
+def _around(seed: float, tried: dict[int, tuple[float, int, float]]) -> Iterator[int]:
+    """Yield qualities to try until two that are close have the target between them."""
+    quality, slope = round(seed), 0.9
+    for _ in range(6):
+        quality = min(99, max(1, quality))
+        if quality in tried:
+            return
+        yield quality
+        low = max((q for q in tried if tried[q][0] <= TARGET), default=0)
+        high = min((q for q in tried if tried[q][0] > TARGET and q > low), default=100)
+        if high - low <= CLOSE and low in tried and high in tried:
+            return
+        step = (TARGET - tried[quality][0]) / slope
+        quality = round(quality + (max(1.0, step) if step > 0 else min(-1.0, step)))
+        quality = min(max(quality, low + 1), high - 1)
 
 
-def _interpolate(quality: float, points: dict[int, Point], value: Measure) -> float:
-    qualities = sorted(points)
-    if len(qualities) == 1:
-        return value(points[qualities[0]])
-    steps = list(pairwise(qualities))
-    low, high = next((step for step in steps if quality <= step[1]), steps[-1])
-    share = (quality - low) / (high - low)
-    return value(points[low]) * (1 - share) + value(points[high]) * share
+def _row(setting: Setting, found: Sequence[Found], firsts: Sequence[Found], kinds: Sequence[str]) -> dict[str, Any]:
+    """Return a setting in comparison with the first of its format: geometric means of bytes, medians of CPU."""
+
+    def ratio(kind: str) -> float | None:
+        logs = [
+            math.log(one.bytes / first.bytes)
+            for one, first, of_kind in zip(found, firsts, kinds, strict=True)
+            if kind in (of_kind, "") and one.is_reached and first.is_reached
+        ]
+        return math.exp(statistics.fmean(logs)) if logs else None
+
+    return {
+        "setting": setting.name,
+        "bytes": ratio(""),
+        "by_kind": {kind: ratio(kind) for kind in gallery.KINDS},
+        "quality": statistics.median(one.quality for one in found),
+        "milliseconds": statistics.median(one.milliseconds for one in found),
+        "cpu": statistics.median(
+            one.milliseconds / first.milliseconds for one, first in zip(found, firsts, strict=True)
+        ),
+        "unreached": sum(not one.is_reached for one in found),
+    }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import charts
+from bench import charts, promise_report
 from bench.charts import OTHERS, OURS, Bar, Line, Panel
 from bench.targets import REASONS, Verdict, case_name, format_name, of_contestant, ratios, verdicts
 
@@ -25,6 +25,8 @@ def write(results: dict[str, Any], folder: Path, command: str) -> Path:
     drawn = {name: svg for name, svg in _charts(results).items() if svg}
     for name, svg in drawn.items():
         (charts_folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    if promise := results.get("promise"):
+        promise_report.draw_worst(promise, charts_folder / "worst.jpg")
     path = folder / "RESULTS.md"
     path.write_text("\n\n".join(_sections(results, drawn.keys(), command)) + "\n", encoding="utf-8")
     return path
@@ -42,7 +44,7 @@ def _sections(results: dict[str, Any], drawn: Iterable[str], command: str) -> It
         yield "## The targets"
         yield (
             f"{sum(verdict.is_met for verdict in held)} of {len(held)} are met. Ratios are to sharp with its "
-            "defaults (AVIF with effort 2) in the same run, 1 is sharp's figure and less is better. CPU is to "
+            "defaults in the same run, 1 is sharp's figure and less is better. CPU is to "
             "sharp one size after the other; memory is to the better of its two forms. CPU is that of the work: user "
             "and system time of the whole process less what its start takes, since Lambda starts a process once "
             "for many images. The median of the rounds, and the least and the most."
@@ -62,6 +64,8 @@ def _sections(results: dict[str, Any], drawn: Iterable[str], command: str) -> It
         yield from _of_copies(copies, set(drawn))
     if cold_start := results.get("cold_start"):
         yield from _of_cold_start(cold_start, set(drawn))
+    if promise := results.get("promise"):
+        yield from _of_promise(promise, set(drawn))
     if curves := results.get("curves"):
         yield from _of_curves(curves)
 
@@ -189,10 +193,11 @@ def _of_copies(copies: dict[str, Any], drawn: set[str]) -> Iterable[str]:
 def _of_cold_start(cold_start: dict[str, Any], drawn: set[str]) -> Iterable[str]:
     yield "## Cold start"
     yield (
-        "A fresh process that imports the handler and makes one WebP of an 800 x 600 JPEG, against one that does "
+        f"A fresh process of Python {cold_start['python']} that imports the handler of the deployment package and "
+        "makes one WebP of an 800 x 600 JPEG, against one that does "
         '`import boto3; boto3.client("s3")` and no more; in turns, from start to end, medians (least to most). '
-        "*Not cached*: Python's and boto3's own bytecode is there, as in Lambda's runtime, but that of our "
-        "package and what it needs is not."
+        "*Not in the package*: Python's and boto3's own bytecode exists, as in Lambda's runtime, but the package was "
+        "built on a machine without the runtime's version of Python."
     )
     if "cold-start" in drawn:
         yield "![Cold start](results/cold-start.svg)"
@@ -200,7 +205,7 @@ def _of_cold_start(cold_start: dict[str, Any], drawn: set[str]) -> Iterable[str]
         ("bytecode", "runs", "ours, ms", "bare boto3 client, ms", "ratio", "ours, peak MB", "bare, peak MB"),
         [
             (
-                "cached" if row["cached"] else "not cached",
+                "in the package" if row["cached"] else "not in the package",
                 str(row["runs"]),
                 _middle(row["ours_ms"]),
                 _middle(row["boto3_ms"]),
@@ -218,29 +223,69 @@ def _paired(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def _of_curves(curves: dict[str, Any]) -> Iterable[str]:
+    pictures = ", ".join(f"{count} {kind}s" for kind, count in curves["pictures"].items())
     yield "## Encoder settings"
     yield (
-        "Measured by `.venv/bin/python -m bench curves`. The same pixels "
-        f"({', '.join(curves['pictures'])}; {' and '.join(map(str, curves['widths']))} pixels wide) in every setting, "
-        "each at several qualities. *At equal SSIM*: at the quality where the SSIM of luma equals that of the "
-        "first row at its quality, sharp's default. *At the same quality*: what the setting does if nothing else is "
-        "changed. Medians over the pictures; bytes and CPU are ratios to the first row."
+        f"Measured by `.venv/bin/python -m bench curves`. The same pixels ({pictures}; {curves['width']} pixels wide) "
+        f"in every setting, at the quality that gives a score of {curves['target']:.0f} by SSIMULACRA 2, judged by "
+        f"{curves['judge']}. *Bytes* at that score, relative to the first row, which has sharp's defaults: geometric "
+        "means over all pictures, and over those of each kind. *Quality* and *CPU*: medians. Of PNG, which loses "
+        "nothing, the bytes as they are."
     )
-    for format in dict.fromkeys(row["format"] for row in curves["rows"]):
+    for format, rows in curves["rows"].items():
         yield f"### {format}"
-        lossless = format == "PNG"
-        head: tuple[str, ...] = ("setting", "bytes", "CPU", "CPU ms/MP")
-        if not lossless:
-            head = ("setting", "quality", "bytes", "CPU", "CPU ms/MP", "SSIM of colour")
-            head += ("bytes at the same quality", "SSIM at the same quality")
-        rows = []
-        for row in (row for row in curves["rows"] if row["format"] == format):
-            columns = [f"{row['bytes']:.2f}", f"{row['cpu']:.2f}", f"{row['milliseconds']:.0f}"]
-            if not lossless:
-                columns = [f"{row['quality']:.0f}", *columns, f"{row['chroma']:+.3f}"]
-                columns += [f"{row['plain_bytes']:.2f}", f"{row['plain_ssim']:+.4f}"]
-            rows.append((row["setting"], *columns))
+        kinds = list(curves["pictures"])
+        yield _table(
+            ("setting", "bytes", *(f"{kind}s" for kind in kinds), "CPU ms/MP", "CPU", "quality"),
+            [
+                (
+                    f"**{row['setting']}**" if "ours" in row["setting"] else row["setting"],
+                    _ratio(row["bytes"]),
+                    *(_ratio(row["by_kind"][kind]) for kind in kinds),
+                    f"{row['milliseconds']:.0f}",
+                    f"{row['cpu']:.2f}",
+                    f"{row['quality']:.0f}" if row["quality"] else "-",
+                )
+                for row in rows
+            ],
+        )
+    if scores := curves["scores"]:
+        yield "### Scores of our settings by quality"
+        yield "Median over the pictures (tenth percentile); the default qualities give about the same median."
+        qualities = sorted({int(quality) for found in scores.values() for quality in found})
+        yield _table(
+            ("", *map(str, qualities)),
+            [
+                (
+                    format,
+                    *(_spread_of(found[quality] if quality in found else found[str(quality)]) for quality in qualities),
+                )
+                for format, found in scores.items()
+            ],
+        )
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _spread_of(scores: Sequence[float]) -> str:
+    return f"{statistics.median(scores):.0f} ({statistics.quantiles(scores, n=10, method='inclusive')[0]:.0f})"
+
+
+def _of_promise(promise: dict[str, Any], drawn: set[str]) -> Iterable[str]:
+    yield "## Quality as a promise"
+    yield from promise_report.summary(promise)
+    if "promise" in drawn:
+        yield "![Scores against bytes](results/promise.svg)"
+    for text, head, rows in promise_report.tables(promise):
+        yield text
         yield _table(head, rows)
+    yield (
+        "The worst of the promised renditions, where each differs most: the scaled source at the left, the rendition "
+        "at the right."
+    )
+    yield "![The worst renditions](results/worst.jpg)"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -262,6 +307,7 @@ def _charts(results: dict[str, Any]) -> dict[str, str | None]:
         "renditions": _by_renditions(ladders),
         "copies": _copies_chart(results.get("copies", {}).get("rows", [])),
         "cold-start": _cold_start_chart(results.get("cold_start", {}).get("rows", [])),
+        "promise": promise_report.chart(results["promise"]) if "promise" in results else None,
     }
 
 
@@ -368,7 +414,7 @@ def _cold_start_chart(rows: Sequence[dict[str, Any]]) -> str | None:
         times = {"ours, to the first rendition": row["ours_ms"], "bare boto3 client": row["boto3_ms"]}
         panels.append(
             Panel(
-                "bytecode cached" if row["cached"] else "bytecode of the package not cached",
+                "bytecode in the package" if row["cached"] else "bytecode not in the package",
                 [
                     Bar(name, statistics.median(of), f"{statistics.median(of):,.0f} ms", colour)
                     for (name, of), colour in zip(times.items(), (OURS, OTHERS[0]), strict=True)

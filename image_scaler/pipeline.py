@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -120,13 +121,18 @@ class RenditionPipeline:
         executor: Callable[[], Executor],
         announcer: Announcer,
         ledger: Ledger,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
+        """`executor` creates the thread pool that writes renditions while the next ones are encoded.
+
+        `sleep` waits for the given number of seconds before a write is tried again.
+        """
         self._settings = settings
         self._store = store
         self._announcer = announcer
         self._ledger = ledger
         self._executor = executor
+        self._sleep = sleep
 
     def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
         """Write all targets of the plan, and then the manifest.
@@ -134,7 +140,7 @@ class RenditionPipeline:
         What was written is added to the report, even if this raises. Raises RejectedError, DeadlineExceededError, and
         what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the source was replaced or deleted.
         """
-        publisher = Publisher(self._store, version.ref)
+        publisher = Publisher(self._store, version.ref, sleep=self._sleep)
         recipe = manifest.recipe(plan)
         writes: dict[Target, Future[_Stored]] = {}
         rendering: Rendering | None = None

@@ -18,6 +18,8 @@ last write, not from the tag.) If the version comes back, the mark is overwritte
 """
 
 import enum
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -26,6 +28,9 @@ from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, Obje
 
 MAX_TRIES = 8
 """How often a conditional write is tried; each time that it fails, another event has made progress."""
+MIN_PAUSE, MAX_PAUSE = 0.05, 0.2
+"""Seconds before each try from the third on. They are random, so that events that met once do not meet again. The
+second try follows at once: usually the rendition of an older source exists, and no other event is running."""
 
 
 SUPERSEDED = "superseded"
@@ -85,9 +90,11 @@ def is_later(one: str | None, other: str | None) -> bool:
 class Publisher:
     """Writes, copies and removes the renditions of one source."""
 
-    def __init__(self, store: ObjectStore, source: ObjectRef) -> None:
+    def __init__(self, store: ObjectStore, source: ObjectRef, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """`sleep` waits for the given number of seconds before a write is tried again."""
         self._store = store
         self._source = source
+        self._sleep = sleep
 
     def put(
         self,
@@ -106,7 +113,9 @@ class Publisher:
         `before_overwrite` is called with the ETag of the object that is overwritten next.
         """
         if_match: str | None = None
-        for _ in range(MAX_TRIES):
+        for tried in range(MAX_TRIES):
+            if tried >= 2:
+                self._sleep(random.uniform(MIN_PAUSE, MAX_PAUSE))  # noqa: S311  nothing secret
             try:
                 self._store.put(
                     ref,

@@ -1,5 +1,6 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -30,13 +31,14 @@ class Reconciler:
         executor: Callable[[], Executor],
         announcer: Announcer,
         ledger: Ledger,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
+        """`executor` and `sleep`: see RenditionPipeline."""
         self._settings = settings
         self._store = store
         self._announcer = announcer
         self._ledger = ledger
-        self._pipeline = RenditionPipeline(settings, store, executor, announcer, ledger)
+        self._pipeline = RenditionPipeline(settings, store, executor, announcer, ledger, sleep)
         self._removes = settings.renditions.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:

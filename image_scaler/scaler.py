@@ -1,5 +1,6 @@
 """Scaler: handles every source of an event, keeps failure records, and returns the response."""
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -39,16 +40,23 @@ class Scaler:
         settings: Settings,
         store: ObjectStore,
         failure_queue: FailureQueue | None = None,
+        rejected_queue: FailureQueue | None = None,
         executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
         observe: Callable[[Outcome], None] = lambda outcome: None,
         event_bus: EventBus | None = None,
         keeps_ledger: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`observe` receives the outcome of each record; with `keeps_ledger`, recipes and rejections are kept."""
+        """Rejected sources are recorded in `rejected_queue`, or in `failure_queue` if that is None.
+
+        `observe` receives the outcome of each record; with `keeps_ledger`, recipes and rejections are kept; `sleep`
+        waits between two tries of a write.
+        """
         self._announcer = Announcer(event_bus)
         ledger = Ledger(settings, store, is_kept=keeps_ledger)
-        self._reconciler = Reconciler(settings, store, executor, self._announcer, ledger)
+        self._reconciler = Reconciler(settings, store, executor, self._announcer, ledger, sleep)
         self._failure_queue = failure_queue
+        self._rejected_queue = rejected_queue or failure_queue
         self._observe = observe
 
     def handle(self, event: object, deadline: Deadline = _NO_DEADLINE) -> dict[str, Any]:
@@ -83,17 +91,19 @@ class Scaler:
 
     def _keep_failure(self, outcome: Outcome, reason: ImageScalerError, payload: Mapping[str, Any]) -> Outcome:
         """Send a failure record; a source whose record could not be sent has failed, so that it is not lost."""
-        if self._failure_queue is None:
+        is_rejected = outcome.status is Status.REJECTED
+        queue = self._rejected_queue if is_rejected else self._failure_queue
+        if queue is None:
             return outcome
         record = failure_record(
             payload,
             outcome.source,
             reason,
             [item.key for item in outcome.written],
-            is_final=outcome.status is Status.REJECTED,
+            is_final=is_rejected,
         )
         try:
-            self._failure_queue.send(record)
+            queue.send(record)
         except ImageScalerError as error:
             lost = StorageError(f"{reason}; and its failure record could not be stored: {error}")
             return replace(outcome, status=Status.FAILED, error=lost, is_lost=True)

@@ -127,4 +127,4 @@ def test_a_missing_report_is_an_error(control: Stubber, operations: BatchOperati
 
 def test_a_stack_without_the_role_has_no_jobs() -> None:
     with pytest.raises(CallError, match="deploy it with batchOperations: true"):
-        BatchOperations.connect(boto3.Session(), DeployedStack("s", "d", "q", "f"))
+        BatchOperations.connect(boto3.Session(), DeployedStack("s", "d", "q", "r", "f"))

@@ -7,7 +7,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
 from image_scaler.images import vips
@@ -146,6 +146,26 @@ def test_more_effort_makes_smaller_files() -> None:
     for format, low, high in (("webp", 0, 6), ("avif", 0, 4)):
         sizes = [len(render(body, f'width = 500\nformat = "{format}"\neffort = {e}').body) for e in (low, high)]
         assert sizes[1] < sizes[0], format
+
+
+def test_a_png_of_a_photograph_is_filtered_and_one_of_print_is_not() -> None:
+    random = np.random.default_rng(3)
+    page = Image.new("RGB", (400, 300), "white")
+    for top in range(5, 290, 18):
+        words = " ".join("".join(map(chr, random.integers(97, 123, 6))) for _ in range(8))
+        ImageDraw.Draw(page).text((6, top), words, font=ImageFont.load_default(13), fill=(20, 20, 20))
+    printed = drawing.srgb(np.asarray(page))
+    for image, better, worse in ((drawing.photo(400, 300), "all", "none"), (printed, "none", "all")):
+        sizes = {name: len(image.pngsave_buffer(compression=6, filter=name, keep="none")) for name in (better, worse)}
+        assert sizes[better] < sizes[worse]
+        assert len(render(drawing.png(image), 'width = 400\nformat = "png"').body) <= sizes[better]
+
+
+def test_a_small_webp_gets_more_effort_than_a_large_one_unless_it_says_how_much() -> None:
+    for width, effort in ((600, 5), (800, 2)):
+        body = drawing.png(drawing.photo(width, width * 2 // 3))
+        default, explicit = (render(body, f'format = "webp"\n{line}').body for line in ("", f"effort = {effort}"))
+        assert default == explicit
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])

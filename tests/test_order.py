@@ -75,7 +75,13 @@ class Run:
         self._is_killed = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
         stepped = SteppedStore(store, self.stop), InMemoryQueue()
-        self._scaler = Scaler(settings, *stepped, executor=Inline, event_bus=SteppedBus(bus, self.stop))
+        self._scaler = Scaler(
+            settings,
+            *stepped,
+            executor=Inline,
+            event_bus=SteppedBus(bus, self.stop),
+            sleep=lambda seconds: None,  # the others' storage calls take no time here, so no pause is needed
+        )
         self._thread = threading.Thread(target=self._run, args=(event,), daemon=True)
         self._thread.start()
         self._stopped.acquire()

@@ -1,5 +1,7 @@
 """When a rendition replaces another one: each rule of the publisher by itself."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +9,9 @@ import pytest
 
 from image_scaler.exceptions import PreconditionFailedError, StorageError
 from image_scaler.publisher import (
+    MAX_PAUSE,
     MAX_TRIES,
+    MIN_PAUSE,
     SUPERSEDED,
     Provenance,
     Publisher,
@@ -25,8 +29,9 @@ def provenance(etag: str = "e1", sequencer: str | None = "05", recipe: str = "r1
     return Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe)
 
 
-def put(store: InMemoryStore, of: Provenance, body: bytes = b"new") -> WriteResult:
-    return Publisher(store, SOURCE).put(RENDITION, body, of, content_type="image/jpeg", cache_control="no-cache")
+def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = time.sleep) -> WriteResult:
+    publisher = Publisher(store, SOURCE, sleep=sleep)
+    return publisher.put(RENDITION, b"new", of, content_type="image/jpeg", cache_control="no-cache")
 
 
 @pytest.mark.parametrize(
@@ -90,10 +95,19 @@ def test_a_write_that_always_loses_its_race_raises_an_error_that_is_retried() ->
             self.tries += 1
             raise PreconditionFailedError("another event was faster")
 
-    store = Busy()
+    store, pauses = Busy(), list[float]()
     with pytest.raises(StorageError, match=f"other events wrote it {MAX_TRIES} times"):
-        put(store, provenance())
+        put(store, provenance(), sleep=pauses.append)
     assert store.tries == MAX_TRIES
+    assert len(pauses) == len(set(pauses)) == MAX_TRIES - 2
+    assert all(MIN_PAUSE <= pause <= MAX_PAUSE for pause in pauses)
+
+
+def test_the_second_try_of_a_write_follows_without_a_pause() -> None:
+    store, pauses = InMemoryStore(), list[float]()
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    assert put(store, provenance(), sleep=pauses.append) is WriteResult.OVERWRITTEN
+    assert pauses == []
 
 
 def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:

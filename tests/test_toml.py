@@ -154,11 +154,16 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 def test_settings_come_from_the_environment() -> None:
     settings = Settings.load(
-        {"DESTINATION_BUCKET": "renditions", "SOURCE_BUCKET": "uploads", "FAILURE_QUEUE_URL": "https://queue"},
+        {
+            "DESTINATION_BUCKET": "renditions",
+            "SOURCE_BUCKET": "uploads",
+            "FAILURE_QUEUE_URL": "https://failed",
+            "REJECTED_QUEUE_URL": "https://rejected",
+        },
         PROJECT_RENDITIONS,
     )
     assert settings.destination_bucket == "renditions"
-    assert settings.failure_queue_url == "https://queue"
+    assert (settings.failure_queue_url, settings.rejected_queue_url) == ("https://failed", "https://rejected")
     assert settings.bucket_owners == {}
 
 

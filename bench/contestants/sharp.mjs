@@ -1,4 +1,4 @@
-// sharp with its defaults, AVIF with effort 2. The first argument is `sequential` or `parallel`.
+// sharp with its defaults. The first argument is `sequential` or `parallel`.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -12,7 +12,7 @@ async function ladder() {
     sharp(body, { animated: true })
       .autoOrient()
       .resize({ width, withoutEnlargement: true })
-      [format](format === "avif" ? { effort: 2 } : {})
+      [format]()
       .toBuffer();
   const sizes = widths.split(",").map(Number);
   let renditions;

@@ -18,6 +18,17 @@ little, and 1 to 3 % of a photograph full of detail, which the standard tables a
 renditions of 39 images were 0.6 % larger than with tables of their own everywhere, in 70 % of the time.
 """
 
+JPEG_QUANTISATION_TABLE = 5
+"""mozjpeg's number of the table of Klein, Silverstein and Carney.
+
+At an equal SSIMULACRA 2 score a JPEG needs 0.90 of the bytes that it needs with the standard table, at the same CPU
+(0.87 of photographs, 1.01 of documents); table 2 0.92, table 3 0.94. Trellis quantisation would save 4 % more in five
+times the CPU, and a progressive JPEG 2 % in 1.8 times (`python -m bench curves`).
+"""
+
+_SAMPLE_ROWS = 16
+_SAMPLES = 4
+
 
 def encode(
     frames: Sequence[pyvips.Image],
@@ -57,7 +68,8 @@ def encode(
 
 
 def _save_jpeg(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    options |= {"Q": quality, "subsample_mode": "off" if spec.chroma_subsampling == "4:4:4" else "on"}
+    subsample = "off" if spec.chroma_subsampling == "4:4:4" else "on"
+    options |= {"Q": quality, "subsample_mode": subsample, "quant_table": JPEG_QUANTISATION_TABLE}
     pixels = image.width * image.height
     # A progressive JPEG always has tables of its own.
     if pixels > MAX_OPTIMIZED_PIXELS and not (spec.progressive or spec.max_bytes):
@@ -68,21 +80,38 @@ def _save_jpeg(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
 
 
 def _save_png(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    # No filters, libvips' default: drawings become 7 to 20 % smaller, and photographs 25 % larger.
     if spec.palette:
         options |= {"palette": True, "Q": quality, "effort": 7}
+    else:
+        options["filter"] = _png_filter(image)
     return image.pngsave_buffer(compression=6, interlace=spec.progressive, **options)
 
 
+def _png_filter(image: pyvips.Image) -> str:
+    """Return the filters that make some rows of the image smallest: all, or none.
+
+    With filters photographs have 0.74 of the bytes, and drawings and text 1.1 to 1.2 of them. The choice by a few rows
+    is the better one for 34 of 36 pictures, and the others miss less than 6 %.
+    """
+    rows = image
+    if image.height > 2 * _SAMPLES * _SAMPLE_ROWS:
+        tops = [(image.height - _SAMPLE_ROWS) * index // (_SAMPLES - 1) for index in range(_SAMPLES)]
+        rows = pyvips.Image.arrayjoin([image.crop(0, top, image.width, _SAMPLE_ROWS) for top in tops], across=1)
+    sizes = {name: len(rows.pngsave_buffer(compression=6, filter=name, keep="none")) for name in ("none", "all")}
+    return min(sizes, key=sizes.__getitem__)
+
+
 def _save_webp(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    return image.webpsave_buffer(Q=quality, effort=_effort(spec, Format.WEBP), lossless=spec.lossless, **options)
+    effort = _effort(image, spec, Format.WEBP)
+    return image.webpsave_buffer(Q=quality, effort=effort, lossless=spec.lossless, **options)
 
 
 def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    subsample = "off" if spec.chroma_subsampling == "4:4:4" or spec.lossless else "on"
+    # 4:4:4 needs 1 % less at an equal score than 4:2:0 (screenshots and coloured print 4 %), in 1.2 times the CPU.
+    subsample = "on" if spec.chroma_subsampling == "4:2:0" and not spec.lossless else "off"
     return image.heifsave_buffer(
         Q=quality,
-        effort=_effort(spec, Format.AVIF),
+        effort=_effort(image, spec, Format.AVIF),
         lossless=spec.lossless,
         subsample_mode=subsample,
         compression="av1",
@@ -92,7 +121,7 @@ def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
 
 
 def _save_gif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    return image.gifsave_buffer(effort=_effort(spec, Format.GIF), **options)
+    return image.gifsave_buffer(effort=_effort(image, spec, Format.GIF), **options)
 
 
 _SAVERS: dict[Format, Callable[..., Any]] = {
@@ -104,11 +133,11 @@ _SAVERS: dict[Format, Callable[..., Any]] = {
 }
 
 
-def _effort(spec: RenditionSpec, format: Format) -> int:
+def _effort(image: pyvips.Image, spec: RenditionSpec, format: Format) -> int:
     effort = format.traits.effort
     if spec.effort is not None or effort is None:
         return spec.effort or 0
-    return effort.default
+    return effort.default_for(image.width * image.height)
 
 
 def _drop_needless_alpha(image: pyvips.Image, spec: RenditionSpec, format: Format) -> pyvips.Image:

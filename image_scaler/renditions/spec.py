@@ -26,7 +26,7 @@ from image_scaler.renditions.keys import (
 )
 from image_scaler.renditions.limits import DEFAULT_LIMITS, Count, Limits
 
-_ENGINE_VERSION = 1
+_ENGINE_VERSION = 2
 """Increment when the same recipe would produce different bytes, so that outdated renditions are replaced."""
 
 Flag = Annotated[bool, Meta(description="true or false")]
@@ -59,7 +59,7 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """The quality is lowered until the rendition is no larger than this, in JPEG, WebP and AVIF."""
     progressive: Flag = False
     chroma_subsampling: Annotated[Literal["4:2:0", "4:4:4"], Meta(description="one of 4:2:0, 4:4:4")] | None = None
-    """In JPEG and AVIF; None: `4:2:0`."""
+    """In JPEG and AVIF; None: `4:2:0` in JPEG, `4:4:4` in AVIF."""
     lossless: Flag = False
     palette: Flag = False
     """At most 256 colours, in PNG."""

@@ -92,6 +92,28 @@ def with_existing_buckets(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
+def with_event_bridge(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("event-bridge"), "--param=delivery=eventbridge", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_buffer(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = ("--param=buffer=sqs", "--param=maxConcurrency=5", "--param=timeout=90")
+    return package(tmp_path_factory.mktemp("buffer"), *parameters, wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_everything_between(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """An existing bucket of another account, whose uploads come by EventBridge and wait in a buffer."""
+    parameters = (
+        *("delivery=eventbridge", "buffer=sqs", "existingSourceBucket=my-uploads", "sourceAccount=111122223333"),
+        f"alarmTopic={ALARM_TOPIC}",
+    )
+    folder = tmp_path_factory.mktemp("everything-between")
+    return package(folder, *(f"--param={parameter}" for parameter in parameters), wheels=False)
+
+
+@pytest.fixture(scope="session")
 def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
     shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
     renditions = 'on_source_delete = "remove"\n' + shipped

@@ -1,0 +1,9 @@
+// Encodes PNGs without scaling them, by sharp with its defaults but for the quality. On its standard input: a JSON list
+// of { source, format, quality, output }.
+import { readFile, writeFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
+import sharp from "sharp";
+
+for (const { source, format, quality, output } of JSON.parse(await text(process.stdin))) {
+  await writeFile(output, await sharp(await readFile(source))[format]({ quality }).toBuffer());
+}
