@@ -119,7 +119,7 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
     assert second["estimate"]["bytes_after"] == pytest.approx(sizes + kept, rel=0.1)
 
     deleted = images.command("apply", plan, "--orphans=delete")
-    assert f"{SOURCES} orphans deleted" in deleted.stdout, deleted.stdout + deleted.stderr
+    assert f"{SOURCES:,} orphans deleted" in deleted.stdout, deleted.stdout + deleted.stderr
     left = images.destination_objects()
     assert {key for key in after if key not in left} == {key for key in made if key.startswith("web-96/")}
     assert images.command("plan", "--prefix=all/").returncode == 0
