@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import boto3
 import pyvips
 
+from image_scaler.ledger import rejection_key
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.spec import CopyTarget, Renditions, Target
 from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
@@ -210,7 +211,8 @@ class Smoke:
         """Delete all versions of what was uploaded and made."""
         for key in self._etags:
             self._delete_versions(self._deployed.source_bucket, key)
-            for made in self._renditions.plan_for(key).keys:
+            # The keys with a hash are those of other versions, too: all that is under the prefix goes.
+            for made in (*self._renditions.plan_for(key).keys, rejection_key(key)):
                 self._delete_versions(self._deployed.destination_bucket, made)
 
     def _delete_versions(self, bucket: str, key: str) -> None:
