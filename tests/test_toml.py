@@ -170,7 +170,16 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nkey = 'x/{key}/{key}'", "{key} once for renditions.a.key"),
         ("[renditions.a]\nkey = '{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = '/x/{key}'", "a folder before {key} for renditions.a.key"),
-        ("[renditions.a]\nkey = 'x/{stem}'", "no fields but {key}, {name} for renditions.a.key"),
+        ("[renditions.a]\nkey = 'x/{stem}'", "no fields but {key}, {name}, {hash} for renditions.a.key"),
+        ("[renditions.a]\nkey = '{hash}/{key}'", "a folder's name before {hash} for renditions.a.key"),
+        ("[renditions.a]\nkey = 'a/{hash}/{key}.{hash}'", "{hash} once for renditions.a.key"),
+        ("manifest = false\n[renditions.a]\nkey = 'a/{hash}/{key}'", "which only a manifest tells to web pages"),
+        ("[renditions.a]\n[renditions.b]\nkey = 'a/{hash}/{key}'", "a and b could both write a/{hash}/..."),
+        (
+            "[renditions.recipes]",
+            "rendition recipes needs another name or key: recipes/ and rejected/ are the function's",
+        ),
+        ("superseded_days = 0\n[renditions.a]", "an integer from 1 to 3650 for superseded_days but received 0 (int)"),
         ("[renditions.a]\nwidth = 1\nkey = 'x/{width:04}/{key}'", "{width} without a layout for renditions.a.key"),
         ("[renditions.a]\nkey = 'x/{key!r}'", "{key} without a layout for renditions.a.key"),
         (
@@ -207,11 +216,16 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 def test_settings_come_from_the_environment() -> None:
     settings = Settings.load(
-        {"DESTINATION_BUCKET": "renditions", "SOURCE_BUCKET": "uploads", "FAILURE_QUEUE_URL": "https://queue"},
+        {
+            "DESTINATION_BUCKET": "renditions",
+            "SOURCE_BUCKET": "uploads",
+            "FAILURE_QUEUE_URL": "https://failed",
+            "REJECTED_QUEUE_URL": "https://rejected",
+        },
         PROJECT_RENDITIONS,
     )
     assert settings.destination_bucket == "renditions"
-    assert settings.failure_queue_url == "https://queue"
+    assert (settings.failure_queue_url, settings.rejected_queue_url) == ("https://failed", "https://rejected")
     assert settings.bucket_owners == {}
 
 

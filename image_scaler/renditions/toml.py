@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
-from image_scaler.renditions.keys import KeyPattern, KeyTemplate
+from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_target
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
@@ -59,6 +59,10 @@ class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     on_source_delete: Annotated[Literal["keep", "remove"], Meta(description="one of keep, remove")] = "keep"
     manifest: Flag = True
+    events: Flag = False
+    """Send an event to EventBridge when a manifest was written, and when a source was rejected or removed."""
+    superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
+    """How long replaced renditions exist whose keys have a hash."""
 
 
 _TOP_LEVEL = TopLevel.__struct_fields__
@@ -105,6 +109,8 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         allow_svg=inputs.svg,
         on_source_delete=top_level.on_source_delete,
         manifest=top_level.manifest,
+        events=top_level.events,
+        toml=text,
     )
 
 
@@ -195,7 +201,7 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
     if table.key is None:
         return KeyTemplate(f"{name}-{width}/" if table.widths else f"{name}/")
     where = f"renditions.{name}.key"
-    values = {"name": name}
+    values = {"name": name, "hash": HASH}
     if width:
         values["width"] = str(width)
     if format:
@@ -220,6 +226,10 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
             f"expected {{key}} once for {where}, so that no two sources share a key, but received {table.key!r}"
         )
     prefix, suffix = around
+    if table.key.count("{hash}") > 1:
+        raise ConfigError(f"expected {{hash}} once for {where} but received {table.key!r}")
+    if prefix.startswith(HASH):
+        raise ConfigError(f"expected a folder's name before {{hash}} for {where} but received {table.key!r}")
     if prefix.startswith("/") or not prefix.endswith("/"):
         raise ConfigError(f"expected a folder before {{key}} for {where} but received {table.key!r}")
     return KeyTemplate(prefix, suffix or None)
