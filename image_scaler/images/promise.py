@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyvips
 
 from image_scaler.images.encoding import Encoder, fixed_quality
 from image_scaler.images.perception import Reference, Score
-from image_scaler.images.quality_search import CURVES, FIRST_TOLERANCE, STEP_TOLERANCE, search
+from image_scaler.images.quality_search import CURVES, FIRST_TOLERANCE, STEP_TOLERANCE, SearchEffort, search
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.quality import QualityTarget
 from image_scaler.renditions.spec import RenditionSpec
@@ -26,18 +25,6 @@ SCORING_BYTES = 24.0
 
 class _MetricError(Exception):
     """The metric failed."""
-
-
-@dataclass
-class SearchEffort:
-    """What the searches for one source took."""
-
-    trials: int = 0
-    """Encodings that were scored."""
-    seconds: float = 0.0
-    """With the encodings that were taken in the end."""
-    error: str | None = None
-    """Why the metric failed the last time: such a rendition got the default quality."""
 
 
 class Encoded(NamedTuple):

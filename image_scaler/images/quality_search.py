@@ -11,6 +11,7 @@ score and bytes.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from image_scaler.renditions.formats import Format
@@ -70,15 +71,36 @@ class Curve(NamedTuple):
         return self.drift * math.log2(pixels / _CURVE_PIXELS) / 2
 
 
+_MAX_SLOPE = 3.0
+"""How much steeper or flatter than the curve a picture may be; beyond that it is the noise of an encoder."""
+
 _CURVE_PIXELS = 400_000
 """The middle of the sizes that the curves were measured in."""
 
 CURVES = {
-    Format.JPEG: Curve(((45, 34.3), (62, 27.5), (76, 22.2), (86, 16.8), (93, 12.6)), drift=-0.08),
-    Format.WEBP: Curve(((45, 40.2), (65, 32.1), (80, 24.1), (90, 16.7), (96, 12.0)), drift=-0.02),
-    Format.AVIF: Curve(((30, 58.5), (45, 32.7), (60, 21.2), (72, 15.5), (84, 11.7)), drift=-0.08),
+    Format.JPEG: Curve(
+        ((8, 100.0), (15, 70.0), (28, 46.0), (45, 34.3), (62, 27.5), (76, 22.2), (86, 16.8), (93, 12.6)), drift=-0.08
+    ),
+    Format.WEBP: Curve(
+        ((5, 82.0), (15, 64.0), (28, 50.0), (45, 40.2), (65, 32.1), (80, 24.1), (90, 16.7), (96, 12.0)), drift=-0.02
+    ),
+    Format.AVIF: Curve(
+        ((12, 84.0), (20, 72.0), (30, 56.0), (45, 32.7), (60, 21.2), (72, 15.5), (84, 11.7)), drift=-0.08
+    ),
 }
 """Measured at the default efforts, with SSIMULACRA 2."""
+
+
+@dataclass
+class SearchEffort:
+    """What the searches for one source took."""
+
+    trials: int = 0
+    """Encodings that were scored."""
+    seconds: float = 0.0
+    """With the encodings that were taken in the end."""
+    error: str | None = None
+    """Why the metric failed the last time: such a rendition got the default quality."""
 
 
 class Trial(NamedTuple):
@@ -156,18 +178,18 @@ def _next_quality(trials: Sequence[Trial], target: QualityTarget, curve: Curve, 
     """Return the most promising quality that was not tried; None if there is none."""
     goal = _log_loss(target.target)
     losses = {trial.quality: _log_loss(judged(trial.score)) for trial in trials}
-    nearest = min(losses, key=lambda quality: abs(losses[quality] - goal))
+    nearest, *others = sorted(losses, key=lambda quality: abs(losses[quality] - goal))
     is_too_bad = losses[nearest] > goal
-    # A secant through the nearest trial on either side; the curve if all trials are on one side.
-    opposite = [quality for quality in losses if (losses[quality] > goal) != is_too_bad]
-    if opposite:
-        other = min(opposite, key=lambda quality: abs(losses[quality] - goal))
-        share = (goal - losses[nearest]) / (losses[other] - losses[nearest])
-        guess = _clamp(nearest + share * (other - nearest), target)
-    else:
-        guess = _clamp(curve.quality(goal - losses[nearest] + curve.log_loss(nearest, pixels), pixels), target)
-        if guess == nearest:
-            guess = _clamp(nearest + (1 if is_too_bad else -1), target)
+    expected = curve.log_loss(nearest, pixels)
+    opposite = [quality for quality in others if (losses[quality] > goal) != is_too_bad]
+    slope = 1.0
+    if others:  # a secant, preferably through trials on either side; over the curve, so that it is nearly straight
+        other = (opposite or others)[0]
+        run = expected - curve.log_loss(other, pixels)
+        slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (losses[nearest] - losses[other]) / run))
+    guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope, pixels), target)
+    if guess in losses and not opposite:
+        guess = _clamp(nearest + (1 if is_too_bad else -1), target)
     return guess if guess not in losses else None
 
 

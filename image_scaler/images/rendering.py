@@ -11,7 +11,8 @@ from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.header import Header, read_header
-from image_scaler.images.promise import SCORING_BYTES, Encoded, PromisedQuality, SearchEffort
+from image_scaler.images.promise import SCORING_BYTES, Encoded, PromisedQuality
+from image_scaler.images.quality_search import SearchEffort
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Plan, Point, Position, Size, offset, offset_around, plan
