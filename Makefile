@@ -27,15 +27,16 @@ down: $(READY) ## stop it
 	@.venv/bin/python -m toolbox.local.up_down down
 
 .PHONY: test
-test: $(READY) .venv-audit/ready ## run the linters and all tests
+test: $(READY) .venv-audit/ready .venv-oldest/ready ## run the linters and all tests
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@.venv/bin/python -m tests.oldest_sdk .venv-oldest
 	@.venv/bin/pytest
 
 .PHONY: load
-load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000
-	@.venv/bin/python -m tests.load --uploads $(or $(N),2000)
+load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000 PARAMS="--param=buffer=sqs"
+	@.venv/bin/python -m tests.load --uploads $(or $(N),2000) $(PARAMS)
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned
@@ -60,6 +61,10 @@ deploy: $(READY) ## deploy to AWS; STAGE=dev by default, PARAMS="--param=memoryS
 	@.venv/bin/image-scaler check --stage "$(STAGE)" $(PARAMS)
 	@$(SLS) deploy --stage "$(STAGE)" $(PARAMS)
 
+.PHONY: smoke
+smoke: $(READY) ## try the deployed stack with a few uploads, and delete them again; STAGE=dev by default
+	@.venv/bin/image-scaler smoke --stage "$(STAGE)"
+
 .PHONY: remove
 remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@.venv/bin/python -m toolbox.remove --stage "$(STAGE)" $(PARAMS)
@@ -78,6 +83,11 @@ remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@echo "Installing what audits the stack into .venv-audit ..."
 	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
 	@.venv/bin/uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements-audit.txt
+	@touch $@
+
+.venv-oldest/ready: requirements-oldest.txt .venv/ready
+	@echo "Installing the oldest supported boto3 into .venv-oldest ..."
+	@.venv/bin/uv pip install --quiet --target .venv-oldest --no-deps --require-hashes -r requirements-oldest.txt
 	@touch $@
 
 node_modules/ready: package.json package-lock.json

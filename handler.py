@@ -8,8 +8,10 @@ from image_scaler.images import vips
 from image_scaler.pipeline import Deadline
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
+from image_scaler.storage.event_bus import EventBridgeBus
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
+from image_scaler.storage.sdk import sdk_versions
 from image_scaler.telemetry import Telemetry
 
 
@@ -17,13 +19,17 @@ def build_scaler() -> Scaler:
     """Set up the process and return a scaler for the environment's settings; raises ConfigError if they are wrong."""
     settings = Settings.load(os.environ, Path(__file__).with_name("renditions.toml"))
     vips.configure(threads=settings.vcpus, allow_svg=settings.renditions.allow_svg)
-    queue = SqsFailureQueue(settings.failure_queue_url) if settings.failure_queue_url else None
-    return Scaler(settings, S3Store(owners=settings.bucket_owners), queue, observe=telemetry.observe)
+    failed, rejected = (
+        SqsFailureQueue(url) if url else None for url in (settings.failure_queue_url, settings.rejected_queue_url)
+    )
+    bus = EventBridgeBus() if settings.renditions.events else None
+    store = S3Store(owners=settings.bucket_owners)
+    return Scaler(settings, store, failed, rejected, observe=telemetry.observe, event_bus=bus, keeps_ledger=True)
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and
 # start-up has a full vCPU whatever the function's memory.
-telemetry = Telemetry(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "image-scaler"))
+telemetry = Telemetry(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "image-scaler"), sdk_versions())
 scaler = build_scaler()
 
 

@@ -193,10 +193,11 @@ def _of_copies(copies: dict[str, Any], drawn: set[str]) -> Iterable[str]:
 def _of_cold_start(cold_start: dict[str, Any], drawn: set[str]) -> Iterable[str]:
     yield "## Cold start"
     yield (
-        "A fresh process that imports the handler and makes one WebP of an 800 x 600 JPEG, against one that does "
+        f"A fresh process of Python {cold_start['python']} that imports the handler of the deployment package and "
+        "makes one WebP of an 800 x 600 JPEG, against one that does "
         '`import boto3; boto3.client("s3")` and no more; in turns, from start to end, medians (least to most). '
-        "*Not cached*: Python's and boto3's own bytecode is there, as in Lambda's runtime, but that of our "
-        "package and what it needs is not."
+        "*Not in the package*: Python's and boto3's own bytecode exists, as in Lambda's runtime, but the package was "
+        "built on a machine without the runtime's version of Python."
     )
     if "cold-start" in drawn:
         yield "![Cold start](results/cold-start.svg)"
@@ -204,7 +205,7 @@ def _of_cold_start(cold_start: dict[str, Any], drawn: set[str]) -> Iterable[str]
         ("bytecode", "runs", "ours, ms", "bare boto3 client, ms", "ratio", "ours, peak MB", "bare, peak MB"),
         [
             (
-                "cached" if row["cached"] else "not cached",
+                "in the package" if row["cached"] else "not in the package",
                 str(row["runs"]),
                 _middle(row["ours_ms"]),
                 _middle(row["boto3_ms"]),
@@ -413,7 +414,7 @@ def _cold_start_chart(rows: Sequence[dict[str, Any]]) -> str | None:
         times = {"ours, to the first rendition": row["ours_ms"], "bare boto3 client": row["boto3_ms"]}
         panels.append(
             Panel(
-                "bytecode cached" if row["cached"] else "bytecode of the package not cached",
+                "bytecode in the package" if row["cached"] else "bytecode not in the package",
                 [
                     Bar(name, statistics.median(of), f"{statistics.median(of):,.0f} ms", colour)
                     for (name, of), colour in zip(times.items(), (OURS, OTHERS[0]), strict=True)

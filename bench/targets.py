@@ -40,8 +40,8 @@ REASONS = {
     "bytes AVIF": "sharp's effort 4 takes four times the CPU of effort 3 for 6 % fewer bytes, which traffic repays "
     "only after some 90 views of an image. Where they matter more, `effort = 4` is sharp's equal.",
     "promise kept": "See the table and the crops of the worst.",
-    "cold start": "The zip holds no bytecode, which only the interpreter of the function's runtime can make: Python "
-    "compiles the package, pyvips and msgspec at each cold start.",
+    "cold start": "Only the runtime's version of Python can make bytecode. If the machine that packages has none, "
+    "Python compiles the package, pyvips and msgspec at each cold start.",
 }
 """Why a target is missed, by the kind of the verdict."""
 
@@ -132,7 +132,7 @@ def verdicts(results: dict[str, Any]) -> Iterator[Verdict]:
         yield Verdict(
             "cold start",
             f"start + first rendition <= {COLD_START_TARGET} x a bare boto3 client",
-            "bytecode cached" if row["cached"] else "bytecode of the package not cached",
+            "bytecode in the package" if row["cached"] else "bytecode not in the package",
             f"{statistics.median(pairs):.2f}",
             statistics.median(pairs) <= COLD_START_TARGET,
         )

@@ -17,7 +17,7 @@ CONTENT_TYPE = "application/json"
 CACHE_CONTROL = "no-cache"
 """Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
-_VERSION = 1
+VERSION = 1
 """Increment when the manifest of the same renditions changes, so that outdated manifests are replaced."""
 
 _CHOICES = ("image/avif", "image/webp")
@@ -42,8 +42,12 @@ class Source:
 
 def recipe(plan: SourcePlan) -> str:
     """Return a short hash of everything that a manifest depends on besides its source."""
-    parts = [(target.spec.recipe, target.key) for target in plan.targets], sorted(plan.ladder)
-    return hashlib.sha256(f"{_VERSION} {parts}".encode()).hexdigest()[:16]
+    return recipe_of([(target.spec.recipe, target.key) for target in plan.targets], plan.ladder)
+
+
+def recipe_of(parts: Sequence[tuple[str, str]], ladder: Collection[str], version: int = VERSION) -> str:
+    """Return the recipe of a manifest from the recipe and the key of each target."""
+    return hashlib.sha256(f"{version} {(parts, sorted(ladder))}".encode()).hexdigest()[:16]
 
 
 def manifest(
@@ -51,6 +55,7 @@ def manifest(
     written: Sequence[WrittenObject],
     ladder: Collection[str],
     *,
+    recipe: str,
     thumbhash: bytes | None = None,
     dominant_colour: str | None = None,
 ) -> bytes:
@@ -67,6 +72,7 @@ def manifest(
     srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
     content = {
         "source": asdict(source),
+        "recipe": recipe,
         "renditions": renditions,
         "srcset": {type_.removeprefix("image/"): srcset for type_, srcset in srcsets.items()},
         "picture": _picture(renditions, steps, srcsets) if has_urls else None,

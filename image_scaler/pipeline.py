@@ -1,18 +1,27 @@
 """One source version -> its renditions and its manifest in the destination: fetch, render, store."""
 
+import json
 import re
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from image_scaler import manifest
+from image_scaler.announcer import Announcer
 from image_scaler.events import SourceEvent
-from image_scaler.exceptions import DeadlineExceededError, PreconditionFailedError
+from image_scaler.exceptions import (
+    DeadlineExceededError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    RejectedError,
+)
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
+from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Report, Stage, WrittenObject
-from image_scaler.publisher import Provenance, Publisher, WriteResult
+from image_scaler.publisher import SUPERSEDED, Provenance, Publisher, WriteResult
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point
 from image_scaler.renditions.spec import CopyTarget, SourcePlan, Target
@@ -22,6 +31,9 @@ from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, Obje
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
 """Of renditions if neither renditions.toml nor the source has one. Not for ever: the content of a key changes when its
 source is replaced."""
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""Of renditions whose key has a hash: the content of such a key never changes."""
 
 SHUTDOWN_MARGIN = 5.0
 """Seconds before the function's deadline after which nothing new is begun, so that it ends by itself."""
@@ -102,11 +114,25 @@ class PipelineResult:
 class RenditionPipeline:
     """Makes what is to be made of one version of a source; keeps no state of it."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        executor: Callable[[], Executor],
+        announcer: Announcer,
+        ledger: Ledger,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`executor` creates the thread pool that writes renditions while the next ones are encoded.
+
+        `sleep` waits for the given number of seconds before a write is tried again.
+        """
         self._settings = settings
         self._store = store
+        self._announcer = announcer
+        self._ledger = ledger
         self._executor = executor
+        self._sleep = sleep
 
     def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
         """Write all targets of the plan, and then the manifest.
@@ -114,7 +140,8 @@ class RenditionPipeline:
         What was written is added to the report, even if this raises. Raises RejectedError, DeadlineExceededError, and
         what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the source was replaced or deleted.
         """
-        publisher = Publisher(self._store, version.ref)
+        publisher = Publisher(self._store, version.ref, sleep=self._sleep)
+        recipe = manifest.recipe(plan)
         writes: dict[Target, Future[_Stored]] = {}
         rendering: Rendering | None = None
         image: SourceImage | None = None
@@ -128,6 +155,7 @@ class RenditionPipeline:
                     report.source_bytes = stored.size
                     if Provenance.of(stored):
                         return PipelineResult(is_rendition=True)  # before the download
+                    plan = plan.of_version(version_of(stored))
                     self._settings.limits.check_bytes(stored.size)
                     with report.timer.timed(Stage.FETCH):
                         body = stored.read()
@@ -140,10 +168,15 @@ class RenditionPipeline:
                         deadline.check([target for target in plan.targets if target not in writes])
                 if plan.copies:
                     source = stored or self._head(version)
+                    plan = plan.of_version(version_of(source))
                     report.source_bytes = source.size
                     headers = self._copy_headers(source, image.format if image else None)
                     for copy in plan.copies:
                         writes[copy] = pool.submit(self._copy, publisher, copy, source, headers, report)
+        except RejectedError as error:
+            if stored:
+                self._ledger.keep_rejection(version.ref, stored.etag, version.sequencer, error)
+            raise
         finally:
             done = [writes[target] for target in plan.targets if target in writes]
             stored_targets = [write.result() for write in done if not write.exception()]
@@ -156,28 +189,63 @@ class RenditionPipeline:
         )
         if result.etag is None or plan.manifest_key is None:
             return result
-        body = self._manifest(version, plan, stored_targets, image, rendering)
+        self._ledger.keep_recipe()  # before the first manifest that names it
+        body = self._manifest(version, plan, recipe, stored_targets, image, rendering)
+        manifest_ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key)
         with report.timer.timed(Stage.STORE):
             written = publisher.put(
-                ObjectRef(self._settings.destination_bucket, plan.manifest_key),
+                manifest_ref,
                 body,
-                Provenance(source_etag=result.etag, sequencer=version.sequencer, recipe=manifest.recipe(plan)),
+                Provenance(source_etag=result.etag, sequencer=version.sequencer, recipe=recipe),
                 content_type=manifest.CONTENT_TYPE,
                 cache_control=manifest.CACHE_CONTROL,
+                before_overwrite=lambda etag: self._supersede_listed(publisher, plan, etag),
             )
+            if written is not WriteResult.STALE:  # else the newer event tells of its own
+                self._announcer.ready(
+                    version.ref, result.etag, version.sequencer, recipe=recipe, manifest=manifest_ref, body=body
+                )
         return replace(result, write_results=result.write_results | {written})
+
+    def listed_versions(self, plan: SourcePlan, *, etag: str | None = None) -> list[str]:
+        """Return the keys with a hash in the manifest of a source; none if there is no manifest, or with another ETag.
+
+        Only keys that the plan makes of some version: the function may do nothing to others.
+        """
+        if plan.manifest_key is None or not plan.is_versioned:
+            return []
+        try:
+            stored = self._store.get(ObjectRef(self._settings.destination_bucket, plan.manifest_key), if_match=etag)
+        except (ObjectNotFoundError, PreconditionFailedError):
+            return []
+        return [entry["key"] for entry in json.loads(stored.read())["renditions"] if plan.has_version(entry["key"])]
+
+    def supersede(self, publisher: Publisher, keys: Iterable[str]) -> bool:
+        """Mark renditions that no manifest lists; return whether one was not marked yet."""
+        marked = [publisher.supersede(ObjectRef(self._settings.destination_bucket, key)) for key in keys]
+        return any(marked)
+
+    def _supersede_listed(self, publisher: Publisher, plan: SourcePlan, etag: str) -> None:
+        """Mark what only the manifest with this ETag lists, which is overwritten next.
+
+        Before and not after: a function that is killed in between does it again in its next try, for which the list
+        must exist. Until then nothing is missing, because marked renditions exist for days.
+        """
+        self.supersede(publisher, set(self.listed_versions(plan, etag=etag)) - set(plan.keys))
 
     def _put(
         self, publisher: Publisher, rendition: Rendition, version: SourceVersion, stored: StoredObject, report: Report
     ) -> _Stored:
         spec, media_type = rendition.target.spec, rendition.target.format.traits.media_type
+        default = IMMUTABLE if spec.template.has_hash else stored.cache_control or DEFAULT_CACHE_CONTROL
         with report.timer.timed(Stage.STORE):
             result = publisher.put(
                 ObjectRef(self._settings.destination_bucket, rendition.target.key),
                 rendition.body,
                 Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
                 content_type=media_type,
-                cache_control=spec.cache_control or stored.cache_control or DEFAULT_CACHE_CONTROL,
+                cache_control=spec.cache_control or default,
+                is_versioned=spec.template.has_hash,
             )
         written = WrittenObject(
             name=spec.name,
@@ -220,6 +288,10 @@ class RenditionPipeline:
         self, publisher: Publisher, target: CopyTarget, source: ObjectHead, headers: ObjectHeaders, report: Report
     ) -> _Stored:
         ref = ObjectRef(self._settings.destination_bucket, target.key)
+        if target.spec.template.has_hash:
+            # An uploader's metadata of this name would say that the copy is to be deleted.
+            metadata = {name: value for name, value in headers.metadata.items() if name != SUPERSEDED}
+            headers = replace(headers, cache_control=IMMUTABLE, metadata=metadata)
         with report.timer.timed(Stage.STORE):
             result = publisher.copy(ref, source, headers)
         written = WrittenObject(
@@ -231,6 +303,7 @@ class RenditionPipeline:
         self,
         version: SourceVersion,
         plan: SourcePlan,
+        recipe: str,
         stored_targets: Sequence[_Stored],
         image: SourceImage | None,
         rendering: Rendering | None,
@@ -248,6 +321,7 @@ class RenditionPipeline:
             source,
             [item.written for item in stored_targets],
             plan.ladder,
+            recipe=recipe,
             thumbhash=thumbhash,
             dominant_colour=dominant_colour,
         )
@@ -258,10 +332,16 @@ def _is_image_type(content_type: str, *, allow_svg: bool) -> bool:
     return media_type.startswith("image/") and (allow_svg or media_type != Format.SVG.traits.media_type)
 
 
+def version_of(source: ObjectHead) -> str:
+    """Return what the pixels of a source's renditions depend on besides the recipe."""
+    point = _focal_point(source)
+    return f"{source.etag} {point.x},{point.y}" if point else source.etag
+
+
 _FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"
 
 
-def _focal_point(stored: StoredObject) -> Point | None:
+def _focal_point(source: ObjectHead) -> Point | None:
     """Return the point in the source's user metadata `focal-point: 0.3,0.7`; None without a valid one."""
-    match = re.fullmatch(f"{_FRACTION},{_FRACTION}", stored.metadata.get("focal-point", ""))
+    match = re.fullmatch(f"{_FRACTION},{_FRACTION}", source.metadata.get("focal-point", ""))
     return Point(float(match[1]), float(match[2])) if match else None

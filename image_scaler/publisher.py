@@ -10,16 +10,31 @@ recipe), and every write is conditional:
 - An ETag is the same for the same bytes, so a condition on it cannot tell two versions apart that have the same pixels.
   After an overwrite the reconciler therefore looks at the source once more.
 - A server-side copy carries only what its source has. After a copy the publisher looks at the source once more.
+
+A key with a hash of the source's version and the recipe never gets other content, so nothing has to be decided: it is
+written once. When another manifest replaces the one that lists it, it is marked as superseded: copied onto itself with
+a tag, after which a lifecycle rule deletes it, and with metadata that says so. (S3 counts the days of a rule from the
+last write, not from the tag.) If the version comes back, the mark is overwritten.
 """
 
 import enum
-from dataclasses import dataclass
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, head_or_none
 
 MAX_TRIES = 8
 """How often a conditional write is tried; each time that it fails, another event has made progress."""
+MIN_PAUSE, MAX_PAUSE = 0.05, 0.2
+"""Seconds before each try from the third on. They are random, so that events that met once do not meet again. The
+second try follows at once: usually the rendition of an older source exists, and no other event is running."""
+
+
+SUPERSEDED = "superseded"
+"""The metadata of a rendition that no manifest lists any more, and the tag by which a lifecycle rule finds it."""
 
 
 class WriteResult(enum.Enum):
@@ -75,16 +90,32 @@ def is_later(one: str | None, other: str | None) -> bool:
 class Publisher:
     """Writes, copies and removes the renditions of one source."""
 
-    def __init__(self, store: ObjectStore, source: ObjectRef) -> None:
+    def __init__(self, store: ObjectStore, source: ObjectRef, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """`sleep` waits for the given number of seconds before a write is tried again."""
         self._store = store
         self._source = source
+        self._sleep = sleep
 
     def put(
-        self, ref: ObjectRef, body: bytes, provenance: Provenance, *, content_type: str, cache_control: str
+        self,
+        ref: ObjectRef,
+        body: bytes,
+        provenance: Provenance,
+        *,
+        content_type: str,
+        cache_control: str,
+        is_versioned: bool = False,
+        before_overwrite: Callable[[str], None] = lambda etag: None,
     ) -> WriteResult:
-        """Write a rendition, unless the same or a newer one exists; raises StorageError."""
+        """Write a rendition, unless the same or a newer one exists; raises StorageError.
+
+        `is_versioned`: the key has a hash of the version and the recipe, so any object of them is the same.
+        `before_overwrite` is called with the ETag of the object that is overwritten next.
+        """
         if_match: str | None = None
-        for _ in range(MAX_TRIES):
+        for tried in range(MAX_TRIES):
+            if tried >= 2:
+                self._sleep(random.uniform(MIN_PAUSE, MAX_PAUSE))  # noqa: S311  nothing secret
             try:
                 self._store.put(
                     ref,
@@ -99,13 +130,17 @@ class Publisher:
                 head = head_or_none(self._store, ref)
             else:
                 return WriteResult.OVERWRITTEN if if_match else WriteResult.CREATED
-            existing = Provenance.of(head) if head else None
+            existing = Provenance.of(head) if head and not is_superseded(head) else None
+            if existing and is_versioned:
+                existing = replace(existing, sequencer=provenance.sequencer)
             if existing and _is_same(existing, provenance):
                 # If a write was carried out but its response was lost, then this is the object that it wrote.
                 return WriteResult.OVERWRITTEN if if_match else WriteResult.UP_TO_DATE
             if existing and is_later(existing.sequencer, provenance.sequencer):
                 return WriteResult.STALE
             if_match = head.etag if head else None
+            if if_match:
+                before_overwrite(if_match)
         raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
 
     def copy(self, ref: ObjectRef, source: ObjectHead, headers: ObjectHeaders) -> WriteResult:
@@ -122,6 +157,30 @@ class Publisher:
         is_stale = current is not None and current.etag != source.etag
         return WriteResult.STALE if is_stale else WriteResult.CREATED
 
+    def supersede(self, ref: ObjectRef) -> bool:
+        """Mark a rendition whose key has a hash, so that it is deleted later; return whether it was not marked yet.
+
+        A deleted one stays deleted.
+        """
+        head = head_or_none(self._store, ref)
+        if head is None or is_superseded(head):
+            return False
+        provenance = Provenance.of(head)
+        # Not the other metadata of a copy: with the mark it could be more than S3 allows.
+        metadata = {**(provenance.as_metadata() if provenance else {}), SUPERSEDED: "true"}
+        try:
+            self._store.copy(
+                ref,
+                ref,
+                replace(head.headers, metadata=metadata),
+                if_match=head.etag,
+                size=head.size,
+                tags={SUPERSEDED: "true"},
+            )
+        except (ObjectNotFoundError, PreconditionFailedError):
+            return False
+        return True
+
     def remove(self, ref: ObjectRef) -> bool:
         """Delete a rendition if its source is gone; return whether it was deleted."""
         head = head_or_none(self._store, ref)
@@ -133,6 +192,11 @@ class Publisher:
         except (ObjectNotFoundError, PreconditionFailedError):
             return False
         return True
+
+
+def is_superseded(head: ObjectHead) -> bool:
+    """Return whether a rendition is marked: no manifest listed it when it was, and it will be deleted."""
+    return SUPERSEDED in head.metadata
 
 
 def _is_same(existing: Provenance, mine: Provenance) -> bool:

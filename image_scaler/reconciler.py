@@ -1,8 +1,10 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+from image_scaler.announcer import Announcer
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
     ObjectNotFoundError,
@@ -10,9 +12,10 @@ from image_scaler.exceptions import (
     RejectedError,
     SourceInDestinationError,
 )
+from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Report, Status
-from image_scaler.pipeline import Deadline, PipelineResult, RenditionPipeline, SourceVersion
-from image_scaler.publisher import Provenance, Publisher
+from image_scaler.pipeline import Deadline, PipelineResult, RenditionPipeline, SourceVersion, version_of
+from image_scaler.publisher import Provenance, Publisher, is_superseded
 from image_scaler.renditions.spec import SourcePlan
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
@@ -21,11 +24,21 @@ from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_o
 class Reconciler:
     """Handles one source event after the other; keeps no state of one."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, executor: Callable[[], Executor]) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        executor: Callable[[], Executor],
+        announcer: Announcer,
+        ledger: Ledger,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`executor` and `sleep`: see RenditionPipeline."""
         self._settings = settings
         self._store = store
-        self._pipeline = RenditionPipeline(settings, store, executor)
+        self._announcer = announcer
+        self._ledger = ledger
+        self._pipeline = RenditionPipeline(settings, store, executor, announcer, ledger, sleep)
         self._removes = settings.renditions.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:
@@ -78,10 +91,15 @@ class Reconciler:
         while True:
             looks += 1
             current = head_or_none(self._store, event.ref)
+            if not (current is None and self._removes) and self._supersede_own(event, plan, current):
+                continue
             if current is None:
-                removed = self._remove(event.ref, plan) if self._removes else []
+                removed = self._remove(event, plan) if self._removes else []
                 report.removed.extend(removed)
-                if not removed:
+                # A source that has come back kept this from removing what an event of another version wrote.
+                if not removed and not (plan.is_versioned and head_or_none(self._store, event.ref)):
+                    if self._removes and (event.is_removed or event.etag or report.removed):
+                        self._announcer.removed(event)
                     return False
                 rendered = None
             elif current.etag == rendered or self._is_converged(event, plan, current):
@@ -110,9 +128,12 @@ class Reconciler:
         A copy of a multipart upload, or of an object under a KMS key, never has its source's ETag and counts as
         outdated: it is copied once too often rather than not at all.
         """
+        plan = plan.of_version(version_of(current))
         copies = {target.key for target in plan.copies}
         for key in plan.keys:
             head = head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key))
+            if head and is_superseded(head):
+                return False  # an event of another version may have marked it
             provenance = Provenance.of(head) if head and key not in copies else None
             if head and (provenance.source_etag if provenance else head.etag) == current.etag:
                 continue
@@ -121,9 +142,31 @@ class Reconciler:
                 return False
         return True
 
-    def _remove(self, source: ObjectRef, plan: SourcePlan) -> list[str]:
-        """Remove the manifest and the renditions of a source that is gone; return their keys."""
-        publisher = Publisher(self._store, source)
-        return [
-            key for key in reversed(plan.keys) if publisher.remove(ObjectRef(self._settings.destination_bucket, key))
-        ]
+    def _supersede_own(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead | None) -> bool:
+        """Mark what an event of a replaced version has written under keys with a hash; return whether it had.
+
+        If no manifest lists it, nobody else would. The version may be uploaded again in the meantime and find its
+        renditions without the mark: look again.
+        """
+        if not plan.is_versioned or event.etag in (None, current and current.etag):
+            return False
+        listed = self._pipeline.listed_versions(plan)
+        keys = [key for key in self._own_versions(event, plan) if key not in listed]
+        return self._pipeline.supersede(Publisher(self._store, event.ref), keys)
+
+    def _own_versions(self, event: SourceEvent, plan: SourcePlan) -> list[str]:
+        """Return the keys with a hash that an event leads to, as far as the event says it: without a focal point."""
+        targets = plan.of_version(event.etag).targets if event.etag else ()
+        return [target.key for target in targets if target.spec.template.has_hash]
+
+    def _remove(self, event: SourceEvent, plan: SourcePlan) -> list[str]:
+        """Remove the manifest and the renditions of a source that is gone; return their keys.
+
+        What has a hash in its key goes before the manifest, which alone lists it; all else after it.
+        """
+        publisher = Publisher(self._store, event.ref)
+        versions = [*self._pipeline.listed_versions(plan), *self._own_versions(event, plan)]
+        plain = [target.key for target in plan.targets if not target.spec.template.has_hash]
+        manifest = [plan.manifest_key] if plan.manifest_key else []
+        keys = [*dict.fromkeys(versions), *manifest, *reversed(plain), *self._ledger.keys_of(event.ref.key)]
+        return [key for key in keys if publisher.remove(ObjectRef(self._settings.destination_bucket, key))]

@@ -1,11 +1,13 @@
 """Scaler: handles every source of an event, keeps failure records, and returns the response."""
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from image_scaler import events
+from image_scaler.announcer import Announcer
 from image_scaler.events import EventSource, InvalidRecord, Invocation, SourceEvent
 from image_scaler.exceptions import (
     ImageScalerError,
@@ -14,12 +16,14 @@ from image_scaler.exceptions import (
     StorageError,
     UnexpectedError,
 )
+from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Outcome, Report, Stage, Status
 from image_scaler.pipeline import Deadline
 from image_scaler.reconciler import Reconciler
 from image_scaler.responses import response
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectStore
+from image_scaler.storage.event_bus import EventBus
 from image_scaler.storage.failure_queue import FailureQueue, failure_record
 
 MAX_PARALLEL_WRITES = 4
@@ -36,12 +40,23 @@ class Scaler:
         settings: Settings,
         store: ObjectStore,
         failure_queue: FailureQueue | None = None,
+        rejected_queue: FailureQueue | None = None,
         executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
         observe: Callable[[Outcome], None] = lambda outcome: None,
+        event_bus: EventBus | None = None,
+        keeps_ledger: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`observe` receives the outcome of each record."""
-        self._reconciler = Reconciler(settings, store, executor)
+        """Rejected sources are recorded in `rejected_queue`, or in `failure_queue` if that is None.
+
+        `observe` receives the outcome of each record; with `keeps_ledger`, recipes and rejections are kept; `sleep`
+        waits between two tries of a write.
+        """
+        self._announcer = Announcer(event_bus)
+        ledger = Ledger(settings, store, is_kept=keeps_ledger)
+        self._reconciler = Reconciler(settings, store, executor, self._announcer, ledger, sleep)
         self._failure_queue = failure_queue
+        self._rejected_queue = rejected_queue or failure_queue
         self._observe = observe
 
     def handle(self, event: object, deadline: Deadline = _NO_DEADLINE) -> dict[str, Any]:
@@ -76,21 +91,31 @@ class Scaler:
 
     def _keep_failure(self, outcome: Outcome, reason: ImageScalerError, payload: Mapping[str, Any]) -> Outcome:
         """Send a failure record; a source whose record could not be sent has failed, so that it is not lost."""
-        if self._failure_queue is None:
+        is_rejected = outcome.status is Status.REJECTED
+        queue = self._rejected_queue if is_rejected else self._failure_queue
+        if queue is None:
             return outcome
         record = failure_record(
             payload,
             outcome.source,
             reason,
             [item.key for item in outcome.written],
-            is_final=outcome.status is Status.REJECTED,
+            is_final=is_rejected,
         )
         try:
-            self._failure_queue.send(record)
+            queue.send(record)
         except ImageScalerError as error:
             lost = StorageError(f"{reason}; and its failure record could not be stored: {error}")
             return replace(outcome, status=Status.FAILED, error=lost, is_lost=True)
         return outcome
+
+    def _announce_rejection(self, event: SourceEvent, reason: ImageScalerError) -> tuple[Status, ImageScalerError]:
+        """Tell others of a rejected source; return its status: if that fails, it has failed, so that it is retried."""
+        try:
+            self._announcer.rejected(event, reason)
+        except StorageError as error:
+            return Status.FAILED, StorageError(f"{reason}; and {error}")
+        return Status.REJECTED, reason
 
     def scale(self, event: SourceEvent, deadline: Deadline = _NO_DEADLINE) -> Outcome:
         """Make and write all renditions of one source, or remove them with it; raises nothing."""
@@ -100,7 +125,7 @@ class Scaler:
             with report.timer.timed(Stage.TOTAL):
                 status = self._reconciler.reconcile(event, deadline, report)
         except (RejectedError, ObjectNotFoundError) as reason:
-            status, error = Status.REJECTED, reason
+            status, error = self._announce_rejection(event, reason)
         except ImageScalerError as reason:
             status, error = Status.FAILED, reason
         except Exception as reason:  # an unexpected error in one source must not stop the other sources of the event

@@ -23,6 +23,9 @@ class Settings:
     bucket_owners: Mapping[str, str] | None = None
     """The accounts of these buckets; S3 refuses a call if one belongs to another account now."""
     failure_queue_url: str | None = None
+    """Where sources that failed go."""
+    rejected_queue_url: str | None = None
+    """Where rejected sources go; None: to the failure queue."""
     memory: int | None = None
     """The function's memory in bytes; None outside Lambda."""
 
@@ -41,7 +44,7 @@ class Settings:
         """Read the environment and renditions.toml.
 
         The variables are DESTINATION_BUCKET, SOURCE_BUCKET, DESTINATION_BUCKET_OWNER, SOURCE_BUCKET_OWNER,
-        FAILURE_QUEUE_URL, and Lambda's own AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
+        FAILURE_QUEUE_URL, REJECTED_QUEUE_URL, and Lambda's own AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
 
         Raises ConfigError whose one sentence says what is wrong.
         """
@@ -57,6 +60,7 @@ class Settings:
             destination_bucket=destination,
             bucket_owners=_owner(environ, "DESTINATION_BUCKET") | _owner(environ, "SOURCE_BUCKET"),
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
+            rejected_queue_url=environ.get("REJECTED_QUEUE_URL") or None,
             memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
             renditions=load_renditions(renditions_path),
         )

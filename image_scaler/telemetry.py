@@ -10,7 +10,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,10 +58,12 @@ _STAGE_METRICS = {
 
 
 class Telemetry:
-    """Logs the outcome of each source; `service` is the dimension that all metrics have."""
+    """Logs the outcome of each source."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, sdk: Mapping[str, str] | None = None) -> None:
+        """`service` is the dimension that all metrics have; `sdk`: the versions of the AWS SDK, by package."""
         self._service = service
+        self._sdk = sdk
         self._invocations = 0
         self._request_id: str | None = None
 
@@ -80,13 +82,15 @@ class Telemetry:
 
     def _log_fields(self, outcome: Outcome) -> dict[str, Any]:
         error = outcome.error
+        is_cold_start = self._invocations <= 1
         fields: dict[str, Any] = {
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "level": "ERROR" if error else "INFO",
             "message": f"source {outcome.source}: {outcome.status}",
             "service": self._service,
             "request_id": self._request_id,
-            "cold_start": self._invocations <= 1,
+            "cold_start": is_cold_start,
+            "sdk": self._sdk if is_cold_start else None,
             "source": outcome.source._asdict() if outcome.source else None,
             "status": outcome.status,
             "written": [written.key for written in outcome.written if written.is_new],

@@ -14,6 +14,7 @@ class InMemoryStore:
 
     def __init__(self) -> None:
         self.objects: dict[ObjectRef, StoredObject] = {}
+        self.tags: dict[ObjectRef, dict[str, str]] = {}
         self.broken: set[str] = set()
         self.gets = 0
         self.puts = 0
@@ -43,6 +44,7 @@ class InMemoryStore:
         if if_match is not None:
             self._find(ref, if_match)
         self.puts += 1
+        self.tags.pop(ref, None)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         self.objects[ref] = StoredObject(
             read=lambda: body,
@@ -55,9 +57,17 @@ class InMemoryStore:
         return etag
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+        self,
+        source: ObjectRef,
+        destination: ObjectRef,
+        headers: ObjectHeaders,
+        *,
+        if_match: str,
+        size: int,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self._refuse_if_broken(destination)
+        self.tags[destination] = dict(tags or {})
         self.objects[destination] = replace(self._find(source, if_match), **vars(headers))
         self.puts += 1
 
@@ -79,6 +89,17 @@ class InMemoryStore:
     def _refuse_if_broken(self, ref: ObjectRef) -> None:
         if ref.key in self.broken:
             raise StorageError(f"SlowDown for {ref}")
+
+
+class InMemoryBus:
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+        self.is_broken = False
+
+    def send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        if self.is_broken:
+            raise StorageError("the bus does not answer")
+        self.sent.append((detail_type, detail))
 
 
 class InMemoryQueue:

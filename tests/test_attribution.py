@@ -1,5 +1,7 @@
 """Attribution: the credits that renditions keep, read from any metadata that an upload may hold."""
 
+import struct
+
 import pytest
 import pyvips
 from hypothesis import example, given, settings
@@ -28,6 +30,9 @@ blocks = st.one_of(
     st.lists(
         st.tuples(st.sampled_from([80, 110, 116, 5]), st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=4
     ).map(lambda sets: b"".join(b"\x1c\x02" + bytes([n]) + size.to_bytes(2, "big") + text for n, size, text in sets)),
+    st.lists(
+        st.tuples(st.sampled_from([0x0404, 0x040C]), st.binary(max_size=3), st.binary(max_size=40)), max_size=3
+    ).map(lambda parts: b"Photoshop 3.0\0" + b"".join(image_resource(n, body, name) for n, name, body in parts)),
 )
 fields_of_exif = st.one_of(
     st.text(max_size=80),
@@ -65,6 +70,47 @@ def test_nested_elements_do_not_multiply_their_text() -> None:
 @given(credits=any_credits)
 def test_credits_survive_being_written_as_xmp(credits: Credits) -> None:
     assert read_credits({"xmp-data": credits.as_xmp()}) == credits
+
+
+def dataset(record: int, number: int, text: bytes) -> bytes:
+    return b"\x1c" + struct.pack(">BBH", record, number, len(text)) + text
+
+
+def image_resource(number: int, content: bytes, name: bytes = b"") -> bytes:
+    """Return one of Photoshop's image resources; name and content are padded to even lengths."""
+    head = b"8BIM" + struct.pack(">HB", number, len(name)) + name + bytes((len(name) + 1) % 2)
+    return head + struct.pack(">I", len(content)) + content + bytes(len(content) % 2)
+
+
+IPTC = dataset(1, 90, b"\x1b%G") + dataset(2, 80, b"Ann") + dataset(2, 110, b"Agency") + dataset(2, 116, b"(c) Ann")
+PREVIEW = b"\x1c\x02" * 50 + dataset(2, 80, b"Eve") + bytes(201)
+"""A preview in whose pixels the bytes of a credit occur."""
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        image_resource(0x0404, IPTC),
+        image_resource(0x0404, IPTC) + image_resource(0x040C, PREVIEW),
+        image_resource(0x040C, PREVIEW) + image_resource(0x0404, IPTC),
+        image_resource(0x03ED, PREVIEW, b"odd")
+        + image_resource(0x0409, PREVIEW, b"even")
+        + image_resource(0x0404, IPTC),
+    ],
+    ids=["alone", "before a preview", "after a preview", "after named resources"],
+)
+def test_credits_from_iptc_are_those_of_its_own_resource_whatever_a_preview_contains(resources: bytes) -> None:
+    payload = b"Photoshop 3.0\0" + resources
+    body = drawing.jpeg()
+    body = body[:2] + b"\xff\xed" + struct.pack(">H", len(payload) + 2) + payload + body[2:]
+    targets = parse_renditions('[renditions.x]\nwidth = 8\nformat = "png"').plan_for("a").renditions
+    (rendition,) = SourceImage(body).render(targets)
+    out = decoded(rendition.body)
+    assert read_credits({name: out.get(name) for name in out.get_fields()}) == Credits("(c) Ann", "Ann", "Agency")
+
+
+def test_credits_from_iptc_without_photoshops_resources_are_read() -> None:
+    assert read_credits({"iptc-data": IPTC}) == Credits("(c) Ann", "Ann", "Agency")
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])

@@ -180,6 +180,11 @@ def test_check_accepts_the_project(tmp_path: Path) -> None:
         ("sourceBucket=Bad_Name", "the name of a bucket: lower-case letters, digits, - and . for sourceBucket but"),
         ("destinationBucket=", "for destinationBucket but received ''"),
         ("alarmTopic=foo", "the ARN of an SNS topic for alarmTopic but received 'foo'"),
+        ("delivery=sns", "expected s3 or eventbridge for delivery but received 'sns'"),
+        ("buffer=kinesis", "expected none or sqs for buffer but received 'kinesis'"),
+        ("maxConcurrency=1", "expected a number from 2 to 1000 for maxConcurrency but received '1'"),
+        ("sourceAccount=12", "expected the 12 digits of an account for sourceAccount but received '12'"),
+        ("sourceAccount=111122223333", "sourceAccount needs delivery: eventbridge"),
         ("reservedConcurrency=0", "a number from 1 for reservedConcurrency but received '0'"),
         ("logRetentionInDays=31", "'provider.logRetentionInDays': must be equal to one of the allowed values"),
     ],
@@ -188,6 +193,12 @@ def test_check_refuses_a_stack_that_cannot_work(tmp_path: Path, param: str, sent
     done = run("check", "--param", param, cwd=tmp_path)
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+def test_check_refuses_a_buffer_that_an_existing_bucket_cannot_fill(tmp_path: Path) -> None:
+    done = run("check", "--param", "buffer=sqs", "--param", "existingSourceBucket=my-uploads", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "buffer: sqs for an existing source bucket needs delivery: eventbridge" in done.stderr
 
 
 def test_check_refuses_a_stage_that_no_bucket_can_be_named_after(tmp_path: Path) -> None:

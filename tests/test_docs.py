@@ -4,10 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import boto3
 import msgspec
 import pytest
 import typer
 import yaml
+from botocore.validate import validate_parameters
 
 from image_scaler.manifest import Source, manifest
 from image_scaler.outcomes import Stage, Status, WrittenObject
@@ -67,7 +69,7 @@ def test_the_readme_is_a_page() -> None:
 
 def test_the_sample_renditions_are_those_of_the_project() -> None:
     shipped = parse_renditions((ROOT / "renditions.toml").read_text(encoding="utf-8"))
-    sample, limits = code("docs/configuration.md", "toml")
+    sample, _hashed, limits = code("docs/configuration.md", "toml")
     (short,) = code("README.md", "toml")
     assert parse_renditions(sample).specs == parse_renditions(short).specs == shipped.specs
     assert [target.key for target in parse_renditions(sample).plan_for("avatars/me.jpg").targets] == [
@@ -113,10 +115,10 @@ def test_the_keys_of_the_examples_are_those_of_the_code() -> None:
 
 
 def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
-    (sample,) = code("docs/web.md", "json")
+    sample, *_ = code("docs/web.md", "json")
     source = Source(key="dir/photo.jpg", etag="e", bytes=1)
     written = WrittenObject(name="resized", key="resized/dir/photo.jpg", bytes=1)
-    content = json.loads(manifest(source, [written], ()))
+    content = json.loads(manifest(source, [written], (), recipe="r"))
     shown = json.loads(sample)
     assert shown.keys() == content.keys()
     assert shown["source"].keys() == content["source"].keys()
@@ -133,13 +135,20 @@ def test_the_table_of_parameters_has_every_parameter_with_its_default() -> None:
 
 def test_every_file_of_the_stack_is_explained() -> None:
     named = {word for cell in table("docs/deployment.md", "file") for word in words(cell)}
-    shared = {"renditions.js", "python"}  # of use to the other files only
+    shared = {"renditions.js", "python", "bytecode.py"}  # of use to the other files only
     assert named == {path.name for path in (ROOT / "serverless").iterdir()} - shared
 
 
 def test_the_suffixes_are_those_of_the_stack() -> None:
     (listed,) = re.findall(r"ends in `([^`]+)`", PAGES["docs/deployment.md"])
     assert {case(suffix) for suffix in listed.split() for case in (str.lower, str.upper)} == set(stack.suffixes())
+
+
+def test_the_response_headers_policy_is_one_that_cloudfront_accepts() -> None:
+    _, policy = code("docs/web.md", "json")
+    shapes = boto3.client("cloudfront", region_name="us-east-1").meta.service_model
+    shape = shapes.operation_model("CreateResponseHeadersPolicy").input_shape
+    validate_parameters({"ResponseHeadersPolicyConfig": json.loads(policy)}, shape)
 
 
 def test_every_status_is_explained() -> None:
@@ -175,11 +184,9 @@ def test_every_make_command_exists(target: str) -> None:
 def test_every_command_and_option_of_image_scaler_exists_and_every_command_is_documented() -> None:
     commands = typer.main.get_command(cli.main).commands  # type: ignore[attr-defined]
     text = "\n".join(PAGES.values())
-    found = set(
-        re.findall(
-            r"image-scaler ([a-z]+)", " ".join(re.findall(r"`[^`]+`|^(?:\$ )?image-scaler .*$", text, re.MULTILINE))
-        )
-    )
+    inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    lines = re.findall(r"^(?:\$ )?(image-scaler .*)$", text, re.MULTILINE)
+    found = {name for part in (*inline, *lines) for name in re.findall(r"image-scaler ([a-z]+)", part)}
     assert found == commands.keys()
     for name, line in re.findall(r"^(?:\$ )?image-scaler ([a-z]+)(.*)$", text, re.MULTILINE):
         options = {

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from types import ModuleType
 from typing import Any
 
 import boto3
+import botocore
 import pytest
 from moto import mock_aws
 
 from image_scaler.exceptions import ConfigError
+from image_scaler.storage.sdk import MIN_VERSION
 from tests import drawing
 
 SOURCE, DESTINATION = "image-scaler-local-source-123456789012-us-east-1", "renditions"
@@ -70,7 +73,7 @@ def test_an_upload_that_is_not_an_image_returns_500(aws: Any) -> None:
     put = aws.put_object(Bucket=SOURCE, Key="dir/my photo+1.jpg", Body=b"text")
     answer = cold_start().lambda_handler(event("s3-put.json", eTag=put["ETag"].strip('"')), None)
     assert answer == {"statusCode": 500, "body": "Error moving image"}
-    assert keys(aws) == []
+    assert keys(aws) == ["rejected/dir/my photo+1.jpg.json"]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,44 @@ def test_a_wrong_environment_is_refused_at_the_cold_start(
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=sentence):
         cold_start()
+
+
+def test_an_sdk_that_is_too_old_is_refused_at_the_cold_start(tmp_path: Path) -> None:
+    # botocore as it is, but for its version.
+    installed = Path(str(botocore.__file__)).parent
+    (tmp_path / "botocore").mkdir()
+    for path in installed.iterdir():
+        if path.name != "__init__.py":
+            (tmp_path / "botocore" / path.name).symlink_to(path)
+    source = (installed / "__init__.py").read_text(encoding="utf-8")
+    older = source.replace(f"'{botocore.__version__}'", "'1.35.99'")
+    (tmp_path / "botocore" / "__init__.py").write_text(older, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-c", "import handler"],
+        cwd=EVENTS.parent,
+        env={
+            "PYTHONPATH": f"{tmp_path}:{Path(boto3.__file__).parents[1]}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "DESTINATION_BUCKET": DESTINATION,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == (
+        "image_scaler.exceptions.ConfigError: botocore 1.35.99 is too old, it must be "
+        f"{MIN_VERSION} or newer: choose a newer Lambda runtime with the parameter python"
+    )
+
+
+def test_the_line_of_a_cold_start_has_the_version_of_the_sdk(aws: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = cold_start()
+    for _ in range(2):
+        handler.lambda_handler({"bucket": SOURCE, "keys": ["a.jpg"]}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    versions = {"boto3": boto3.__version__, "botocore": botocore.__version__}
+    assert [line.get("sdk") for line in lines] == [versions, None]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("*.json")))

@@ -51,7 +51,7 @@ def of(*objects: WrittenObject, ladder: set[str] = LADDER, **known: Any) -> dict
     source = Source(
         key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": Format.JPEG} | known)
     )
-    content: dict[str, Any] = json.loads(manifest(source, objects, ladder))
+    content: dict[str, Any] = json.loads(manifest(source, objects, ladder, recipe="r"))
     return content
 
 
@@ -79,9 +79,12 @@ BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "we
 def test_a_manifest_describes_the_source_and_every_rendition() -> None:
     source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
     objects = [copy(), step(640, "webp")]
-    content = json.loads(manifest(source, objects, LADDER, thumbhash=b"\x01\x02", dominant_colour="#102030"))
+    content = json.loads(
+        manifest(source, objects, LADDER, recipe="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
+    )
     assert content == {
         "source": {"key": "a.jpg", "etag": "e", "bytes": 9000, "width": 1500, "height": 1000, "format": "jpeg"},
+        "recipe": "r",
         "renditions": [
             {
                 "name": "resized",
@@ -190,7 +193,7 @@ def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None
 def test_any_key_gives_json_and_a_picture_with_that_key_and_no_other_markup(base: str, key: str) -> None:
     written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
     source = Source(key=key, etag="e", bytes=1, width=9, height=9, format=Format.JPEG)
-    content = json.loads(manifest(source, written, LADDER))
+    content = json.loads(manifest(source, written, LADDER, recipe="r"))
     assert content["source"]["key"] == key
     if {".", ".."} & set(key.split("/")):  # a browser would look for it elsewhere
         assert (content["picture"], content["srcset"]) == (None, {})

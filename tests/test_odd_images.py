@@ -1,10 +1,13 @@
 """Images that are valid, or nearly, and still unlike most."""
 
 import io
+import re
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pillow_heif
 import pytest
@@ -12,9 +15,11 @@ import pyvips
 from PIL import Image
 
 from image_scaler.exceptions import ImageTooLargeError, RejectedError, UnsupportedImageError
+from image_scaler.images.attribution import NO_CREDITS
 from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.images.stripping import strip
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
-from image_scaler.renditions.limits import DEFAULT_LIMITS
+from image_scaler.renditions.limits import DEFAULT_LIMITS, MAX_SCANS, MAX_WEBP_FRAMES
 from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import QUADRANTS, RED, corners, decoded, is_near
@@ -69,20 +74,34 @@ def test_a_very_long_side_is_rejected_whatever_the_number_of_pixels() -> None:
 
 
 def progressive(scans: int) -> bytes:
-    """Return a progressive JPEG with at least so many scans."""
+    """Return a progressive JPEG with so many scans, or its usual ten."""
     body = drawing.jpeg(drawing.photo(48, 32), interlace=True)
-    first, last, end = body.index(b"\xff\xda"), body.rindex(b"\xff\xda"), len(body) - 2
-    assert first < last
-    return body[:end] + body[last:end] * (scans - 1) + body[end:]
+    last, end = body.rindex(b"\xff\xda"), len(body) - 2
+    return body[:end] + body[last:end] * (scans - body.count(b"\xff\xda")) + body[end:]
+
+
+def with_preview(body: bytes, preview: bytes) -> bytes:
+    """Return a JPEG with another file in its segments, as cameras embed a preview."""
+    parts = [b"MPF\0" + preview[at : at + 60_000] for at in range(0, len(preview), 60_000)]
+    return body[:2] + b"".join(b"\xff\xe2" + struct.pack(">H", len(part) + 2) + part for part in parts) + body[2:]
+
+
+def webp_with_frames(count: int) -> bytes:
+    """Return an animated WebP with so many frames, all alike."""
+    film = drawing.photo(8, 8).copy()
+    film.set_type(pyvips.GValue.gint_type, "page-height", 4)
+    webp = bytes(film.webpsave_buffer())
+    first, second = (found.start() for found in re.finditer(b"ANMF", webp))
+    webp = webp[:first] + webp[first:second] * count
+    return webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:]
 
 
 def test_a_jpeg_of_hundreds_of_scans_and_a_webp_of_thousands_of_frames_are_rejected_before_they_are_read() -> None:
     assert SourceImage(progressive(1)).size == (48, 32)
     with pytest.raises(ImageTooLargeError, match=r"the file has more than the 100 scans that are allowed"):
         SourceImage(progressive(200))
-    webp = bytes(drawing.photo(48, 32).webpsave_buffer()) + b"ANMF\0\0\0\0" * 20_000
     with pytest.raises(ImageTooLargeError, match=r"the file has more than the 10,000 frames that are allowed"):
-        SourceImage(webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:])
+        SourceImage(webp_with_frames(20_000))
 
 
 def test_a_damaged_jpeg_with_hundreds_of_scans_is_rejected_before_it_is_read() -> None:
@@ -141,13 +160,113 @@ def test_an_mpo_file_is_its_first_picture() -> None:
 
 
 def test_a_jpeg_with_a_large_embedded_preview_is_the_picture_and_not_the_preview() -> None:
-    preview = progressive(200)
     for body in (drawing.jpeg(drawing.photo(400, 300)), progressive(1)):
-        segments = b"".join(
-            b"\xff\xe2" + struct.pack(">H", len(part) + 2) + part
-            for part in (b"MPF\0" + (preview * 20)[at : at + 60_000] for at in range(0, 600_000, 60_000))
-        )
-        assert pixels(body[:2] + segments + body[2:]) == pixels(body)
+        assert pixels(with_preview(body, progressive(200) * 20)) == pixels(body)
+
+
+SURROUNDED = {
+    "a video behind it": lambda body, video: body + video,
+    "a second picture behind it": lambda body, video: body + progressive(200),
+    "a preview before it": lambda body, video: with_preview(body, progressive(200) * 20),
+}
+"""Pictures with something else in their file, in which the bytes of markers occur hundreds of times."""
+
+
+@pytest.fixture(params=SURROUNDED)
+def surrounded(request: pytest.FixtureRequest, video: bytes) -> Callable[[bytes], bytes]:
+    return lambda body: SURROUNDED[request.param](body, video)
+
+
+@pytest.mark.parametrize("scans", [MAX_SCANS - 1, MAX_SCANS, MAX_SCANS + 1])
+def test_a_picture_may_have_as_many_scans_as_are_allowed_whatever_else_is_in_its_file(
+    surrounded: Callable[[bytes], bytes], scans: int
+) -> None:
+    body = progressive(scans)
+    assert body.count(b"\xff\xda") == scans
+    if scans > MAX_SCANS:
+        with pytest.raises(ImageTooLargeError, match="more than the 100 scans"):
+            SourceImage(surrounded(body))
+    else:
+        assert SourceImage(surrounded(body)).size == (48, 32)
+
+
+@pytest.mark.parametrize("frames", [MAX_WEBP_FRAMES - 1, MAX_WEBP_FRAMES, MAX_WEBP_FRAMES + 1])
+def test_a_webp_may_have_as_many_frames_as_are_allowed_whatever_is_behind_it(video: bytes, frames: int) -> None:
+    body = webp_with_frames(frames) + video
+    if frames > MAX_WEBP_FRAMES:
+        with pytest.raises(ImageTooLargeError, match="more than the 10,000 frames"):
+            SourceImage(body)
+    else:
+        assert SourceImage(body).size == (8, 4)
+
+
+@pytest.mark.parametrize("below", [1, 0, -1])
+def test_the_limit_of_bytes_counts_the_whole_file(surrounded: Callable[[bytes], bytes], below: int) -> None:
+    body = surrounded(drawing.jpeg(drawing.photo(400, 300)))
+    limits = msgspec.structs.replace(DEFAULT_LIMITS, source_bytes=len(body) + below)
+    if below < 0:
+        with pytest.raises(ImageTooLargeError, match=r"raise limits\.source_bytes"):
+            SourceImage(body, limits)
+    else:
+        assert SourceImage(body, limits).size == (400, 300)
+
+
+@pytest.mark.parametrize("below", [1, 0, -1])
+@pytest.mark.parametrize("interlace", [False, True])
+def test_the_limits_of_pixels_count_those_of_the_picture_alone(
+    surrounded: Callable[[bytes], bytes], interlace: bool, below: int
+) -> None:
+    # The pictures of `surrounded` have more pixels than this one.
+    body = surrounded(drawing.jpeg(drawing.photo(40, 30), interlace=interlace))
+    name = "buffered_pixels" if interlace else "pixels"
+    limits = msgspec.structs.replace(DEFAULT_LIMITS, **{name: 40 * 30 + below})
+    if below < 0:
+        with pytest.raises(ImageTooLargeError, match=rf"raise limits\.{name}"):
+            SourceImage(body, limits)
+    else:
+        assert SourceImage(body, limits).size == (40, 30)
+
+
+@pytest.mark.parametrize("interlace", [False, True])
+def test_nothing_else_in_its_file_is_in_a_copy_without_metadata(
+    surrounded: Callable[[bytes], bytes], interlace: bool
+) -> None:
+    body = drawing.jpeg(drawing.photo(400, 300), interlace=interlace)
+    bare = strip(body, Format.JPEG, 1, NO_CREDITS)
+    assert bare
+    assert strip(surrounded(body), Format.JPEG, 1, NO_CREDITS) == bare
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xd8\xff\xfe\0\x20<svg xmlns='...'> in a comment",
+        b"no image <svg></svg>",
+        b"<!doctype html><html><svg></svg></html>",
+        b"<!-- <svg> --><html></html>",
+        b"<!--" * 1000,
+        b"<?" * 2000 + b"<svg>",
+    ],
+)
+def test_only_a_damaged_svg_is_called_one(body: bytes) -> None:
+    with pytest.raises(UnsupportedImageError, match="are not an image"):
+        SourceImage(body)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"\xef\xbb\xbf",
+        b"\n <?xml version='1.0'?>\n",
+        b"<!-- Inkscape --><!-- 1.0 -->",
+        b"<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'svg11.dtd' [ <!ENTITY a 'b'> ] >",
+    ],
+)
+def test_an_svg_is_refused_with_how_to_allow_it(before: bytes) -> None:
+    for root in (b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<svg:svg/>", b"<svg\n>"):
+        with pytest.raises(UnsupportedImageError, match="svg = true"):
+            SourceImage(before + root)
 
 
 def test_an_error_of_libvips_that_is_not_text_is_a_rejection() -> None:

@@ -20,15 +20,17 @@ import pytest
 import pyvips
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from image_scaler.exceptions import RetryError
+from image_scaler.pipeline import version_of
+from image_scaler.publisher import is_superseded
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests.drawing import decoded
-from tests.stores import InMemoryQueue, InMemoryStore
+from tests.stores import InMemoryBus, InMemoryQueue, InMemoryStore
 
 SOURCE, DESTINATION, KEY = "source", "destination", "a.png"  # keys know nothing of each other: one is enough
 MANIFEST = f"manifests/{KEY}.json"
@@ -68,11 +70,18 @@ class Inline(Executor):
 class Run:
     """One execution of the function, which stops before every storage call until it is let on."""
 
-    def __init__(self, store: InMemoryStore, settings: Settings, event: Mapping[str, Any]) -> None:
+    def __init__(self, store: InMemoryStore, bus: InMemoryBus, settings: Settings, event: Mapping[str, Any]) -> None:
         self.is_over = self.is_good = False
         self._is_killed = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self._scaler = Scaler(settings, SteppedStore(store, self.stop), InMemoryQueue(), executor=Inline)
+        stepped = SteppedStore(store, self.stop), InMemoryQueue()
+        self._scaler = Scaler(
+            settings,
+            *stepped,
+            executor=Inline,
+            event_bus=SteppedBus(bus, self.stop),
+            sleep=lambda seconds: None,  # the others' storage calls take no time here, so no pause is needed
+        )
         self._thread = threading.Thread(target=self._run, args=(event,), daemon=True)
         self._thread.start()
         self._stopped.acquire()
@@ -132,7 +141,7 @@ class SteppedStore:
         return self._store.put(ref, body, **options)
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, **_: object
     ) -> None:
         self._stop()
         read = self._store.get(source, if_match=if_match)
@@ -143,6 +152,18 @@ class SteppedStore:
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         self._stop()
         self._store.delete(ref, if_match=if_match)
+
+
+class SteppedBus:
+    """An InMemoryBus that asks before every event."""
+
+    def __init__(self, bus: InMemoryBus, stop: Callable[[], None]) -> None:
+        self._bus = bus
+        self._stop = stop
+
+    def send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        self._stop()
+        self._bus.send(detail_type, detail)
 
 
 IN_PARTS = "-2"
@@ -160,7 +181,9 @@ class Buckets(RuleBasedStateMachine):
         renditions = parse_renditions(f'on_source_delete = "{self.on_source_delete}"\n{self.renditions}')
         self.settings = Settings(destination_bucket=DESTINATION, renditions=renditions)
         self.store = InMemoryStore()
+        self.bus = InMemoryBus()
         self.newest_first = self.in_parts = False
+        self.may_leave_litter = False  # of a killed run that no event repeats
         self.events: list[dict[str, Any]] = []
         self.done: list[dict[str, Any]] = []  # those that some run has brought to its end
         self.runs: list[tuple[Run, dict[str, Any]]] = []
@@ -196,6 +219,7 @@ class Buckets(RuleBasedStateMachine):
 
     @rule(steps=STEPS)
     def call_directly(self, steps: int) -> None:
+        self.may_leave_litter = True
         self.deliver({"bucket": SOURCE, "keys": [KEY]}, steps)
 
     @precondition(lambda self: self.runs)
@@ -219,7 +243,7 @@ class Buckets(RuleBasedStateMachine):
 
     def deliver(self, event: dict[str, Any], steps: int) -> None:
         """Start a run for an event, and let it make so many storage calls."""
-        run = Run(self.store, self.settings, event)
+        run = Run(self.store, self.bus, self.settings, event)
         run.step(steps)
         self.runs.append((run, event))
 
@@ -229,23 +253,38 @@ class Buckets(RuleBasedStateMachine):
         self.done += [event for run, event in self.runs[::step] if run.finish()]
         again = self.killed + [event for event in self.events if event not in self.done]
         for event in again[::step]:
-            while not Run(self.store, self.settings, event).finish():
+            while not Run(self.store, self.bus, self.settings, event).finish():
                 pass
         source = self.store.objects.get(ObjectRef(SOURCE, KEY))
-        made = {key: self.store.objects[ObjectRef(DESTINATION, key)] for key in self.store.keys(DESTINATION)}
+        made = self.live()
         if source is None:
-            assert self.on_source_delete == "keep" or not made, f"orphans: {sorted(made)}"
+            assert self.on_source_delete == "keep" or self.may_leave_litter or not made, f"orphans: {sorted(made)}"
+            told_of = [detail_type for detail_type, _ in self.bus.sent]
+            assert "Renditions Ready" not in told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
             return
-        assert set(made) == set(self.settings.renditions.plan_for(KEY).keys)
-        assert made[f"copy/{KEY}"].read() == source.read(), "the copy is stale"
+        keys = set(self.settings.renditions.plan_for(KEY).of_version(version_of(source)).keys)
+        assert made.keys() >= keys
+        assert self.may_leave_litter or made.keys() == keys
+        made = {key: made[key] for key in keys}
+        copies = [key for key in keys if key.startswith("copy/")]
+        assert [made[key].read() for key in copies] == [source.read()] * len(copies), "a copy is stale"
         width = decoded(source.read()).width
-        for key in made.keys() - {f"copy/{KEY}", MANIFEST}:
+        for key in made.keys() - {*copies, MANIFEST}:
             assert decoded(made[key].read()).width == width, f"{key} is stale"
         manifest = json.loads(made[MANIFEST].read())
         assert manifest["source"]["etag"] == source.etag, "the manifest is stale"
         known = None if self.renditions == COPY else width  # a source that is only copied is not looked into
         listed = {entry["key"]: (entry["width"], entry["bytes"]) for entry in manifest["renditions"]}
         assert listed == {key: (known, made[key].size) for key in made if key != MANIFEST}, "the manifest is wrong"
+        assert manifest in [detail.get("manifest") for _, detail in self.bus.sent], "nobody was told"
+
+    def live(self) -> dict[str, StoredObject]:
+        """The objects of the destination that are not to be deleted."""
+        return {
+            ref.key: stored
+            for ref, stored in self.store.objects.items()
+            if ref.bucket == DESTINATION and not is_superseded(stored)
+        }
 
 
 class BucketsWithRemoval(Buckets):
@@ -255,12 +294,55 @@ class BucketsWithRemoval(Buckets):
     @rule(version=st.integers(1, 3), steps=STEPS)
     def delete_the_newest_version(self, version: int, steps: int) -> None:
         """The version before it, whichever that was, is the source again; nobody tells of that."""
+        self.may_leave_litter = True
         self.place(version)
         self.happen("ObjectRemoved:Delete", steps)
 
 
 class BucketsOfCopies(BucketsWithRemoval):
     renditions = COPY
+
+
+class BucketsOfVersions(Buckets):
+    """Each version has keys of its own: a reader of a manifest finds everything that it lists, of one version."""
+
+    renditions = """
+    [renditions.copy]
+    key = "copy/{key}.{hash}"
+    [renditions.small]
+    width = 500
+    key = "small/{hash}/{key}"
+    [renditions.other]
+    width = 600
+    format = "webp"
+    lossless = true
+    key = "other/{key}.{hash}.{ext}"
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, StoredObject] = {}
+
+    @invariant()
+    def everything_that_a_reader_was_told_of_exists_unchanged(self) -> None:
+        if self.on_source_delete == "remove":
+            return
+        manifest = self.store.objects.get(ObjectRef(DESTINATION, MANIFEST))
+        if manifest:
+            content = json.loads(manifest.read())
+            listed = {
+                entry["key"]: self.store.objects[ObjectRef(DESTINATION, entry["key"])]
+                for entry in content["renditions"]
+            }
+            widths = {decoded(stored.read()).width for stored in listed.values()}
+            assert widths == {content["source"]["width"]}, "a mixed set"
+            self.seen |= listed
+        for key, stored in self.seen.items():
+            assert self.store.objects[ObjectRef(DESTINATION, key)].read() == stored.read()
+
+
+class BucketsOfVersionsWithRemoval(BucketsWithRemoval, BucketsOfVersions):
+    renditions = BucketsOfVersions.renditions
 
 
 CASES = int(os.environ.get("ORDER_CASES", 400))
@@ -273,7 +355,7 @@ def case_of(machine: T) -> Any:
     return test
 
 
-@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies])
+@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies, BucketsOfVersionsWithRemoval])
 @pytest.mark.parametrize("steps", range(12))
 def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_exists(
     machine: type[Buckets], steps: int
@@ -290,3 +372,5 @@ def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_e
 TestRenditionsThatStay = case_of(Buckets)
 TestRenditionsThatGoWithTheirSource = case_of(BucketsWithRemoval)
 TestCopiesThatGoWithTheirSource = case_of(BucketsOfCopies)
+TestVersionsThatStay = case_of(BucketsOfVersions)
+TestVersionsThatGoWithTheirSource = case_of(BucketsOfVersionsWithRemoval)

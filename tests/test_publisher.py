@@ -1,12 +1,24 @@
 """When a rendition replaces another one: each rule of the publisher by itself."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from image_scaler.exceptions import PreconditionFailedError, StorageError
-from image_scaler.publisher import MAX_TRIES, Provenance, Publisher, WriteResult, is_later
+from image_scaler.publisher import (
+    MAX_PAUSE,
+    MAX_TRIES,
+    MIN_PAUSE,
+    SUPERSEDED,
+    Provenance,
+    Publisher,
+    WriteResult,
+    is_later,
+    is_superseded,
+)
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef
 from tests.stores import InMemoryStore
 
@@ -17,8 +29,9 @@ def provenance(etag: str = "e1", sequencer: str | None = "05", recipe: str = "r1
     return Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe)
 
 
-def put(store: InMemoryStore, of: Provenance, body: bytes = b"new") -> WriteResult:
-    return Publisher(store, SOURCE).put(RENDITION, body, of, content_type="image/jpeg", cache_control="no-cache")
+def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = time.sleep) -> WriteResult:
+    publisher = Publisher(store, SOURCE, sleep=sleep)
+    return publisher.put(RENDITION, b"new", of, content_type="image/jpeg", cache_control="no-cache")
 
 
 @pytest.mark.parametrize(
@@ -82,10 +95,19 @@ def test_a_write_that_always_loses_its_race_raises_an_error_that_is_retried() ->
             self.tries += 1
             raise PreconditionFailedError("another event was faster")
 
-    store = Busy()
+    store, pauses = Busy(), list[float]()
     with pytest.raises(StorageError, match=f"other events wrote it {MAX_TRIES} times"):
-        put(store, provenance())
+        put(store, provenance(), sleep=pauses.append)
     assert store.tries == MAX_TRIES
+    assert len(pauses) == len(set(pauses)) == MAX_TRIES - 2
+    assert all(MIN_PAUSE <= pause <= MAX_PAUSE for pause in pauses)
+
+
+def test_the_second_try_of_a_write_follows_without_a_pause() -> None:
+    store, pauses = InMemoryStore(), list[float]()
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    assert put(store, provenance(), sleep=pauses.append) is WriteResult.OVERWRITTEN
+    assert pauses == []
 
 
 def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
@@ -99,6 +121,53 @@ def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
     store = Lossy()
     store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
+
+
+def put_version(store: InMemoryStore, of: Provenance) -> WriteResult:
+    publisher = Publisher(store, SOURCE)
+    return publisher.put(RENDITION, b"new", of, content_type="image/jpeg", cache_control="x", is_versioned=True)
+
+
+def test_a_rendition_whose_key_has_a_hash_is_written_once_whatever_the_event() -> None:
+    store = InMemoryStore()
+    assert put_version(store, provenance(sequencer="05")) is WriteResult.CREATED
+    for sequencer in ("04", "06", None):
+        assert put_version(store, provenance(sequencer=sequencer)) is WriteResult.UP_TO_DATE
+    assert put_version(store, provenance("e2", sequencer="04")) is WriteResult.OVERWRITTEN  # nobody's hash
+
+
+def test_a_superseded_rendition_keeps_its_bytes_and_headers_until_a_rule_deletes_it_or_its_version_comes_back() -> None:
+    store = InMemoryStore()
+    put_version(store, provenance())
+    publisher = Publisher(store, SOURCE)
+    assert publisher.supersede(RENDITION)
+    marked = store.objects[RENDITION]
+    assert (marked.read(), marked.cache_control, is_superseded(marked)) == (b"new", "x", True)
+    assert store.tags[RENDITION] == {SUPERSEDED: "true"}
+    assert not publisher.supersede(RENDITION)  # the days are counted from the first mark
+    assert put_version(store, provenance()) is WriteResult.OVERWRITTEN
+    assert not is_superseded(store.objects[RENDITION])
+    assert RENDITION not in store.tags
+
+
+def test_a_missing_rendition_cannot_be_superseded() -> None:
+    assert not Publisher(InMemoryStore(), SOURCE).supersede(RENDITION)
+
+
+def test_the_caller_learns_which_object_is_overwritten_before_it_is() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    old = store.head(RENDITION).etag
+    seen = []
+    Publisher(store, SOURCE).put(
+        RENDITION,
+        b"new",
+        provenance(),
+        content_type="image/jpeg",
+        cache_control="x",
+        before_overwrite=lambda etag: seen.append((etag, store.head(RENDITION).etag)),
+    )
+    assert seen == [(old, old)]
 
 
 COPY = ObjectRef("destination", "resized/a.jpg")

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -149,6 +151,11 @@ TEMPLATES = st.sampled_from(
         "{name}/{key}",
         "{name}/{width}/{key}",
         "a/{width}-{key}",
+        "a/{hash}/{key}",
+        "a/{key}.{hash}",
+        "a/{key}.{hash}.webp",
+        "a/0{hash}/{key}",
+        "a/b{hash}/{key}.webp",
     ]
 )
 TABLES = st.fixed_dictionaries(
@@ -173,8 +180,40 @@ def test_templates_that_could_share_a_key_are_refused(tables: dict[str, dict[str
         renditions = parse_renditions(toml)
     except ConfigError:
         assume(False)
-    written = [key for source in sources for key in keys(source, renditions)]
-    assert len(written) == len(set(written))
+    plans = [renditions.plan_for(source).of_version(version) for source in sources for version in ("e1", "e2")]
+    written = {key for plan in plans for key in plan.keys}
+    unversioned = {target.key for plan in plans for target in plan.targets if not target.spec.template.has_hash}
+    hashed = len(written) - len(unversioned) - len(sources)
+    versioned = [target for plan in plans for target in plan.targets if target.spec.template.has_hash]
+    assert len(unversioned) == sum(len(plan.targets) for plan in plans) // 2 - len(versioned) // 2
+    assert hashed == len(versioned)
+
+
+def test_a_key_with_a_hash_is_another_one_for_each_version_and_each_recipe() -> None:
+    def key(toml: str, version: str = "e1") -> str:
+        (target,) = parse_renditions(f"[renditions.a]\n{toml}").plan_for("x.jpg").of_version(version).targets
+        return target.key
+
+    keys = [
+        key("key = 'a/{hash}/{key}'"),
+        key("key = 'a/{hash}/{key}'", "e2"),
+        key("key = 'a/{hash}/{key}'\nwidth = 1"),
+        key("key = 'a/{hash}/{key}'\nwidth = 2"),
+    ]
+    assert all(re.fullmatch(r"a/[0-9a-f]{16}/x\.jpg", found) for found in keys)
+    assert len(set(keys)) == len(keys)
+    assert key("key = 'a/{hash}/{key}'") == keys[0]
+
+
+def test_a_plan_without_a_version_shows_the_place_of_the_hash_and_knows_its_versions() -> None:
+    renditions = parse_renditions("[renditions.a]\nwidth = 1\nkey = 'a/{key}.{hash}.{ext}'\nformat = 'webp'")
+    plan = renditions.plan_for("x+.jpg")
+    assert [target.key for target in plan.targets] == ["a/x+.jpg.{hash}.webp"]
+    assert plan.has_version(plan.of_version("e1").targets[0].key)
+    for other in ("a/x+.jpg.{hash}.webp", "a/xx.jpg.0123456789abcdef.webp", "a/x+.jpg.0123456789abcdef.webp2"):
+        assert not plan.has_version(other)
+    with pytest.raises(DestinationKeyError):  # with its sixteen digits
+        renditions.plan_for("x" * (MAX_KEY_BYTES - len("a/.{hash}.webp")))
 
 
 @given(st.text(min_size=1, max_size=MAX_KEY_BYTES))

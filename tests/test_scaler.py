@@ -41,8 +41,8 @@ class World:
 
     def reconfigure(self, renditions: str) -> None:
         """Deploy another renditions.toml."""
-        settings = Settings(destination_bucket="destination", renditions=parse_renditions(renditions))
-        self.scaler = Scaler(settings, self.store, self.queue)
+        self.settings = Settings(destination_bucket="destination", renditions=parse_renditions(renditions))
+        self.scaler = Scaler(self.settings, self.store, self.queue)
 
     def upload(self, key: str, body: bytes = JPEG, **stored: Any) -> dict[str, Any]:
         """Store an object and return the record that S3 makes of it."""
@@ -249,6 +249,17 @@ def test_a_rejected_source_fails_if_its_record_cannot_be_kept_so_that_it_is_not_
     world.queue.is_broken = True
     with pytest.raises(RetryError, match="the queue does not answer"):
         world.scaler.handle({"Records": [world.upload("bad.jpg", b"x")]})
+
+
+def test_rejected_and_failed_sources_are_recorded_in_queues_of_their_own(world: World) -> None:
+    rejected = InMemoryQueue()
+    scaler = Scaler(world.settings, world.store, world.queue, rejected)
+    world.upload("bad.jpg", b"x")
+    world.upload("good.jpg")
+    world.store.broken = {"resized/good.jpg"}
+    scaler.handle({"bucket": "source", "keys": ["bad.jpg", "good.jpg"]})
+    assert [record["source"]["key"] for record in rejected.records] == ["bad.jpg"]
+    assert [record["source"]["key"] for record in world.queue.records] == ["good.jpg"]
 
 
 def test_a_call_that_may_be_asynchronous_is_not_lost(world: World) -> None:

@@ -1,7 +1,7 @@
 """One contract, held by every store."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,29 @@ def test_a_copy_has_the_headers_that_are_given(case: Case) -> None:
     if case.keeps_headers:
         assert case.store.head(copied).headers == headers
     assert case.store.get(copied).read() == b"pixels"
+
+
+def test_an_object_can_be_copied_onto_itself_with_other_metadata(case: Case) -> None:
+    ref = case.put("a.jpg")
+    head = case.store.head(ref)
+    headers = replace(head.headers, metadata={"superseded": "true"})
+    case.store.copy(ref, ref, headers, if_match=head.etag, size=head.size, tags={"superseded": "true"})
+    assert case.store.get(ref).read() == b"pixels"
+    if case.keeps_headers:
+        assert case.store.head(ref).metadata == {"superseded": "true"}
+
+
+def test_s3_stores_the_tags_that_a_copy_is_given() -> None:
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="source")
+        case = Case(S3Store(client), "source", "source")
+        ref = case.put("a.jpg")
+        head = case.store.head(ref)
+        case.store.copy(ref, ref, head.headers, if_match=head.etag, size=head.size, tags={"superseded": "true"})
+        assert client.get_object_tagging(Bucket="source", Key="a.jpg")["TagSet"] == [
+            {"Key": "superseded", "Value": "true"}
+        ]
 
 
 def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_nothing(case: Case) -> None:

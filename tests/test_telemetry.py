@@ -21,6 +21,7 @@ COPY = "[renditions.resized]\n"
 WEB = '[renditions.web]\nwidths = [50, 100]\nformat = "webp"\n'
 JPEG = drawing.jpeg()
 NUMBERS = count()
+SDK = {"boto3": "1.43.0", "botocore": "1.43.1"}
 
 
 class Watched:
@@ -29,7 +30,7 @@ class Watched:
     def __init__(self, stdout: pytest.CaptureFixture[str], renditions: str = COPY + WEB) -> None:
         self._stdout = stdout
         self.store, self.queue = InMemoryStore(), InMemoryQueue()
-        self.telemetry = Telemetry("function")
+        self.telemetry = Telemetry("function", SDK)
         settings = Settings(destination_bucket="destination", renditions=parse_renditions(renditions))
         self._scaler = Scaler(settings, self.store, self.queue, observe=self.telemetry.observe)
 
@@ -97,6 +98,7 @@ def test_an_upload_is_one_line_with_everything_about_it(watched: Watched) -> Non
         "bytes_in": len(JPEG),
         "bytes_out": sum(stored.values()),
         "cold_start": True,
+        "sdk": SDK,
         "request_id": "request-1",
     }
 
@@ -249,7 +251,9 @@ def test_every_upload_of_the_first_invocation_is_a_cold_start_and_no_later_one(w
         watched.upload(key)
     watched.notify("a.jpg", "b.jpg")
     watched.notify("a.jpg")
-    assert [line["cold_start"] for line in watched.read()] == [True, True, False]
+    lines = watched.read()
+    assert [line["cold_start"] for line in lines] == [True, True, False]
+    assert [line.get("sdk") for line in lines] == [SDK, SDK, None]
 
 
 def test_metrics_have_their_units(watched: Watched) -> None:

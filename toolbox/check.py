@@ -1,14 +1,19 @@
 """Check renditions.toml and the stack's settings before anything is deployed."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import did_you_mean, load_renditions
 from image_scaler.settings import BUCKET
 from toolbox import stack
+from toolbox.deployed import find_settings
 
 MAX_BUCKET_NAME = 63
 
@@ -19,6 +24,10 @@ _VALUES = {
     "memorySize": (r"\d+", "a number of MB from 128 to 10240"),
     "timeout": (r"\d+", "a number of seconds from 1 to 900"),
     "reservedConcurrency": (r"[1-9]\d*", "a number from 1"),
+    "delivery": ("s3|eventbridge", "s3 or eventbridge"),
+    "buffer": ("none|sqs", "none or sqs"),
+    "maxConcurrency": (r"[2-9]|[1-9]\d{1,2}|1000", "a number from 2 to 1000"),
+    "sourceAccount": (r"\d{12}", "the 12 digits of an account"),
     "sourceBucket": _BUCKET,
     "destinationBucket": _BUCKET,
     "existingSourceBucket": _BUCKET,
@@ -33,12 +42,46 @@ _VALUES = {
 """Parameters whose values sls does not check, or refuses with a message that does not help: pattern and words."""
 
 
-def check(renditions_file: Path, stage: str, params: Sequence[str], region: str | None = None) -> Renditions:
-    """Return the renditions; raises ConfigError with one sentence if they or a setting of the stack cannot work."""
+class StackSettings(NamedTuple):
+    """The settings that sls would deploy."""
+
+    region: str
+    values: str
+    """The parameters and a hash of renditions.toml, as JSON with `${AWS::AccountId}` and `${AWS::Region}` in it."""
+
+
+def check(
+    renditions_file: Path, stage: str, params: Sequence[str], region: str | None = None
+) -> tuple[Renditions, StackSettings]:
+    """Return the renditions and the settings of the stack.
+
+    Raises ConfigError with one sentence if they cannot work.
+    """
     renditions = load_renditions(renditions_file)
     _check_given(stage, params)
-    _check_stack(stage, params, region)
-    return renditions
+    return renditions, _check_stack(stage, params, region)
+
+
+def changes(stage: str, settings: StackSettings, session: boto3.Session) -> list[str]:
+    """Return what a deployment would change in the settings of the deployed stack, a phrase for each.
+
+    Raises CallError if the stack does not exist or cannot be read.
+    """
+    deployed = find_settings(stage, session)
+    if not deployed.values:
+        return []
+    known = {"AWS::AccountId": deployed.account, "AWS::Region": deployed.region}
+    planned: dict[str, str] = json.loads(_substitute(settings.values, known))
+    return [
+        f"{name} from {deployed.values.get(name, 'none')} to {planned.get(name, 'none')}"
+        for name in sorted(deployed.values.keys() | planned.keys())
+        if deployed.values.get(name) != planned.get(name)
+    ]
+
+
+def _substitute(text: str, known: Mapping[str, str]) -> str:
+    """Return a text with the values of CloudFormation's variables, as far as they are known."""
+    return re.sub(r"\$\{([^}]*)\}", lambda match: known.get(match[1], match[0]), text)
 
 
 def _check_given(stage: str, params: Sequence[str]) -> None:
@@ -57,17 +100,16 @@ def _check_given(stage: str, params: Sequence[str]) -> None:
             raise ConfigError(f"expected {words} for {name} but received {value!r}")
 
 
-def _check_stack(stage: str, params: Sequence[str], region: str | None) -> None:
-    """Raise ConfigError if sls refuses serverless.yml, or if the names of the buckets cannot work.
+def _check_stack(stage: str, params: Sequence[str], region: str | None) -> StackSettings:
+    """Return the settings of the stack.
 
-    sls checks the ranges of numbers and the runtime, against its own schema.
+    Raises ConfigError if sls refuses serverless.yml, or if its parameters cannot work together. sls checks the ranges
+    of numbers and the runtime, against its own schema.
     """
     settings = stack.resolved(stage, params, region)
+    values: Any = settings["resources"]["Outputs"]["Settings"]["Value"]["Fn::Sub"]
     known = {"AWS::AccountId": "0" * 12, "AWS::Region": settings["provider"]["region"]}
-    buckets = {
-        kind: re.sub(r"\$\{([^}]*)\}", lambda match: known.get(match[1], match[0]), settings["custom"][f"{kind}Bucket"])
-        for kind in ("source", "destination")
-    }
+    buckets = {kind: _substitute(settings["custom"][f"{kind}Bucket"], known) for kind in ("source", "destination")}
     for kind, bucket in buckets.items():
         if len(bucket) > MAX_BUCKET_NAME:
             raise ConfigError(
@@ -80,3 +122,4 @@ def _check_stack(stage: str, params: Sequence[str], region: str | None) -> None:
         raise ConfigError(
             f"the source and the destination are both {buckets['source']}: every rendition would be an upload again"
         )
+    return StackSettings(settings["provider"]["region"], values)

@@ -138,23 +138,70 @@ def explain(
 @main.command()
 def check(
     renditions: RenditionsFile = PROJECT_RENDITIONS,
-    stage: Annotated[str, typer.Option(help="The stage of the stack.")] = "dev",
+    stage: Annotated[
+        str | None,
+        typer.Option(help="The stage of the stack; dev by default. If given, compare the deployed one."),
+    ] = None,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack, as for sls.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region, as for sls.")] = None,
 ) -> None:
-    """Check renditions.toml and the stack's settings before anything is deployed."""
+    """Check renditions.toml and the stack's settings before anything is deployed.
+
+    With --stage, also print what a deployment would change in the settings of the deployed stack, if AWS can be asked.
+    """
+    from toolbox.aws_errors import CallError
+    from toolbox.check import changes
     from toolbox.check import check as check_settings
+    from toolbox.deployed import session
 
     try:
-        loaded = check_settings(renditions, stage, param or [], region)
+        loaded, settings = check_settings(renditions, stage or "dev", param or [], region)
     except ConfigError as error:
         _stop(str(error))
     if loaded.allow_svg and ".svg" not in stack.suffixes():
         err.print("Note: no upload of an SVG invokes the function: add svg to serverless/suffixes.json.")
     names = ", ".join(loaded.by_name)
-    out.print(f"{renditions.name} and the settings of stage {stage} are valid. Renditions: {names}")
+    out.print(f"{renditions.name} and the settings of stage {stage or 'dev'} are valid. Renditions: {names}")
+    if not stage:
+        return
+    try:
+        changed = changes(stage, settings, session(settings.region))
+    except CallError as error:
+        err.print(f"Note: the deployed stack was not compared: {on_one_line(str(error))}", markup=False)
+        return
+    for change in changed:
+        out.print(f"A deployment changes {change}.")
+
+
+@main.command()
+def smoke(stage: Stage = "dev", region: Region = None, renditions: RenditionsFile = PROJECT_RENDITIONS) -> None:
+    """Try a deployed stack: upload samples, check what it makes of them, and delete all of it.
+
+    The renditions must be those of the deployed stack. Exit code 0: everything is as it should be; 1: something is
+    not; 2: the stack does not exist, or AWS does not answer.
+    """
+    from toolbox.aws_errors import CallError
+    from toolbox.deployed import find_stack, session
+    from toolbox.smoke import Smoke
+
+    all_ok = True
+    table = _table("check", "result", "seconds")
+    try:
+        aws = session(region)
+        tried = Smoke(find_stack(stage or "dev", aws), _load(renditions), aws)
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+            progress.add_task(f"Trying the stack, with keys in {tried.prefix}", total=None)
+            for check in tried.run():
+                all_ok &= check.problem is None
+                table.add_row(check.what, check.problem or "ok", f"{check.seconds:.1f}")
+    except CallError as error:
+        if table.rows:
+            out.print(table)
+        _stop(str(error))
+    out.print(table)
+    raise typer.Exit(0 if all_ok else 1)
 
 
 @main.command()
@@ -162,46 +209,66 @@ def redrive(
     stage: Stage = None,
     region: Region = None,
     queue_url: Annotated[str | None, typer.Option(envvar="FAILURE_QUEUE_URL", help="A queue without --stage.")] = None,
+    rejected_queue_url: Annotated[
+        str | None, typer.Option(envvar="REJECTED_QUEUE_URL", help="A queue of rejected uploads without --stage.")
+    ] = None,
     function: Annotated[str | None, typer.Option(envvar="FUNCTION_NAME", help="A function without --stage.")] = None,
     send: Annotated[
         bool, typer.Option("--send/--dry-run", help="Send the events to the function again, or only print them.")
     ] = False,
+    discard_rejected: Annotated[
+        bool, typer.Option("--discard-rejected", help="Delete the records of rejected uploads instead of sending them.")
+    ] = False,
     max_records: Annotated[int, typer.Option("--max", min=1, help="The number of records to read.")] = 100,
 ) -> None:
-    """Print the failure queue; with --send, send its events to the function again.
+    """Print the failed and the rejected uploads; with --send, send their events to the function again.
 
     A record is deleted when the function has accepted its event; an event that fails again comes back as a new record.
-    Exit code 0: all records were printed or sent; 1: a message is not a failure record, and stays in the queue; 2: the
-    queue or the function does not answer.
+    Exit code 0: all records were printed, sent or deleted; 1: a message is not a failure record, and stays in its
+    queue; 2: a queue or the function does not answer.
     """
     from toolbox.aws_errors import CallError
     from toolbox.deployed import find_stack, session
     from toolbox.redrive import FailureQueueReader
 
-    table = _table("source", "reason", "" if send else "with --send")
+    table = _table("source", "status", "reason", "" if send or discard_rejected else "with --send")
     all_readable = True
     try:
         aws = session(region)
         if stage:
             deployed = find_stack(stage, aws)
-            queue_url, function = deployed.failure_queue_url, deployed.function
+            queue_url, rejected_queue_url = deployed.failure_queue_url, deployed.rejected_queue_url
+            function = deployed.function
         if not (queue_url and function):
             _stop("expected --stage, or FAILURE_QUEUE_URL and FUNCTION_NAME in the environment, but received neither")
-        reader = FailureQueueReader(queue_url, function, aws)
+        urls = [queue_url, rejected_queue_url] if rejected_queue_url else [queue_url]
+        reader = FailureQueueReader(urls, function, aws)
         with reader.held(max_records) as records:
             for failed in records:
-                has_event = failed.record.event is not None
-                all_readable &= has_event
-                if send and has_event:
+                record = failed.record
+                action = "stays in the queue"
+                if record.is_rejected and discard_rejected:
+                    reader.discard(failed)
+                    action = "deleted"
+                elif record.event is None:
+                    all_readable = False
+                elif send:
                     reader.send(failed)
-                action = ("sent" if send else "would be sent") if has_event else "stays in the queue"
-                sources = "\n".join(str(source.ref) for source in failed.record.sources)
-                table.add_row(sources or "-", on_one_line(failed.record.reason), action)
+                    action = "sent"
+                elif not discard_rejected:
+                    action = "would be sent"
+                status = "rejected" if record.is_rejected else "failed"
+                table.add_row(
+                    "\n".join(str(source.ref) for source in record.sources) or "-",
+                    status if record.event is not None else "-",
+                    on_one_line(record.reason),
+                    action,
+                )
     except CallError as error:
         if table.rows:
             out.print(table)
         _stop(str(error))
-    out.print(table if table.rows else "The failure queue is empty.")
+    out.print(table if table.rows else "No upload has failed or was rejected.")
     raise typer.Exit(0 if all_readable else 1)
 
 
@@ -241,7 +308,7 @@ def backfill(
         if stage:
             deployed = find_stack(stage, aws)
         elif source_bucket and destination_bucket and function:
-            deployed = DeployedStack(source_bucket, destination_bucket, "", function)
+            deployed = DeployedStack(source_bucket, destination_bucket, "", "", function)
         else:
             _stop(
                 "expected --stage, or SOURCE_BUCKET, DESTINATION_BUCKET and FUNCTION_NAME in the environment, "

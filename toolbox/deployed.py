@@ -1,9 +1,13 @@
-"""The deployed stack: its region and its outputs."""
+"""The deployed stack: its region, its outputs, and the settings that it was deployed with."""
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from toolbox.aws_errors import CallError, call_errors
 
@@ -22,21 +26,50 @@ class DeployedStack:
     source_bucket: str
     destination_bucket: str
     failure_queue_url: str
+    rejected_queue_url: str
     function: str
 
 
 def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
     """Return the stack of a stage; raises CallError if it does not exist or cannot be read."""
-    name = f"{SERVICE}-{stage}"
-    with call_errors(f"read the outputs of the stack {name} in {session.region_name or 'no region'}"):
-        [found] = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    name, outputs = f"{SERVICE}-{stage}", _outputs(_describe(stage, session))
     try:
         return DeployedStack(
             source_bucket=outputs["SourceBucketName"],
             destination_bucket=outputs["DestinationBucketName"],
             failure_queue_url=outputs["FailureQueueUrl"],
+            rejected_queue_url=outputs["RejectedQueueUrl"],
             function=outputs["FunctionName"],
         )
     except KeyError as error:
         raise CallError(f"the stack {name} has no output {error}: deploy it again") from error
+
+
+@dataclass(frozen=True)
+class DeployedSettings:
+    """The settings of a stack at its last deployment, its account and its region."""
+
+    account: str
+    region: str
+    values: Mapping[str, str]
+    """The parameters by their names, and the hash of `renditions.toml`; empty if the stack does not say them."""
+
+
+def find_settings(stage: str, session: boto3.Session) -> DeployedSettings:
+    """Return the settings of the deployed stack; raises CallError if it does not exist or cannot be read."""
+    found = _describe(stage, session)
+    _, _, _, region, account, _ = found["StackId"].split(":", 5)
+    return DeployedSettings(account, region, json.loads(_outputs(found).get("Settings", "{}")))
+
+
+def _describe(stage: str, session: boto3.Session) -> Mapping[str, Any]:
+    name = f"{SERVICE}-{stage}"
+    # A laptop without credentials or network hears of it soon.
+    config = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
+    with call_errors(f"read the outputs of the stack {name} in {session.region_name or 'no region'}"):
+        [found] = session.client("cloudformation", config=config).describe_stacks(StackName=name)["Stacks"]
+    return dict(found)
+
+
+def _outputs(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

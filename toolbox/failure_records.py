@@ -1,4 +1,8 @@
-"""Read the messages of the failure queue: our own records, and those of Lambda after its last retry."""
+"""Read the messages of the failure queues.
+
+They are records of the function, records of Lambda after its last retry, and events that EventBridge could not deliver
+or that were received too often from the buffer: SQS and EventBridge move those as they are.
+"""
 
 import json
 from collections.abc import Iterator
@@ -26,12 +30,16 @@ class Record:
     """The event to send to the function again; None if the message is not a failure record."""
 
 
-def take(sqs: "SQSClient", queue_url: str) -> Iterator[str]:
-    """Yield the body of each message in a queue; delete the message when the next one is requested."""
-    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            yield message["Body"]
-            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+def take(sqs: "SQSClient", *queue_urls: str) -> Iterator[str]:
+    """Yield the body of each message in the queues; delete the message when the next one is requested."""
+    for url in queue_urls:
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                yield message["Body"]
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+_UNDELIVERED = "the event could not be delivered, or failed each time; the log says why"
 
 
 def read_record(body: str) -> Record:
@@ -42,11 +50,17 @@ def read_record(body: str) -> Record:
     except (ValueError, RecursionError, AttributeError):
         return Record()
     if event is None:
-        return Record()
-    try:
-        sources = [part for part in events.parse(event).records if isinstance(part, SourceEvent)]
-    except EventError:
-        sources = []
+        sources = _sources(record)
+        return Record(sources, _UNDELIVERED, event=record) if sources else Record()
+    sources = _sources(event)
     condition = context.get("condition") if isinstance(context, dict) else None
     reason = (isinstance(response, dict) and response.get("errorMessage")) or condition or "no reason given"
     return Record(sources, str(reason), condition == "Rejected", event)
+
+
+def _sources(event: object) -> list[SourceEvent]:
+    """Return the sources of an event; empty if it names none, or cannot be read."""
+    try:
+        return [part for part in events.parse(event).records if isinstance(part, SourceEvent)]
+    except EventError:
+        return []

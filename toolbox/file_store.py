@@ -69,6 +69,7 @@ class FileStore:
         *,
         if_match: str,
         size: int,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Copy the file; see ObjectStore.copy."""
         self.get(source, if_match=if_match)

@@ -1,7 +1,7 @@
-"""Read the failure queue, and send its events to the function again."""
+"""Read the failure queue and the queue of rejected uploads, and send their events to the function again."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,49 +19,56 @@ HOLD_SECONDS = 120
 
 
 class Failed(NamedTuple):
-    """A message of the failure queue."""
+    """A message of one of the queues."""
 
+    queue_url: str
     receipt: str
     record: Record
 
 
 class FailureQueueReader:
-    """The failure queue of a stack, and its function."""
+    """The queues of failure records of a stack, and its function."""
 
-    def __init__(self, queue_url: str, function: str, session: boto3.Session) -> None:
-        self._url = queue_url
+    def __init__(self, queue_urls: Sequence[str], function: str, session: boto3.Session) -> None:
+        self._urls = queue_urls
         self._function = function
-        with call_errors(f"connect to {queue_url}"):
+        with call_errors(f"connect to {', '.join(queue_urls)}"):
             self._sqs: SQSClient = session.client("sqs")
             self._lambda: LambdaClient = session.client("lambda")
 
     @contextmanager
     def held(self, max_records: int) -> Iterator[list[Failed]]:
-        """Yield messages of the queue, hidden from other readers; show those again that still exist at the end."""
+        """Yield messages of the queues, hidden from other readers; show those again that still exist at the end."""
         found: list[Failed] = []
         try:
-            with call_errors(f"read {self._url}"):
-                while len(found) < max_records:
-                    # Long polling asks all of SQS's servers, short polling only some.
-                    answer = self._sqs.receive_message(
-                        QueueUrl=self._url,
-                        MaxNumberOfMessages=min(10, max_records - len(found)),
-                        VisibilityTimeout=HOLD_SECONDS,
-                        WaitTimeSeconds=1,
-                    )
-                    if not (messages := answer.get("Messages")):
-                        break
-                    found += [Failed(message["ReceiptHandle"], read_record(message["Body"])) for message in messages]
+            for url in self._urls:
+                with call_errors(f"read {url}"):
+                    found += self._receive(url, max_records - len(found))
             yield found
         finally:
-            with call_errors(f"release the messages of {self._url}"):
-                for failed in found:
+            for failed in found:
+                with call_errors(f"release a message of {failed.queue_url}"):
                     try:
                         self._sqs.change_message_visibility(
-                            QueueUrl=self._url, ReceiptHandle=failed.receipt, VisibilityTimeout=0
+                            QueueUrl=failed.queue_url, ReceiptHandle=failed.receipt, VisibilityTimeout=0
                         )
                     except self._sqs.exceptions.ClientError:
-                        continue  # send() deleted it
+                        continue  # it was deleted
+
+    def _receive(self, url: str, max_records: int) -> list[Failed]:
+        found: list[Failed] = []
+        while len(found) < max_records:
+            # Long polling asks all of SQS's servers, short polling only some.
+            answer = self._sqs.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=min(10, max_records - len(found)),
+                VisibilityTimeout=HOLD_SECONDS,
+                WaitTimeSeconds=1,
+            )
+            if not (messages := answer.get("Messages")):
+                break
+            found += [Failed(url, message["ReceiptHandle"], read_record(message["Body"])) for message in messages]
+        return found
 
     def send(self, failed: Failed) -> None:
         """Send the event to the function again, then delete its message."""
@@ -73,5 +80,9 @@ class FailureQueueReader:
             )
         if answer["StatusCode"] != 202:
             raise CallError(f"{self._function} did not accept the event: status code {answer['StatusCode']}")
-        with call_errors(f"delete a message of {self._url}"):
-            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=failed.receipt)
+        self.discard(failed)
+
+    def discard(self, failed: Failed) -> None:
+        """Delete the message."""
+        with call_errors(f"delete a message of {failed.queue_url}"):
+            self._sqs.delete_message(QueueUrl=failed.queue_url, ReceiptHandle=failed.receipt)

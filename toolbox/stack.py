@@ -22,7 +22,7 @@ def suffixes() -> list[str]:
 
 def parameters() -> list[str]:
     """Return the names of the stack's parameters."""
-    files = [ROOT / "serverless.yml", *(ROOT / "serverless").glob("*.yml")]
+    files = [ROOT / "serverless.yml", *(ROOT / "serverless").iterdir()]
     used = {name for file in files for name in re.findall(r"\bparam:(\w+)", file.read_text(encoding="utf-8"))}
     return sorted(used)
 
@@ -43,6 +43,8 @@ def resolved(stage: str, params: Sequence[str], region: str | None = None) -> di
         check=False,
     )
     if run.returncode:
+        if own := re.search(r"Returned JS function errored with: Error: (.+)", run.stdout + run.stderr):
+            raise ConfigError(own[1])  # of a file in serverless/
         _, _, reason = (run.stdout + run.stderr).rpartition("Error:\n")
         lines = (line.strip() for line in re.split(r"\n\n|\nEnvironment: ", reason.strip())[0].splitlines())
         reason = " ".join(dict.fromkeys(lines))  # each once: sls repeats the message for every use of the value

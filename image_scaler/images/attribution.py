@@ -134,14 +134,36 @@ def _from_xmp(packet: object) -> dict[str, str]:
     return found
 
 
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_IPTC_RESOURCE = 0x0404
+
+
+def _iptc_resource(block: bytes) -> bytes:
+    """Return the IPTC-IIM among Photoshop's image resources, which is how JPEG has it; b"" if they have none.
+
+    A resource is a signature, a number, a name and its content; name and content are padded to even lengths. Others are
+    previews, whose pixels may contain the bytes of a credit.
+    """
+    at = len(_PHOTOSHOP)
+    while at + 12 <= len(block):
+        number, name_length = struct.unpack_from(">HB", block, at + 4)
+        start = at + 6 + (name_length // 2 + 1) * 2 + 4
+        length = int.from_bytes(block[start - 4 : start])
+        if number == _IPTC_RESOURCE:
+            return block[start : start + length]
+        at = start + length + length % 2
+    return b""
+
+
 def _from_iptc(block: object) -> dict[str, str]:
-    """Return By-line, Credit and Copyright Notice (2:80, 2:110, 2:116) from an IPTC-IIM block."""
+    """Return By-line, Credit and Copyright Notice (2:80, 2:110, 2:116) from IPTC-IIM."""
     names = {80: "artist", 110: "credit", 116: "copyright"}
     found: dict[str, str] = {}
     if not isinstance(block, bytes):
         return found
-    at = block.find(b"\x1c\x02")
-    while 0 <= at <= len(block) - 5 and block[at] == 0x1C:
+    block = _iptc_resource(block) if block.startswith(_PHOTOSHOP) else block
+    at = 0
+    while at <= len(block) - 5 and block[at] == 0x1C:
         record, dataset, length = struct.unpack(">BBH", block[at + 1 : at + 5])
         if record == 2 and dataset in names:
             found.setdefault(names[dataset], block[at + 5 : at + 5 + length].decode("utf-8", "replace"))

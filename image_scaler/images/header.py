@@ -114,8 +114,14 @@ def read_header(body: bytes, limits: Limits) -> Header:
     return header
 
 
+_SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*+<(?:\w+:)?svg[\s/>]", re.DOTALL
+)
+"""An XML document whose root element is `svg`, after declarations, comments and a document type."""
+
+
 def _refusal(body: bytes, why: str) -> str:
-    if b"<svg" in body[:4096]:
+    if _SVG.match(body[:4096]):
         return (
             "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
             f"or this SVG is damaged: {why}"

@@ -12,6 +12,18 @@ MAX_KEY_BYTES = 1024
 MANIFEST_FOLDER = "manifests/"
 """The folder of the manifests in the destination bucket."""
 
+RECIPE_FOLDER = "recipes/"
+"""The folder of the recipes that were used, in the destination bucket."""
+REJECTION_FOLDER = "rejected/"
+"""The folder of the records of rejected sources, in the destination bucket."""
+
+HASH = "\udcff"
+"""What `{hash}` is within a template. No template can contain it: an unpaired surrogate is not valid in TOML."""
+HASH_DIGITS = 16
+"""The length of a hash: 64 bits, in hexadecimal."""
+_SHOWN_HASH = "{hash}"
+_HEXADECIMAL = frozenset("0123456789abcdef")
+
 _NO_EXTENSION = ".image"
 """What a source key without an image extension is treated as if it ended in."""
 
@@ -42,11 +54,25 @@ def checked_key(key: str, owner: str) -> str:
 
 
 class KeyTemplate(NamedTuple):
-    """A destination key around the source's key: `<prefix><source key><suffix>`."""
+    """A destination key around the source's key: `<prefix><source key><suffix>`.
+
+    HASH, in one of them, is the place of a hash that differs for each version of a source and each recipe.
+    """
 
     prefix: str
     suffix: str | None = None
     """None: the extension of the rendition's format, unless the source's key already ends in it."""
+
+    @property
+    def has_hash(self) -> bool:
+        """Whether each version of a source gets a key of its own."""
+        return HASH in self.prefix or HASH in (self.suffix or "")
+
+    def with_hash(self, digits: str = _SHOWN_HASH) -> "KeyTemplate":
+        """Return the template with a hash in its place; without an argument, with `{hash}` for people to read."""
+        return KeyTemplate(
+            self.prefix.replace(HASH, digits), None if self.suffix is None else self.suffix.replace(HASH, digits)
+        )
 
     def key(self, source_key: str, format: Format) -> str:
         """Return the key of a rendition in this format.
@@ -72,13 +98,25 @@ class KeyTemplate(NamedTuple):
     def may_collide_with(self, other: "KeyTemplate", *, has_extensions_apart: bool) -> bool:
         """Return whether this and the other template could give some two sources one key.
 
-        `has_extensions_apart`: both are of renditions whose formats always differ.
+        `has_extensions_apart`: both are of renditions whose formats always differ. The recipes of the two are never the
+        same, and so their hashes never are.
         """
-        if not (self.prefix.startswith(other.prefix) or other.prefix.startswith(self.prefix)):
+        if self._has_hash_at_place_of(other) or not _could_start_alike(self.prefix, other.prefix):
             return False
         if self.suffix is None or other.suffix is None:
             return not (self == other and has_extensions_apart)
-        return self.suffix.endswith(other.suffix) or other.suffix.endswith(self.suffix)
+        return _could_start_alike(self.suffix[::-1], other.suffix[::-1])
+
+    def _has_hash_at_place_of(self, other: "KeyTemplate") -> bool:
+        """Return whether two equal keys would have equal hashes."""
+        ends = [(self.prefix, other.prefix), ((self.suffix or "")[::-1], (other.suffix or "")[::-1])]
+        return any(HASH in one and one.partition(HASH)[:2] == another.partition(HASH)[:2] for one, another in ends)
+
+
+def _could_start_alike(one: str, other: str) -> bool:
+    """Return whether one text could be the beginning of the other, whatever their hashes are."""
+    texts = [text.replace(HASH, HASH * HASH_DIGITS) for text in (one, other)]
+    return all(a == b or (HASH in (a, b) and {a, b} <= _HEXADECIMAL | {HASH}) for a, b in zip(*texts, strict=False))
 
 
 class KeyPattern:
@@ -90,6 +128,7 @@ class KeyPattern:
 
     def __init__(self, pattern: str) -> None:
         """Raise ValueError if `**` is only part of a folder's name."""
+        self.text = pattern
         # fnmatch knows [sets] of characters too; in a key a bracket is a bracket.
         self._segments = [segment.replace("[", "[[]") for segment in pattern.split("/")]
         if any("**" in segment and segment != "**" for segment in self._segments):

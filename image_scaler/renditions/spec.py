@@ -1,8 +1,9 @@
 """What to make of a source: the recipe of each rendition, and the plan for one source."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -12,8 +13,19 @@ from msgspec import Meta
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, format_of_extension
 from image_scaler.renditions.geometry import Fit, Position
-from image_scaler.renditions.keys import MANIFEST_FOLDER, KeyPattern, KeyTemplate, checked_key, split_extension
+from image_scaler.renditions.keys import (
+    HASH,
+    HASH_DIGITS,
+    MANIFEST_FOLDER,
+    RECIPE_FOLDER,
+    REJECTION_FOLDER,
+    KeyPattern,
+    KeyTemplate,
+    checked_key,
+    split_extension,
+)
 from image_scaler.renditions.limits import DEFAULT_LIMITS, Count, Limits
+from image_scaler.renditions.quality import METRIC_VERSION, Quality, QualityTarget, quality_target
 
 _ENGINE_VERSION = 2
 """Increment when the same recipe would produce different bytes, so that outdated renditions are replaced."""
@@ -40,8 +52,8 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Sharpen mildly, after the image was scaled."""
     animated: Flag = True
     """Whether an animation stays one, in WebP and GIF; other formats show its first frame."""
-    quality: Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")] | None = None
-    """None: the default of the format."""
+    quality: Quality | None = None
+    """A number, or how good the rendition has to look: then the quality is searched for. None: the format's default."""
     effort: Annotated[int, Meta(ge=0, le=10, description="an integer from 0 to 10")] | None = None
     """From 0 to 6 in WebP, 9 in AVIF, 10 in GIF; None: the default of the format."""
     max_bytes: Count | None = None
@@ -79,9 +91,21 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
         return red, green, blue, alpha
 
     @property
+    def quality_target(self) -> QualityTarget | None:
+        """The score that the rendition should have; None if its quality is fixed."""
+        return quality_target(self.quality)
+
+    def searched_target(self, format: Format) -> QualityTarget | None:
+        """Return the score for which the quality of a rendition in this format is searched; None if it is fixed."""
+        has_quality = format.traits.default_quality is not None and not self.lossless
+        return self.quality_target if has_quality else None
+
+    @property
     def recipe(self) -> str:
         """A short hash of everything that a rendition's bytes and headers depend on besides its source."""
         parts = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "template"}
+        if self.quality_target:
+            parts["metric"] = METRIC_VERSION
         return hashlib.sha256(f"{_ENGINE_VERSION} {parts}".encode()).hexdigest()[:16]
 
     @property
@@ -98,12 +122,15 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
         format = format_of_extension(split_extension(source_key)[1])
         return format if format in OUTPUT_FORMATS else Format.WEBP
 
-    def target(self, source_key: str) -> "RenditionTarget":
-        """Return the rendition of a source; raises DestinationKeyError if S3 cannot store its key."""
+    def target(self, source_key: str, version: str | None = None) -> "RenditionTarget":
+        """Return the rendition of a source; raises DestinationKeyError if S3 cannot store its key.
+
+        `version`: the version of the source; None if it is not known: then a key with a hash shows `{hash}` in its
+        place.
+        """
         format = self.output_format(source_key)
-        return RenditionTarget(
-            self, checked_key(self.template.key(source_key, format), f"rendition {self.name}"), format
-        )
+        key = _key(self, version, lambda template: template.key(source_key, format))
+        return RenditionTarget(self, key, format)
 
     def may_collide_with(self, other: "RenditionSpec | CopySpec") -> bool:
         """Return whether some two sources could give this and the other rendition one key."""
@@ -123,9 +150,9 @@ class CopySpec(msgspec.Struct, frozen=True, kw_only=True):
         """A short hash that differs from that of every rendition."""
         return hashlib.sha256(f"copy {self.name}".encode()).hexdigest()[:16]
 
-    def target(self, source_key: str) -> "CopyTarget":
-        """Return the copy of a source; raises DestinationKeyError if S3 cannot store its key."""
-        return CopyTarget(self, checked_key(self.template.copy_key(source_key), f"rendition {self.name}"))
+    def target(self, source_key: str, version: str | None = None) -> "CopyTarget":
+        """Return the copy of a source, as RenditionSpec.target does."""
+        return CopyTarget(self, _key(self, version, lambda template: template.copy_key(source_key)))
 
     def may_collide_with(self, other: "RenditionSpec | CopySpec") -> bool:
         """Return whether some two sources could give this copy and the other rendition one key."""
@@ -133,6 +160,15 @@ class CopySpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Spec = RenditionSpec | CopySpec
+
+
+def _key(spec: Spec, version: str | None, key: Callable[[KeyTemplate], str]) -> str:
+    """Return the key that `key` makes of a spec's template, with the hash of a version of the source."""
+    if not spec.template.has_hash:
+        return checked_key(key(spec.template), f"rendition {spec.name}")
+    digits = hashlib.sha256(f"{spec.recipe} {version}".encode()).hexdigest()[:HASH_DIGITS]
+    checked = checked_key(key(spec.template.with_hash(digits)), f"rendition {spec.name}")
+    return key(spec.template.with_hash()) if version is None else checked
 
 
 @dataclass(frozen=True)
@@ -157,8 +193,12 @@ Target = RenditionTarget | CopyTarget
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePlan:
-    """Everything that is written for one source; a pure function of its key and of renditions.toml."""
+    """Everything that is written for one source; a pure function of its key and of renditions.toml.
 
+    If a key has a hash, `of_version` returns the plan for one version of the source, whose keys are complete.
+    """
+
+    source_key: str
     targets: tuple[Target, ...]
     """In the order of renditions.toml."""
     manifest_key: str | None
@@ -180,6 +220,37 @@ class SourcePlan:
     def keys(self) -> tuple[str, ...]:
         """Every key that is written, the manifest's last."""
         return (*(target.key for target in self.targets), *([self.manifest_key] if self.manifest_key else []))
+
+    @cached_property
+    def is_versioned(self) -> bool:
+        """Whether the key of a target has a hash."""
+        return any(target.spec.template.has_hash for target in self.targets)
+
+    def of_version(self, version: str) -> "SourcePlan":
+        """Return the plan with the hashes of a version of the source in its keys."""
+        if not self.is_versioned:
+            return self
+        return replace(self, targets=tuple(target.spec.target(self.source_key, version) for target in self.targets))
+
+    def has_version(self, key: str) -> bool:
+        """Return whether a key is that of some version of the source, by its hash."""
+        return any(pattern.fullmatch(key) for pattern in self._versions)
+
+    @cached_property
+    def _versions(self) -> tuple[re.Pattern[str], ...]:
+        digits = f"[0-9a-f]{{{HASH_DIGITS}}}"
+        return tuple(
+            re.compile(re.escape(_pattern(target, self.source_key)).replace(HASH, digits), re.DOTALL)
+            for target in self.targets
+            if target.spec.template.has_hash
+        )
+
+
+def _pattern(target: Target, source_key: str) -> str:
+    """Return the key of a target with HASH in the place of the hash."""
+    if isinstance(target, RenditionTarget):
+        return target.spec.template.key(source_key, target.format)
+    return target.spec.template.copy_key(source_key)
 
 
 @dataclass(frozen=True)
@@ -203,23 +274,36 @@ class Renditions:
         allow_svg: bool = False,
         on_source_delete: Literal["keep", "remove"] = "keep",
         manifest: bool = True,
+        events: bool = False,
+        toml: str = "",
     ) -> None:
         """Raise ConfigError if two renditions could write one key."""
+        self.toml = toml
+        """The text of renditions.toml."""
         self.by_name = by_name
         """The steps of a ladder, or else one spec, by the name of the table."""
         self.limits = limits
         self.allow_svg = allow_svg
         self.on_source_delete = on_source_delete
+        self.events = events
         self._rules = tuple(rules)
         self._has_manifest = manifest
         self._check_keys()
 
     def _check_keys(self) -> None:
+        if self.events and not self._has_manifest:
+            raise ConfigError("events = true needs manifests, which it tells of: remove manifest = false")
         for index, spec in enumerate(self.specs):
+            if spec.template.has_hash and not self._has_manifest:
+                raise ConfigError(
+                    f"the key of rendition {spec.name} has a {{hash}}, which only a manifest tells to web pages: "
+                    "remove {hash}, or manifest = false at the top"
+                )
             for other in self.specs[:index]:
                 if spec.may_collide_with(other):
                     raise ConfigError(
-                        f"renditions {other.name} and {spec.name} could both write {spec.template.prefix}...: "
+                        f"renditions {other.name} and {spec.name} could both write "
+                        f"{spec.template.with_hash().prefix}...: "
                         "give one of them another name or key"
                     )
             if self._has_manifest and spec.template.prefix.startswith(MANIFEST_FOLDER):
@@ -227,11 +311,22 @@ class Renditions:
                     f"rendition {spec.name} would be written to the folder of the manifests, {MANIFEST_FOLDER}: "
                     "give it another name or key, or set manifest = false at the top"
                 )
+            if spec.template.prefix.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
+                folders = f"{RECIPE_FOLDER} and {REJECTION_FOLDER}"
+                raise ConfigError(f"rendition {spec.name} needs another name or key: {folders} are the function's own")
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:
         """Every recipe, in the order of renditions.toml."""
         return tuple(spec for specs in self.by_name.values() for spec in specs)
+
+    @cached_property
+    def id(self) -> str:
+        """A short hash of everything that is made of any source, and of what is rejected."""
+        specs = [(spec.name, spec.recipe, spec.template) for spec in self.specs]
+        rules = [(rule.pattern.text, rule.renditions) for rule in self._rules]
+        parts = (specs, rules, self.limits, self.allow_svg, self._has_manifest)
+        return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]
 
     def plan_for(self, source_key: str) -> SourcePlan:
         """Return what is written for a source: the renditions of the first rule that matches its key, or all.
@@ -241,6 +336,7 @@ class Renditions:
         names = next((rule.renditions for rule in self._rules if rule.pattern.matches(source_key)), tuple(self.by_name))
         has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
         return SourcePlan(
+            source_key=source_key,
             targets=tuple(spec.target(source_key) for name in names for spec in self.by_name[name]),
             manifest_key=checked_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
             ladder=next(

@@ -3,6 +3,7 @@
 import re
 import string
 import tomllib
+import typing
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -13,8 +14,9 @@ from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
-from image_scaler.renditions.keys import KeyPattern, KeyTemplate
+from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
+from image_scaler.renditions.quality import quality_target
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -57,6 +59,10 @@ class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     on_source_delete: Annotated[Literal["keep", "remove"], Meta(description="one of keep, remove")] = "keep"
     manifest: Flag = True
+    events: Flag = False
+    """Send an event to EventBridge when a manifest was written, and when a source was rejected or removed."""
+    superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
+    """How long replaced renditions exist whose keys have a hash."""
 
 
 _TOP_LEVEL = TopLevel.__struct_fields__
@@ -103,6 +109,8 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         allow_svg=inputs.svg,
         on_source_delete=top_level.on_source_delete,
         manifest=top_level.manifest,
+        events=top_level.events,
+        toml=text,
     )
 
 
@@ -161,6 +169,7 @@ def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format 
     for field in raw.keys() & {option for known in OUTPUT_FORMATS for option in known.traits.options}:
         if format and field not in format.traits.options:
             raise ConfigError(f"{where}.{field} means nothing in {format}: it is for {', '.join(formats_with(field))}")
+    _check_quality(where, table, format)
     if table.effort is None:
         return
     efforts = [known.traits.effort for known in ([format] if format else formats_with("effort"))]
@@ -172,11 +181,27 @@ def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format 
         )
 
 
+def _check_quality(where: str, table: RenditionTable, format: Format | None) -> None:
+    """Refuse a score to reach in a format without such a quality, and a range of qualities that is empty."""
+    target = quality_target(table.quality)
+    if target is None:
+        return
+    if format and format.traits.default_quality is None:
+        lossy = ", ".join(known for known in OUTPUT_FORMATS if known.traits.default_quality is not None)
+        shown = table.quality if isinstance(table.quality, str) else f"target = {target.target:g}"
+        raise ConfigError(f"{where}.quality = {shown!r} means nothing in {format}: it is for {lossy}")
+    if target.min > target.max:
+        raise ConfigError(
+            f"expected a number up to {where}.quality.max, which is {target.max}, for {where}.quality.min "
+            f"but received {target.min}"
+        )
+
+
 def _template(name: str, table: RenditionTable, width: int | None, format: Format | None) -> KeyTemplate:
     if table.key is None:
         return KeyTemplate(f"{name}-{width}/" if table.widths else f"{name}/")
     where = f"renditions.{name}.key"
-    values = {"name": name}
+    values = {"name": name, "hash": HASH}
     if width:
         values["width"] = str(width)
     if format:
@@ -201,6 +226,10 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
             f"expected {{key}} once for {where}, so that no two sources share a key, but received {table.key!r}"
         )
     prefix, suffix = around
+    if table.key.count("{hash}") > 1:
+        raise ConfigError(f"expected {{hash}} once for {where} but received {table.key!r}")
+    if prefix.startswith(HASH):
+        raise ConfigError(f"expected a folder's name before {{hash}} for {where} but received {table.key!r}")
     if prefix.startswith("/") or not prefix.endswith("/"):
         raise ConfigError(f"expected a folder before {{key}} for {where} but received {table.key!r}")
     return KeyTemplate(prefix, suffix or None)
@@ -249,6 +278,8 @@ def _convert(type_: type[T], raw: Any, where: str = "") -> T:
         at = re.search(r"at `\$\.(\w+)", str(error))
         name = at.group(1) if at else ""
         place = f"{where}.{name}".removeprefix(".")
+        if isinstance(raw[name], dict) and (inner := _struct_of(fields[name].type)):
+            _convert(inner, raw[name], place)
         raise ConfigError(
             f"expected {_describe(fields[name].type)} for {place} but received {_show(raw[name])}"
         ) from error
@@ -268,6 +299,14 @@ def _describe(type_: Any) -> str:
         if part.description:
             return str(part.description)
     return next(filter(None, map(_describe, getattr(type_, "__args__", ()))), "")
+
+
+def _struct_of(type_: Any) -> type[msgspec.Struct] | None:
+    """Return the struct that is one of the alternatives of a field's type."""
+    if isinstance(type_, type):
+        return type_ if issubclass(type_, msgspec.Struct) else None
+    parts = typing.get_args(type_)
+    return next(filter(None, map(_struct_of, parts)), None)
 
 
 def _show(value: object) -> str:

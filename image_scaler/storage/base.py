@@ -94,9 +94,16 @@ class ObjectStore(Protocol):
         ...
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+        self,
+        source: ObjectRef,
+        destination: ObjectRef,
+        headers: ObjectHeaders,
+        *,
+        if_match: str,
+        size: int,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Copy the content of an object, byte for byte, and store it with these headers.
+        """Copy the content of an object, byte for byte, and store it with these headers and tags.
 
         Only while the source has the ETag `if_match`. `size`: the size of the source in bytes.
         """

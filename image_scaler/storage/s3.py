@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -138,17 +139,25 @@ class S3Store:
             self._client.delete_object(Bucket=ref.bucket, Key=ref.key, IfMatch=f'"{if_match}"', **self._owned(ref))
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, size: int
+        self,
+        source: ObjectRef,
+        destination: ObjectRef,
+        headers: ObjectHeaders,
+        *,
+        if_match: str,
+        size: int,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Copy within S3, without a download, in parts above `max_copy_bytes`; see ObjectStore.copy.
 
-        Tags and annotations are not copied: that would need permissions for them in both buckets.
+        The source's tags and annotations are not copied: that would need permissions for them in both buckets.
         """
         options: dict[str, Any] = {
             "CopySourceIfMatch": f'"{if_match}"',
             "MetadataDirective": "REPLACE",
             "TaggingDirective": "REPLACE",
             **{name: value for name, field in _HEADERS.items() if (value := getattr(headers, field))},
+            **({"Tagging": urlencode(tags)} if tags else {}),
         }
         copy_source: Any = {"Bucket": source.bucket, "Key": source.key}
         owner, destination_owner = self._owners.get(source.bucket), self._owners.get(destination.bucket)

@@ -32,6 +32,7 @@ class Stack:
         self.destination = aws.env["DESTINATION_BUCKET"]
         self.function = aws.env["FUNCTION_NAME"]
         self.failure_queue_url = aws.env["FAILURE_QUEUE_URL"]
+        self.rejected_queue_url = aws.env["REJECTED_QUEUE_URL"]
         self._records: list[dict[str, Any]] = []
 
     @cached_property
@@ -101,8 +102,8 @@ class Stack:
         return sum(version["Key"] == destination_key for version in answer.get("Versions", []))
 
     def failure_records(self, key: str) -> list[dict[str, Any]]:
-        """The records of a source that are in the failure queue, or were when this was last asked."""
-        self._records += map(json.loads, take(self.sqs, self.failure_queue_url))
+        """The records of a source that are in the two queues, or were when this was last asked."""
+        self._records += map(json.loads, take(self.sqs, self.failure_queue_url, self.rejected_queue_url))
         return [record for record in self._records if key in keys_in(record)]
 
     def failure_record(self, key: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def messages(stack: Stack, queue: str) -> list[str]:
 
 def redrive(stack: Stack, queue: str, *options: str, function: str | None = None) -> Result:
     environment = stack.env | {"FAILURE_QUEUE_URL": queue, "FUNCTION_NAME": function or stack.function}
+    del environment["REJECTED_QUEUE_URL"]
     return CliRunner().invoke(main, ["redrive", *options], env=environment)
 
 
@@ -58,6 +59,24 @@ def test_with_send_the_function_receives_the_event_again_and_the_record_is_delet
     assert messages(stack, queue) == []
     for key in ("redrive/one", "redrive/two"):
         assert stack.renditions(key)[f"resized/{key}"]["Body"] == UPLOADED
+
+
+def test_rejected_records_can_be_deleted_while_failed_ones_are_sent(stack: Stack, queue: str) -> None:
+    failed(stack, queue, "redrive/failed")
+    rejected = {
+        "requestContext": {"condition": "Rejected"},
+        "requestPayload": {"bucket": stack.source, "keys": ["redrive/text.jpg"]},
+        "responsePayload": {"errorMessage": "its 5 bytes are not an image"},
+    }
+    other: str = stack.sqs.create_queue(QueueName="rejected-to-redrive")["QueueUrl"]
+    stack.sqs.send_message(QueueUrl=other, MessageBody=json.dumps(rejected))
+    shown = redrive(stack, queue, f"--rejected-queue-url={other}")
+    assert [" ".join(line.split()[1:2]) for line in shown.output.splitlines()[1:]] == ["failed", "rejected"]
+    run = redrive(stack, queue, f"--rejected-queue-url={other}", "--send", "--discard-rejected")
+    assert run.exit_code == 0, run.output
+    assert (messages(stack, queue), messages(stack, other)) == ([], [])
+    assert "redrive/failed" in "".join(stack.renditions("redrive/failed"))
+    assert stack.keys_of("redrive/text.jpg") == set()
 
 
 def test_it_reads_no_more_records_than_max(stack: Stack, queue: str) -> None:
@@ -84,7 +103,7 @@ def test_a_message_that_is_not_a_failure_record_stays_in_the_queue(stack: Stack,
 
 
 def test_it_says_that_the_queue_is_empty(stack: Stack, queue: str) -> None:
-    assert "The failure queue is empty" in redrive(stack, queue).output
+    assert "No upload has failed or was rejected" in redrive(stack, queue).output
 
 
 def test_a_missing_queue_is_an_error(stack: Stack) -> None:

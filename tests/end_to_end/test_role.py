@@ -85,6 +85,9 @@ ALLOWED: dict[str, Call] = {
     "copy a source in parts": AsFunction.copy_in_parts,
     "give up a copy in parts": AsFunction.abort_parts,
     "send a failure record": lambda f: f.sqs.send_message(QueueUrl=f.queue, MessageBody=RECORD),
+    "send the record of a rejected upload": lambda f: f.sqs.send_message(
+        QueueUrl=f.stack.rejected_queue_url, MessageBody=RECORD
+    ),
     "read a rendition": lambda f: f.s3.get_object(Bucket=f.destination, Key=DESTINATION_KEY),
     "look at a rendition": lambda f: f.s3.head_object(Bucket=f.destination, Key=DESTINATION_KEY),
     "list the renditions": lambda f: f.s3.list_objects_v2(Bucket=f.destination),

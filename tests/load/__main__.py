@@ -27,10 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make load", description=__doc__)
     parser.add_argument("--uploads", type=int, choices=range(1, 1_000_001), metavar="N", default=UPLOADS)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--param", action="append", default=[], help="a parameter of the stack, as name=value")
     options = parser.parse_args()
     with processes.signals_as_exit():
         try:
-            is_complete = run(options.uploads, options.seed)
+            is_complete = run(options.uploads, options.seed, options.param)
         except LocalAwsError as error:
             err.print(f"make load: {error}", style="red", markup=False)
             is_complete = False
@@ -39,10 +40,10 @@ def main() -> None:
     raise SystemExit(0 if is_complete else 1)
 
 
-def run(count: int, seed: int) -> bool:
+def run(count: int, seed: int, params: Sequence[str]) -> bool:
     """Send the uploads to a new local AWS; return whether none was lost."""
     todo = uploads(count, seed)
-    with LocalAws.start(retry_seconds=0.2, step=Steps(out)) as aws:
+    with LocalAws.start(retry_seconds=0.2, params=params, step=Steps(out)) as aws:
         load = Load(aws, todo)
         start = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

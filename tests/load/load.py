@@ -168,7 +168,7 @@ class Load:
         return self._records.get((upload.key, upload.etag))
 
     def _take_records(self) -> None:
-        for body in take(self._sqs, self._env["FAILURE_QUEUE_URL"]):
+        for body in take(self._sqs, self._env["FAILURE_QUEUE_URL"], self._env["REJECTED_QUEUE_URL"]):
             record = read_record(body)
             for source in record.sources:
                 fate = Fate.REJECTED if record.is_rejected else Fate.FAILED

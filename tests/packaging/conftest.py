@@ -24,6 +24,18 @@ width = 600
 format = "jpeg"
 key = "cards/large-{name}/{format}/{key}"
 """
+HASHES_AND_EVENTS = """
+events = true
+superseded_days = 7
+[renditions.plain]
+[renditions.web]
+widths = [640, 1280]
+key = "img/{width}/{hash}/{key}"
+[renditions.card]
+width = 300
+key = "cards/{key}.{hash}.{ext}"
+format = "webp"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -80,10 +92,37 @@ def with_existing_buckets(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
+def with_event_bridge(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("event-bridge"), "--param=delivery=eventbridge", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_buffer(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = ("--param=buffer=sqs", "--param=maxConcurrency=5", "--param=timeout=90")
+    return package(tmp_path_factory.mktemp("buffer"), *parameters, wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_everything_between(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """An existing bucket of another account, whose uploads come by EventBridge and wait in a buffer."""
+    parameters = (
+        *("delivery=eventbridge", "buffer=sqs", "existingSourceBucket=my-uploads", "sourceAccount=111122223333"),
+        f"alarmTopic={ALARM_TOPIC}",
+    )
+    folder = tmp_path_factory.mktemp("everything-between")
+    return package(folder, *(f"--param={parameter}" for parameter in parameters), wheels=False)
+
+
+@pytest.fixture(scope="session")
 def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
     shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
     renditions = 'on_source_delete = "remove"\n' + shipped
     return package(tmp_path_factory.mktemp("removals"), wheels=False, renditions=renditions)
+
+
+@pytest.fixture(scope="session")
+def with_hashes_and_events(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("hashes"), wheels=False, renditions=HASHES_AND_EVENTS)
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,12 @@ def checkov(package: Package, settings: Path) -> set[str]:
     return {check["check_id"] for check in report["results"]["failed_checks"]}
 
 
-def test_checkov_has_no_other_findings(arm64: Package) -> None:
-    assert checkov(arm64, SETTINGS) == set()
+VARIANTS = ("arm64", "with_existing_bucket", "with_event_bridge", "with_everything_between")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_checkov_has_no_other_findings(variant: str, request: pytest.FixtureRequest) -> None:
+    assert checkov(request.getfixturevalue(variant), SETTINGS) == set()
 
 
 def test_every_check_that_is_skipped_would_fail_and_has_a_reason(arm64: Package, tmp_path: Path) -> None:
@@ -47,11 +51,13 @@ def test_every_check_that_is_skipped_would_fail_and_has_a_reason(arm64: Package,
         assert re.search(rf"#.*\n(  - CKV_\w+\n)?  - {check}\b", SETTINGS.read_text()), check
 
 
-def policy(package: Package) -> dict[str, Any]:
-    """The policy of the function's role, as it comes out on AWS."""
-    (found,) = package.properties("IamRoleLambdaExecution")["Policies"]
-    document: dict[str, Any] = found["PolicyDocument"]
-    return document
+def policies(package: Package) -> list[dict[str, Any]]:
+    """The policies of the stack's roles, as they come out on AWS."""
+    return [
+        json.loads(json.dumps(found["PolicyDocument"]).replace("<", "arn:aws:sqs:us-east-1:123456789012:"))
+        for role in package.of_type("AWS::IAM::Role")
+        for found in package.properties(role)["Policies"]
+    ]
 
 
 def cloudsplaining(document: dict[str, Any], tmp_path: Path) -> str:
@@ -60,12 +66,16 @@ def cloudsplaining(document: dict[str, Any], tmp_path: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_cloudsplaining_finds_nothing_in_the_permissions_of_the_role(arm64: Package, tmp_path: Path) -> None:
-    assert "no results found" in cloudsplaining(policy(arm64), tmp_path)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cloudsplaining_finds_nothing_in_the_permissions_of_the_roles(
+    variant: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    for document in policies(request.getfixturevalue(variant)):
+        assert "no results found" in cloudsplaining(document, tmp_path)
 
 
 def test_cloudsplaining_would_find_a_permission_that_is_too_wide(arm64: Package, tmp_path: Path) -> None:
-    document = policy(arm64)
+    (document,) = policies(arm64)
     wide = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     found = cloudsplaining(document | {"Statement": [*document["Statement"], wide]}, tmp_path)
     assert "Exfiltration" in found

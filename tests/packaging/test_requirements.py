@@ -6,6 +6,7 @@ from importlib.metadata import requires, version
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from image_scaler.storage.sdk import MIN_VERSION
 from tests.packaging.packages import ROOT
 
 LAMBDA = {
@@ -28,7 +29,7 @@ def entries(name: str) -> dict[str, list[str]]:
 
 
 def test_every_requirement_is_pinned_and_hashed() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt", "requirements-oldest.txt"):
         for requirement in entries(name).values():
             assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.+]+", requirement[0])
             assert any(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in requirement), requirement[0]
@@ -50,6 +51,11 @@ def test_it_is_complete_and_has_no_more_than_is_needed() -> None:
 
 def test_it_leaves_boto3_to_lambdas_own() -> None:
     assert entries("requirements.txt").keys().isdisjoint({"boto3", "botocore", "s3transfer", "urllib3"})
+
+
+def test_the_oldest_boto3_that_is_tested_is_the_oldest_that_the_function_accepts() -> None:
+    oldest = entries("requirements-oldest.txt")
+    assert (oldest["boto3"][0], oldest["botocore"][0]) == (f"boto3=={MIN_VERSION}", f"botocore=={MIN_VERSION}")
 
 
 def test_tests_run_with_the_versions_that_the_function_has() -> None:

@@ -10,13 +10,16 @@ from typing import cast
 
 import pytest
 
+from image_scaler.publisher import SUPERSEDED
 from image_scaler.renditions.toml import parse_renditions
-from tests.packaging.conftest import DESTINATION_KEY, DISTRIBUTION, ORIGINS, OWN_RENDITIONS, SOURCE_KEY
+from tests.packaging.conftest import ALARM_TOPIC, DESTINATION_KEY, DISTRIBUTION, ORIGINS, OWN_RENDITIONS, SOURCE_KEY
 from tests.packaging.packages import ACCOUNT, REGION, Package
+from toolbox import stack
 
 SOURCE = f"image-scaler-dev-source-{ACCOUNT}-{REGION}"
 DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}-{REGION}"
-LOG_GROUP = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/image-scaler-dev*"
+OWN_LOG_GROUP = "<ResizeLogGroup.Arn>"
+"""Not all groups whose names begin with image-scaler-dev, of which stage dev2 has one."""
 SUFFIXES = [".avif", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
 BOTH_CASES = sorted(SUFFIXES + [suffix.upper() for suffix in SUFFIXES])
 FILTERS = [{"S3Key": {"Rules": [{"Name": "suffix", "Value": suffix}]}} for suffix in BOTH_CASES]
@@ -50,6 +53,8 @@ HARDENED = {
     },
 }
 
+FOLDERS = ("resized", "thumbnail", "web-*", "manifests", "recipes", "rejected")
+
 
 def role_statements(package: Package) -> list[dict[str, object]]:
     """Return the statements of the function's role with lists in the place of single values."""
@@ -76,12 +81,8 @@ def bucket_statements(package: Package, policy: str) -> list[dict[str, object]]:
 def test_the_role_may_do_exactly_this(arm64: Package) -> None:
     destination = f"arn:aws:s3:::{DESTINATION}"
     assert role_statements(arm64) == [
-        {
-            "Effect": "Allow",
-            "Action": ["logs:CreateLogStream", "logs:CreateLogGroup", "logs:TagResource"],
-            "Resource": [f"{LOG_GROUP}:*"],
-        },
-        {"Effect": "Allow", "Action": ["logs:PutLogEvents"], "Resource": [f"{LOG_GROUP}:*:*"]},
+        {"Effect": "Allow", "Action": ["logs:CreateLogStream"], "Resource": [OWN_LOG_GROUP]},
+        {"Effect": "Allow", "Action": ["logs:PutLogEvents"], "Resource": [OWN_LOG_GROUP]},
         {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{SOURCE}/*"]},
         {
             "Effect": "Allow",
@@ -91,8 +92,9 @@ def test_the_role_may_do_exactly_this(arm64: Package) -> None:
         {
             "Effect": "Allow",
             "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
-            "Resource": [f"{destination}/{folder}/*" for folder in ("resized", "thumbnail", "web-*", "manifests")],
+            "Resource": [f"{destination}/{folder}/*" for folder in FOLDERS],
         },
+        {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<RejectedQueue.Arn>"]},
         {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["<FailureQueue.Arn>"]},
     ]
 
@@ -115,6 +117,37 @@ def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(
         assert any(fnmatchcase(key, pattern) for pattern in patterns), key
     for other in ("a.jpg", "holiday/a.jpg", "resized/a.jpg", "img.jpg", "cards/small/a.jpg", "original/a.jpg"):
         assert not any(fnmatchcase(other, pattern) for pattern in patterns), other
+
+
+def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_go_by_a_rule(
+    arm64: Package, with_hashes_and_events: Package
+) -> None:
+    assert arm64.of_type("AWS::IAM::Policy") == []
+    (statement,) = with_hashes_and_events.properties("VersionsPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "s3:PutObjectTagging",
+        "Resource": [f"arn:aws:s3:::{DESTINATION}/{keys}" for keys in ("img/*/*/*", "cards/*")],
+    }
+    *others, superseded = with_hashes_and_events.properties("DestinationBucket")["LifecycleConfiguration"]["Rules"]
+    assert others == cast(dict[str, object], HARDENED["LifecycleConfiguration"])["Rules"]
+    assert superseded == {
+        "Id": "drop-superseded-renditions",
+        "Status": "Enabled",
+        "TagFilters": [{"Key": SUPERSEDED, "Value": "true"}],
+        "ExpirationInDays": 7,
+    }
+
+
+def test_the_function_may_send_events_to_the_default_bus_if_renditions_toml_asks_for_them(
+    with_hashes_and_events: Package,
+) -> None:
+    (statement,) = with_hashes_and_events.properties("EventsPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "events:PutEvents",
+        "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
+    }
 
 
 def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: Package) -> None:
@@ -210,12 +243,10 @@ def test_a_failed_event_is_retried_twice_within_six_hours_then_goes_to_the_failu
     }
 
 
-def test_the_failure_queue_is_encrypted_and_keeps_two_weeks(arm64: Package) -> None:
-    assert arm64.of_type("AWS::SQS::Queue") == ["FailureQueue"]
-    assert arm64.properties("FailureQueue") == {
-        "SqsManagedSseEnabled": True,
-        "MessageRetentionPeriod": 14 * 24 * 60 * 60,
-    }
+def test_the_queues_are_encrypted_and_keep_two_weeks(arm64: Package) -> None:
+    assert arm64.of_type("AWS::SQS::Queue") == ["FailureQueue", "RejectedQueue"]
+    for queue in ("FailureQueue", "RejectedQueue"):
+        assert arm64.properties(queue) == {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": 14 * 24 * 60 * 60}
 
 
 def test_the_function_has_these_properties(arm64: Package) -> None:
@@ -237,6 +268,7 @@ def test_the_function_has_these_properties(arm64: Package) -> None:
                 "SOURCE_BUCKET_OWNER": ACCOUNT,
                 "DESTINATION_BUCKET_OWNER": ACCOUNT,
                 "FAILURE_QUEUE_URL": "<FailureQueue>",
+                "REJECTED_QUEUE_URL": "<RejectedQueue>",
             }
         },
         "LoggingConfig": {"LogFormat": "JSON"},
@@ -259,14 +291,26 @@ def test_the_function_runs_on_the_machine_that_its_zip_is_for(
     assert package.properties("ResizeLambdaFunction")["Architectures"] == [architecture]
 
 
-def test_outputs_name_the_buckets_and_the_queue(arm64: Package) -> None:
+def test_outputs_name_the_buckets_and_the_queues(arm64: Package) -> None:
     ours = {name: value for name, value in arm64.outputs.items() if not name.startswith("Serverless")}
+    del ours["Settings"]
     assert ours == {
         "SourceBucketName": SOURCE,
         "DestinationBucketName": DESTINATION,
         "FailureQueueUrl": "<FailureQueue>",
+        "RejectedQueueUrl": "<RejectedQueue>",
         "FunctionName": "<ResizeLambdaFunction>",
     }
+
+
+def test_an_output_has_every_setting_with_its_value(arm64: Package, with_own_settings: Package) -> None:
+    settings = json.loads(arm64.outputs["Settings"])
+    assert (settings["memorySize"], settings["sourceBucket"], settings["delivery"]) == ("1792", SOURCE, "s3")
+    assert settings.keys() - {"renditions.toml"} <= set(stack.parameters())
+    own = json.loads(with_own_settings.outputs["Settings"])
+    assert (own["memorySize"], own["reservedConcurrency"], own["alarmTopic"]) == ("3538", "20", ALARM_TOPIC)
+    assert own["renditions.toml"] != settings["renditions.toml"]
+    assert max(map(len, (arm64.outputs["Settings"], with_own_settings.outputs["Settings"]))) < 4096
 
 
 def test_parameters_set_concurrency_memory_timeout_and_retention(with_own_settings: Package) -> None:
@@ -377,15 +421,12 @@ def test_replaced_objects_are_kept_as_long_as_is_asked_for(with_own_settings: Pa
         }
 
 
-def test_the_queue_refuses_anything_but_tls(arm64: Package) -> None:
-    policy = arm64.properties("FailureQueuePolicy")
-    assert policy["Queues"] == ["<FailureQueue>"]
+@pytest.mark.parametrize("queue", ["FailureQueue", "RejectedQueue"])
+def test_the_queues_refuse_anything_but_tls(arm64: Package, queue: str) -> None:
+    policy = arm64.properties(f"{queue}Policy")
+    assert policy["Queues"] == [f"<{queue}>"]
     (statement,) = policy["PolicyDocument"]["Statement"]
-    assert (statement["Effect"], statement["Action"], statement["Resource"]) == (
-        "Deny",
-        "sqs:*",
-        "<FailureQueue.Arn>",
-    )
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "sqs:*", f"<{queue}.Arn>")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -393,17 +434,23 @@ def test_deployments_leave_no_versions_of_the_function(arm64: Package) -> None:
     assert arm64.of_type("AWS::Lambda::Version") == []
 
 
-def test_cfn_lint_has_no_warnings(arm64: Package, with_own_settings: Package) -> None:
-    assert linted(arm64, with_own_settings) == []
+def test_cfn_lint_has_no_warnings(
+    arm64: Package,
+    with_own_settings: Package,
+    with_event_bridge: Package,
+    with_buffer: Package,
+    with_hashes_and_events: Package,
+) -> None:
+    assert linted(arm64, with_own_settings, with_event_bridge, with_buffer, with_hashes_and_events) == []
 
 
-def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(with_existing_bucket: Package) -> None:
-    assert linted(with_existing_bucket) == [
+def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(
+    with_existing_bucket: Package, with_everything_between: Package
+) -> None:
+    assert set(linted(with_existing_bucket, with_everything_between)) == {
         "W1020 Fn::Sub",  # its name holds no variable, unlike that of a bucket of our own
-        "W1020 Fn::Sub",
         "W3005 DependsOn",  # sls writes out dependencies that CloudFormation finds by itself
-        "W3005 DependsOn",
-    ]
+    }
 
 
 def linted(*packages: Package) -> list[str]:

@@ -4,8 +4,6 @@ import json
 import re
 from typing import Any
 
-import pytest
-
 from image_scaler.telemetry import NAMESPACE, Metric
 from tests.packaging.conftest import ALARM_TOPIC
 from tests.packaging.packages import REGION, Package
@@ -13,16 +11,31 @@ from tests.packaging.packages import REGION, Package
 AWS_METRICS = {
     ("AWS/Lambda", metric, "FunctionName", "<ResizeLambdaFunction>")
     for metric in ("ConcurrentExecutions", "Duration", "Errors", "Throttles")
-} | {("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "<FailureQueue.QueueName>")}
+} | {
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"<{queue}.QueueName>")
+    for queue in ("FailureQueue", "RejectedQueue")
+}
 """The metrics of AWS on the dashboard."""
+
+DAY = 24 * 60 * 60
+WATCHED = {
+    "failures": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "FailureQueue.QueueName", "Maximum", 0),
+    "old-failures": ("AWS/SQS", "ApproximateAgeOfOldestMessage", "FailureQueue.QueueName", "Maximum", 10 * DAY),
+    "dropped-events": ("AWS/Lambda", "AsyncEventsDropped", "ResizeLambdaFunction", "Sum", 0),
+    "lost-records": ("AWS/Lambda", "DestinationDeliveryFailures", "ResizeLambdaFunction", "Sum", 0),
+    "waiting-events": ("AWS/Lambda", "AsyncEventAge", "ResizeLambdaFunction", "Maximum", 60 * 60 * 1000),
+}
+"""The metric, what it is of, the statistic and the threshold of each alarm."""
+BUFFER_ALARM = {"buffer": ("AWS/SQS", "ApproximateAgeOfOldestMessage", "BufferQueue.QueueName", "Maximum", 10 * DAY)}
 
 OWN_METRICS = {(NAMESPACE, metric.value, "service", "<ResizeLambdaFunction>") for metric in Metric}
 """The metrics of the function, under its own name."""
 
 
-@pytest.fixture
-def alarms(arm64: Package) -> dict[str, dict[str, Any]]:
-    return {name: arm64.properties(name) for name in arm64.of_type("AWS::CloudWatch::Alarm")}
+def alarms(package: Package) -> dict[str, dict[str, Any]]:
+    """The properties of the alarms by their names without the stage."""
+    found = [package.properties(name) for name in package.of_type("AWS::CloudWatch::Alarm")]
+    return {alarm["AlarmName"].split("-", 3)[3]: alarm for alarm in found}
 
 
 def widgets(package: Package) -> list[dict[str, Any]]:
@@ -31,38 +44,34 @@ def widgets(package: Package) -> list[dict[str, Any]]:
     return found
 
 
-def watched(alarm: dict[str, Any]) -> tuple[str, ...]:
-    """Return the metric of an alarm as the dashboard writes it."""
+def watched(alarm: dict[str, Any]) -> tuple[object, ...]:
     (dimension,) = alarm["Dimensions"]
-    return (alarm["Namespace"], alarm["MetricName"], dimension["Name"], dimension["Value"])
+    thing = dimension["Value"].strip("<>")
+    return (alarm["Namespace"], alarm["MetricName"], thing, alarm["Statistic"], alarm["Threshold"])
 
 
-def test_an_alarm_exists_for_everything_that_needs_a_person(alarms: dict[str, dict[str, Any]]) -> None:
-    assert {alarm["AlarmName"]: watched(alarm)[1] for alarm in alarms.values()} == {
-        "image-scaler-dev-failure-queue": "ApproximateNumberOfMessagesVisible",
-        "image-scaler-dev-errors": "Errors",
-        "image-scaler-dev-throttles": "Throttles",
-    }
-
-
-def test_every_alarm_watches_the_function_or_the_queue_of_this_stack(alarms: dict[str, dict[str, Any]]) -> None:
-    assert {watched(alarm) for alarm in alarms.values()} <= AWS_METRICS
-
-
-def test_an_alarm_goes_off_at_the_first_value_and_not_without_data(alarms: dict[str, dict[str, Any]]) -> None:
-    for name, alarm in alarms.items():
-        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
-        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
-        assert alarm["Statistic"] == ("Maximum" if name == "FailureQueueAlarm" else "Sum")
-        assert alarm["Period"] == 300
-
-
-def test_alarms_notify_the_given_topic_and_none_by_default(
-    alarms: dict[str, dict[str, Any]], with_own_settings: Package
+def test_an_alarm_exists_for_everything_that_needs_a_person_and_for_nothing_that_users_do(
+    arm64: Package, with_everything_between: Package
 ) -> None:
-    assert all("AlarmActions" not in alarm for alarm in alarms.values())
-    for name in alarms:
-        assert with_own_settings.properties(name)["AlarmActions"] == [ALARM_TOPIC]
+    assert {name: watched(alarm) for name, alarm in alarms(arm64).items()} == WATCHED
+    found = {name: watched(alarm) for name, alarm in alarms(with_everything_between).items()}
+    assert found == WATCHED | BUFFER_ALARM
+
+
+def test_an_alarm_goes_off_above_its_threshold_and_not_without_data(with_everything_between: Package) -> None:
+    for alarm in alarms(with_everything_between).values():
+        assert (alarm["ComparisonOperator"], alarm["Period"]) == ("GreaterThanThreshold", 300)
+        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
+
+
+def test_alarms_tell_the_given_topic_when_they_begin_and_end_and_none_by_default(
+    arm64: Package, with_own_settings: Package, with_everything_between: Package
+) -> None:
+    for alarm in alarms(arm64).values():
+        assert not alarm.keys() & {"AlarmActions", "OKActions"}
+    for package in (with_own_settings, with_everything_between):
+        for alarm in alarms(package).values():
+            assert alarm["AlarmActions"] == alarm["OKActions"] == [ALARM_TOPIC]
 
 
 def test_the_dashboard_shows_existing_metrics_and_every_metric_of_the_function(arm64: Package) -> None:
@@ -107,4 +116,4 @@ def test_the_widgets_of_the_dashboard_are_in_this_region_and_do_not_overlap(arm6
 
 def test_the_names_of_the_dashboard_and_the_alarms_have_the_stage(with_own_settings: Package) -> None:
     assert with_own_settings.properties("Dashboard")["DashboardName"] == f"image-scaler-prod-{REGION}"
-    assert with_own_settings.properties("ErrorsAlarm")["AlarmName"] == "image-scaler-prod-errors"
+    assert with_own_settings.properties("FailuresAlarm")["AlarmName"] == "image-scaler-prod-failures"

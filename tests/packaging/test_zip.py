@@ -21,6 +21,7 @@ from PIL import Image
 from image_scaler.renditions.toml import load_renditions
 from tests.drawing import png
 from tests.packaging.packages import ROOT, Package
+from tests.packaging.test_bytecode import outdated
 from toolbox.local.aws import LocalAws
 
 MACHINES = {"arm64": 183, "x86_64": 62}
@@ -115,8 +116,24 @@ def test_it_leaves_boto3_to_lambdas_own(built: Package) -> None:
     assert found == set()
 
 
-def test_it_has_no_bytecode_tests_or_tools(built: Package) -> None:
-    unwanted = re.compile(r"\.pyc$|__pycache__|(^|/)tests?/|^bin/|^toolbox/|^bench/|^node_modules/|\.lock$")
+def test_it_has_bytecode_of_every_module_if_this_machine_has_the_runtimes_python(
+    built: Package, tmp_path: Path
+) -> None:
+    found = {name for name in built.files if "__pycache__" in name or name.endswith(".pyc")}
+    python = python_of_runtime(built)
+    if python is None:
+        assert found == set()
+        return
+    tag = built.properties("ResizeLambdaFunction")["Runtime"].replace("python", "cpython-").replace(".", "")
+    # The handler is small; serverless-python-requirements leaves out its folder.
+    modules = {Path(name) for name in built.files if name.endswith(".py")} - {Path("handler.py")}
+    assert found == {str(module.parent / "__pycache__" / f"{module.stem}.{tag}.pyc") for module in modules}
+    unzip(built, tmp_path)
+    assert outdated(python, tmp_path, tmp_path, **PYENV) == ""
+
+
+def test_it_has_no_tests_or_tools(built: Package) -> None:
+    unwanted = re.compile(r"(^|/)tests?/|^bin/|^toolbox/|^bench/|^node_modules/|\.lock$")
     assert [name for name in built.files if unwanted.search(name)] == []
 
 
@@ -135,15 +152,31 @@ def test_it_runs_with_boto3_as_the_only_other_package(local: Package, bare_aws: 
 
 
 def test_it_runs_on_lambdas_version_of_python(runnable_here: Package, bare_aws: LocalAws, tmp_path: Path) -> None:
-    runtime = runnable_here.properties("ResizeLambdaFunction")["Runtime"]
-    python = shutil.which(runtime)
-    if not python or subprocess.run([python, "-V"], env=PYENV, capture_output=True, check=False).returncode:
-        pytest.skip(f"{runtime} is not installed; the package for this machine's own Python is tested anyway")
+    python = python_of_runtime(runnable_here)
+    if python is None:
+        pytest.skip("the runtime's Python is not installed; the package for this machine's own Python is tested anyway")
     assert_it_makes_renditions(runnable_here, python, bare_aws, tmp_path)
 
 
 PYENV = {"PATH": os.environ["PATH"], "PYENV_VERSION": "3.13"}
 """Selects a version if python3.13 is a shim of pyenv."""
+
+
+def python_of_runtime(package: Package) -> str | None:
+    """Return a Python of the function's version; None if this machine has none."""
+    version = package.properties("ResizeLambdaFunction")["Runtime"].removeprefix("python")
+    for name in (f"python{version}", "python3", sys.executable):
+        path = shutil.which(name)
+        if path:
+            run = subprocess.run([path, "-V"], env=PYENV, capture_output=True, text=True, check=False)
+            if run.stdout.startswith(f"Python {version}."):
+                return path
+    return None
+
+
+def unzip(package: Package, folder: Path) -> None:
+    with zipfile.ZipFile(package.zip_path) as archive:
+        archive.extractall(folder)
 
 
 @pytest.fixture
@@ -156,10 +189,15 @@ def bare_aws() -> Iterator[LocalAws]:
 
 
 def assert_it_makes_renditions(package: Package, python: str, aws: LocalAws, folder: Path) -> None:
-    """Run the unzipped package next to boto3 in a process that can import no other package."""
+    """Run the unzipped package next to boto3 in a process that can import no other package.
+
+    Modules with bytecode lose their source: they must work without being compiled again.
+    """
     task, runtime = folder / "task", folder / "runtime"
-    with zipfile.ZipFile(package.zip_path) as archive:
-        archive.extractall(task)
+    unzip(package, task)
+    for compiled in task.rglob("*.pyc"):
+        source = compiled.parent.parent / f"{compiled.name.partition('.')[0]}.py"
+        source.write_text("raise ImportError('this module was compiled again')")
     runtime.mkdir()
     for name in RUNTIME_PACKAGES:
         module = name.removeprefix("python-") + (".py" if name == "six" else "")

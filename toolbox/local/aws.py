@@ -119,6 +119,7 @@ class LocalAws:
             "SOURCE_BUCKET": outputs["SourceBucketName"],
             "DESTINATION_BUCKET": outputs["DestinationBucketName"],
             "FAILURE_QUEUE_URL": outputs["FailureQueueUrl"],
+            "REJECTED_QUEUE_URL": outputs["RejectedQueueUrl"],
             "FUNCTION_NAME": f"{STACK}-resize",
         }
 

@@ -177,7 +177,7 @@ def _wait(aws: LocalAws, sources: list[Source], say: Callable[[str], None]) -> N
             source.arrived |= {
                 key: now - source.uploaded for key in source.expected if key in present and key not in source.arrived
             }
-        for key, reason in _failures(sqs, aws.env["FAILURE_QUEUE_URL"]):
+        for key, reason in _failures(sqs, aws.env["FAILURE_QUEUE_URL"], aws.env["REJECTED_QUEUE_URL"]):
             if key in by_key:
                 by_key[key].failure = reason
                 deadline = now + MAX_IDLE_SECONDS
@@ -192,9 +192,9 @@ def _list(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
         yield from page.get("Contents", [])
 
 
-def _failures(sqs: Any, queue: str) -> Iterator[tuple[str, str]]:
-    """Take the failure records out of the queue; yield the source key and the reason of each."""
-    for body in take(sqs, queue):
+def _failures(sqs: Any, *queues: str) -> Iterator[tuple[str, str]]:
+    """Take the failure records out of the queues; yield the source key and the reason of each."""
+    for body in take(sqs, *queues):
         record = read_record(body)
         for source in record.sources:
             yield source.ref.key, f"{'rejected' if record.is_rejected else 'failed'}: {record.reason}"

@@ -1,9 +1,10 @@
-"""The process of the local AWS: ministack with two patches, which CONTRIBUTING explains.
+"""The process of the local AWS: ministack with four patches, which CONTRIBUTING explains.
 
 Run as `python -m toolbox.local.emulator`, configured by ministack's environment variables. It ends when its standard
 input is closed, so when its parent process ends, unless it reads a line `stay` first.
 """
 
+import json
 import os
 import signal
 import sys
@@ -11,13 +12,17 @@ import threading
 import time
 from contextvars import ContextVar
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 
 def main() -> None:
     """Serve until SIGTERM."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _queue_throttled_events(import_module("ministack.services.lambda_svc"))
+    lambda_service = import_module("ministack.services.lambda_svc")
+    _queue_throttled_events(lambda_service)
+    _retry_events_of_rules(import_module("ministack.services.eventbridge"), lambda_service)
+    _read_metrics_in_logs(import_module("ministack.services.cloudwatch"), lambda_service)
     app: Any = import_module("ministack.app")
     _trust_loopback(app)
     del sys.argv[1:]  # which name the folder, for `ps`
@@ -61,6 +66,34 @@ def _queue_throttled_events(service: Any) -> None:
 
     service._execute_function = execute_when_free
     service.invoke_async_with_retry = deliver_asynchronously
+
+
+def _retry_events_of_rules(event_bridge: Any, lambda_service: Any) -> None:
+    """Let a rule of EventBridge invoke a function asynchronously, as on AWS, so that Lambda retries what fails."""
+
+    def dispatch(arn: str, payload: str) -> None:
+        function, config, _ = lambda_service._get_func_record_for_ref(arn)
+        if function and config:
+            record = lambda_service._execution_record_for_config(function, config)
+            lambda_service.invoke_async_with_retry(record, json.loads(payload))
+
+    event_bridge._dispatch_to_lambda = dispatch
+
+
+def _read_metrics_in_logs(cloudwatch: Any, lambda_service: Any) -> None:
+    """Let CloudWatch have the metrics in the function's log, which are in its embedded metric format."""
+    emit_logs = lambda_service._emit_lambda_logs
+
+    def emit(function: Any, request_id: str, log_text: str, *args: Any, **options: Any) -> None:
+        emit_logs(function, request_id, log_text, *args, **options)
+        for values in (json.loads(line) for line in log_text.splitlines() if '"_aws"' in line):
+            for directive in values["_aws"]["CloudWatchMetrics"]:
+                for names, metric in product(directive["Dimensions"], directive["Metrics"]):
+                    dimensions = {name: values[name] for name in names}
+                    name, unit = metric["Name"], metric["Unit"]
+                    cloudwatch.record_metric(directive["Namespace"], name, values[name], unit, dimensions)
+
+    lambda_service._emit_lambda_logs = emit
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def _print_usage(aws: LocalAws) -> None:
   source bucket       {aws.env["SOURCE_BUCKET"]}
   destination bucket  {aws.env["DESTINATION_BUCKET"]}
   failure queue       {aws.env["FAILURE_QUEUE_URL"]}
+  rejected queue      {aws.env["REJECTED_QUEUE_URL"]}
   function            {aws.env["FUNCTION_NAME"]}
 .local/env has these names and the credentials, for any shell or program. To try it:
   . {ENV_FILE.relative_to(ROOT)}

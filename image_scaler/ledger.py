@@ -1,0 +1,93 @@
+"""What `image-scaler plan` must know later: each recipe that was used, and each source that was rejected.
+
+A manifest names its recipe by a hash; `recipes/<id>.json` says what that was. A rejected source has no manifest, so
+`rejected/<key>.json` says for which version and recipe no retry can succeed.
+"""
+
+import hashlib
+import json
+from contextlib import suppress
+
+from image_scaler.exceptions import ImageScalerError, PreconditionFailedError
+from image_scaler.manifest import VERSION
+from image_scaler.publisher import Provenance, Publisher
+from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
+from image_scaler.renditions.spec import Renditions
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef, ObjectStore
+
+_CONTENT_TYPE = "application/json"
+_CACHE_CONTROL = "no-cache"
+
+
+class Ledger:
+    """Keeps recipes and rejections in the destination bucket."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, *, is_kept: bool) -> None:
+        """With `is_kept=False` nothing is written."""
+        self._settings = settings
+        self._store = store
+        self._is_kept = is_kept
+        self._has_recipe = False
+
+    def keep_recipe(self) -> None:
+        """Write the recipe, unless this process has: once for each execution environment; raises StorageError."""
+        if not self._is_kept or self._has_recipe:
+            return
+        ref = ObjectRef(self._settings.destination_bucket, recipe_key(self._settings.renditions))
+        record = recipe_record(self._settings.renditions)
+        with suppress(PreconditionFailedError):  # an earlier environment wrote it
+            self._store.put(ref, record, content_type=_CONTENT_TYPE, cache_control=_CACHE_CONTROL, if_none_match=True)
+        self._has_recipe = True
+
+    def keep_rejection(self, source: ObjectRef, etag: str, sequencer: str | None, error: ImageScalerError) -> None:
+        """Write that a version of a source was rejected; raises StorageError."""
+        key = rejection_key(source.key)
+        if not self._is_kept or len(key.encode()) > MAX_KEY_BYTES:
+            return
+        recipe = rejection_recipe(self._settings.renditions, self._settings.memory)
+        record = {
+            "source": {"key": source.key, "etag": etag},
+            "error": {"type": type(error).__name__, "text": str(error)},
+            "recipe": recipe,
+        }
+        Publisher(self._store, source).put(
+            ObjectRef(self._settings.destination_bucket, key),
+            json.dumps(record, ensure_ascii=False).encode(),
+            Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe),
+            content_type=_CONTENT_TYPE,
+            cache_control=_CACHE_CONTROL,
+        )
+
+    def keys_of(self, source_key: str) -> list[str]:
+        """Return what may be kept for a source."""
+        return [rejection_key(source_key)] if self._is_kept else []
+
+
+def recipe_key(renditions: Renditions) -> str:
+    """Return the key under which a recipe is kept."""
+    return f"{RECIPE_FOLDER}{renditions.id}.json"
+
+
+def recipe_record(renditions: Renditions) -> bytes:
+    """Return a recipe as JSON: renditions.toml, and the hashes that its renditions have in this version of the code."""
+    record = {
+        "id": renditions.id,
+        "manifest_version": VERSION,
+        "recipes": [spec.recipe for spec in renditions.specs],
+        "toml": renditions.toml,
+    }
+    return json.dumps(record, ensure_ascii=False, indent=1).encode()
+
+
+def rejection_key(source_key: str) -> str:
+    """Return the key under which the rejection of a source is kept."""
+    return f"{REJECTION_FOLDER}{source_key}.json"
+
+
+def rejection_recipe(renditions: Renditions, memory: int | None) -> str:
+    """Return a short hash of everything that a rejection depends on besides its source.
+
+    `memory`: of the function, in bytes. An image that did not fit may fit later.
+    """
+    return hashlib.sha256(f"{renditions.id} {memory}".encode()).hexdigest()[:16]
