@@ -17,7 +17,7 @@ CONTENT_TYPE = "application/json"
 CACHE_CONTROL = "no-cache"
 """Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
-VERSION = 1
+VERSION = 2
 """Increment when the manifest of the same renditions changes, so that outdated manifests are replaced."""
 
 _CHOICES = ("image/avif", "image/webp")
@@ -88,7 +88,8 @@ def _entry(item: WrittenObject, source: Source) -> dict[str, Any]:
     if type_ is None and source.format:
         width, height = source.width, source.height
         type_ = source.format.traits.media_type
-    return {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
+    entry = {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
+    return entry | {"quality": item.quality, "score": item.score, "searched": item.is_searched}
 
 
 def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:

@@ -28,6 +28,18 @@ def photo(width: int = 1200, height: int = 800, seed: int = 7) -> pyvips.Image:
     return srgb(np.clip(soft + grain, 0, 255).astype(np.uint8))
 
 
+def face_under_a_sky(width: int = 960, height: int = 640, side: int = 96) -> pyvips.Image:
+    """A smooth sky, with something full of fine detail on 1 or 2 % of the picture."""
+    random = np.random.default_rng(3)
+    sky = np.linspace((90, 140, 220), (190, 210, 240), height).reshape(height, 1, 3)
+    pixels = np.clip(np.broadcast_to(sky, (height, width, 3)) + random.normal(0, 0.4, (height, width, 1)), 0, 255)
+    detail = photo(side * 2, side * 2, seed=9).resize(0.5).numpy().astype(np.float64)
+    detail += random.normal(0, 22, (side, side, 1))
+    top, left = height - side - 64, width // 2
+    pixels[top : top + side, left : left + side] = np.clip(detail, 0, 255)
+    return srgb(pixels.astype(np.uint8))
+
+
 def with_alpha(image: pyvips.Image) -> pyvips.Image:
     """The image, transparent in its left half."""
     alpha = np.full((image.height, image.width, 1), 255, np.uint8)

@@ -22,8 +22,11 @@ from image_scaler.storage.base import on_one_line
 from toolbox import stack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import boto3
 
+    from image_scaler.outcomes import WrittenObject
     from toolbox.deployed import DeployedStack
     from toolbox.scale import Scaled
 
@@ -78,14 +81,20 @@ def scale(
 
 def _scaled_json(scaled: "Scaled") -> dict[str, Any]:
     outcome = scaled.outcome
-    fields = ("name", "key", "width", "height", "bytes", "type")
+    fields = ("name", "key", "width", "height", "bytes", "type", "quality", "score")
     return {
         "source": str(scaled.file.path),
         "status": outcome.status,
         "error": str(outcome.error) if outcome.error else None,
-        "renditions": [{field: getattr(written, field) for field in fields} for written in outcome.written],
+        "renditions": [_fields(written, fields) for written in outcome.written],
         "ms": scaled.milliseconds,
     }
+
+
+def _fields(written: "WrittenObject", names: "Sequence[str]") -> dict[str, Any]:
+    """Return fields of a rendition, without a quality and a score that are not known."""
+    values = {name: getattr(written, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None or name not in ("quality", "score")}
 
 
 def _add_scaled(table: Table, scaled: "Scaled") -> None:
