@@ -82,6 +82,7 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "height": 75,
                 "bytes": (folder / "out" / "small" / "my photo+1.jpg.webp").stat().st_size,
                 "type": "image/webp",
+                "quality": 80,
             },
         ],
         "ms": 0,
