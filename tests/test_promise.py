@@ -176,3 +176,17 @@ def test_the_recipe_holds_the_metric_only_if_the_quality_is_searched() -> None:
     )
     assert fixed.recipe == "0b1656ea93a12875"  # as before there were scores
     assert searched.recipe != fixed.recipe
+
+
+@pytest.mark.parametrize("quality", ["80", '"high"'])
+def test_a_format_that_is_not_smaller_than_a_later_one_is_marked(quality: str) -> None:
+    body = drawing.png(drawing.photo(300, 200))
+    table = f'widths = [200, 300]\nformats = ["jpeg", "avif", "webp"]\nquality = {quality}\nskip_larger = true'
+    made = render(body, table)
+    assert len(made) == 6
+    for item in made:
+        later = {"jpeg": ("avif", "webp"), "avif": ("webp",), "webp": ()}[item.target.format]
+        sizes = [len(one.body) for one in made if one.size == item.size and one.target.format in later]
+        assert item.is_larger == any(len(item.body) >= size for size in sizes)
+    assert any(item.is_larger for item in made)
+    assert not any(item.is_larger for item in render(body, table.replace("skip_larger = true", "")))
