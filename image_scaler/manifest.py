@@ -24,6 +24,8 @@ _CHOICES = ("image/avif", "image/webp")
 """The types that a browser may choose instead of the fallback, the smallest first."""
 _FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types of the image for browsers that support none of the choices, the best first."""
+_TYPES = tuple(dict.fromkeys(_CHOICES + _FALLBACKS))
+"""Each type is followed by types that every browser knows that knows it."""
 _SIZES = "100vw"
 
 
@@ -93,11 +95,17 @@ def _entry(item: WrittenObject, source: Source) -> dict[str, Any]:
 
 
 def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
-    """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones."""
+    """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones.
+
+    A width that was left out in this type is there in the next type that is stored: a browser that knows AVIF knows
+    WebP, and each knows the others. Without it the browser would take a wider image of this type.
+    """
     by_width: dict[int, str] = {}
-    for step in steps:
-        if step["type"] == type_:
-            by_width.setdefault(step["width"], quote(step["key"]))
+    types = _TYPES[_TYPES.index(type_) :] if type_ in _TYPES else (type_,)
+    for candidate in types:
+        for step in steps:
+            if step["type"] == candidate:
+                by_width.setdefault(step["width"], quote(step["key"]))
     return ", ".join(f"{url} {width}w" for width, url in sorted(by_width.items()))
 
 

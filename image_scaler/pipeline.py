@@ -188,7 +188,9 @@ class RenditionPipeline:
         finally:
             done = [writes[target] for target in plan.targets if target in writes]
             stored_targets = [write.result() for write in done if not write.exception()]
-            report.written.extend(item.written for item in stored_targets if item.result is not WriteResult.STALE)
+            report.written.extend(
+                item.written for item in stored_targets if item.result not in (WriteResult.STALE, WriteResult.LEFT_OUT)
+            )
         for write in done:
             write.result()
         result = PipelineResult(
@@ -246,15 +248,21 @@ class RenditionPipeline:
     ) -> _Stored:
         spec, media_type = rendition.target.spec, rendition.target.format.traits.media_type
         default = IMMUTABLE if spec.template.has_hash else stored.cache_control or DEFAULT_CACHE_CONTROL
+        ref = ObjectRef(self._settings.destination_bucket, rendition.target.key)
         with report.timer.timed(Stage.STORE):
-            result = publisher.put(
-                ObjectRef(self._settings.destination_bucket, rendition.target.key),
-                rendition.body,
-                Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
-                content_type=media_type,
-                cache_control=spec.cache_control or default,
-                is_versioned=spec.template.has_hash,
-            )
+            # Nobody may delete a rendition whose source exists, so an older one is replaced and not left out: else it
+            # would show another picture for ever.
+            if rendition.is_larger and not publisher.exists(ref):
+                result = WriteResult.LEFT_OUT
+            else:
+                result = publisher.put(
+                    ref,
+                    rendition.body,
+                    Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
+                    content_type=media_type,
+                    cache_control=spec.cache_control or default,
+                    is_versioned=spec.template.has_hash,
+                )
         written = WrittenObject(
             name=spec.name,
             key=rendition.target.key,
@@ -330,7 +338,7 @@ class RenditionPipeline:
             dominant_colour = placeholders.dominant_colour(preview.rgba)
         return manifest.manifest(
             source,
-            [item.written for item in stored_targets],
+            [item.written for item in stored_targets if item.result is not WriteResult.LEFT_OUT],
             plan.ladder,
             recipe=recipe,
             thumbhash=thumbhash,

@@ -239,3 +239,21 @@ def test_the_recipe_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> 
     ]
     assert len(set(recipes)) == len(recipes)
     assert of_("[renditions.a]\nwidth = 1") == recipes[0]
+
+
+def test_a_width_that_was_left_out_in_a_format_is_there_in_the_next_one() -> None:
+    content = of(step(640, "webp"), step(1280, "avif"), step(1280, "webp"))
+    webp = "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w"
+    assert content["srcset"] == {"avif": "web-640/a.jpg.webp 640w, web-1280/a.jpg.avif 1280w", "webp": webp}
+    assert 'type="image/avif" srcset="web-640/a.jpg.webp 640w, web-1280/a.jpg.avif 1280w"' in content["picture"]
+
+
+def test_a_format_that_was_left_out_at_every_width_has_no_srcset() -> None:
+    content = of(step(640, "webp"), step(1280, "webp"))
+    assert content["srcset"].keys() == {"webp"}
+    assert "avif" not in content["picture"]
+
+
+def test_an_older_format_is_not_replaced_by_a_newer_one() -> None:
+    content = of(step(640, "avif"), step(640, "webp"), step(1280, "avif"))
+    assert content["srcset"]["webp"] == "web-640/a.jpg.webp 640w"

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from image_scaler.images.quality_search import (
     ALLOWED_GAP,
     CURVES,
-    FIRST_TOLERANCE,
-    MAX_TRIALS,
-    STEP_TOLERANCE,
+    FIRST_STEP,
+    LATER_STEP,
     Curve,
     Found,
     search,
@@ -60,11 +59,11 @@ curves = st.sampled_from(list(CURVES.values()))
     scores=st.lists(st.floats(-50, 100), min_size=101, max_size=101),
     sizes=st.lists(st.integers(0, 2000), min_size=101, max_size=101),
     gaps=st.lists(st.floats(0, 60), min_size=101, max_size=101),
-    tolerance=st.sampled_from([FIRST_TOLERANCE, STEP_TOLERANCE]),
+    precision=st.sampled_from([FIRST_STEP, LATER_STEP]),
     offset=st.floats(-3, 3),
 )
 def test_whatever_encoder_and_metric_do_the_choice_is_the_smallest_good_trial_within_the_range(
-    curve, target, limits, scores, sizes, gaps, tolerance, offset
+    curve, target, limits, scores, sizes, gaps, precision, offset
 ) -> None:
     low, high = limits
     encode = Encoder(sizes.__getitem__)
@@ -79,16 +78,16 @@ def test_whatever_encoder_and_metric_do_the_choice_is_the_smallest_good_trial_wi
         curve,
         PIXELS,
         offset=offset,
-        tolerance=tolerance,
+        precision=precision,
     )
-    assert 1 <= found.trials == len(encode.tried) == len(set(encode.tried)) <= MAX_TRIALS
+    assert 1 <= found.trials == len(encode.tried) == len(set(encode.tried)) <= precision.max_trials
     assert all(low <= quality <= high for quality in encode.tried)
     assert found.quality in encode.tried
     assert (found.body[0], found.score) == (found.quality, points(found.quality))
     judged = {quality: min(scores[quality], scores[quality] - gaps[quality] + ALLOWED_GAP) for quality in encode.tried}
-    good = [quality for quality in encode.tried if judged[quality] >= target - tolerance.below]
+    good = [quality for quality in encode.tried if judged[quality] >= target - precision.below]
     if good:
-        assert judged[found.quality] >= target - tolerance.below
+        assert judged[found.quality] >= target - precision.below
         assert len(found.body) == min(sizes[quality] for quality in good) + 1
     else:
         assert judged[found.quality] == max(judged.values())
@@ -100,7 +99,7 @@ def test_pictures_that_lose_a_multiple_of_the_curve_need_two_trials(curve: Curve
     assert found.score is not None
     if 1 < found.quality < 100:
         assert found.trials <= 3
-        assert target - FIRST_TOLERANCE.below <= found.score.overall <= target + FIRST_TOLERANCE.above
+        assert target - FIRST_STEP.below <= found.score.overall <= target + FIRST_STEP.above
     assert found.is_searched
 
 
@@ -109,9 +108,7 @@ def test_another_size_of_the_picture_needs_one_trial(curve: Curve, factor: float
     wanted = QualityTarget(target=target, min=1, max=100)
     first = search(Encoder(), of_curve(curve, factor), wanted, curve, PIXELS)
     encode = Encoder()
-    second = search(
-        encode, of_curve(curve, factor), wanted, curve, PIXELS, offset=first.offset, tolerance=STEP_TOLERANCE
-    )
+    second = search(encode, of_curve(curve, factor), wanted, curve, PIXELS, offset=first.offset, precision=LATER_STEP)
     if 1 < second.quality < 100:
         assert second.trials == 1
 
@@ -124,10 +121,10 @@ def test_a_bad_region_asks_for_more_quality() -> None:
     assert hidden.score is not None
     assert plain.score is not None
     assert hidden.quality > plain.quality
-    assert hidden.score.worst >= 70 - ALLOWED_GAP - FIRST_TOLERANCE.below
+    assert hidden.score.worst >= 70 - ALLOWED_GAP - FIRST_STEP.below
 
 
-@pytest.mark.parametrize("trials", range(MAX_TRIALS))
+@pytest.mark.parametrize("trials", range(FIRST_STEP.max_trials))
 def test_without_time_the_best_so_far_is_taken(trials: int) -> None:
     def steep(body: bytes) -> Points:
         return Points(float(body[0] > 83) * 50 + body[0] / 10, 100)

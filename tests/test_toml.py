@@ -190,6 +190,11 @@ def test_a_number_stays_a_number() -> None:
             "[renditions.a]\nwidth = 1\nformat = 'png'\neffort = 1",
             "renditions.a.effort means nothing in png: it is for",
         ),
+        (
+            "[renditions.a]\nskip_larger = true\nformats = ['webp']",
+            "renditions.a.skip_larger compares formats: it needs formats with at least two of them",
+        ),
+        ("[renditions.a]\nskip_larger = true\nformat = 'webp'", "it needs formats with at least two of them"),
         ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
         ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "renditions a-1 and a-1 could both write a-1/..."),
         ("[renditions.a]\nwidths = [1, 1]", "renditions a-1 and a-1 could both write a-1/..."),

@@ -8,7 +8,7 @@ import pyvips
 
 from image_scaler.images.encoding import Encoder, fixed_quality
 from image_scaler.images.perception import Reference, Score
-from image_scaler.images.quality_search import CURVES, FIRST_TOLERANCE, STEP_TOLERANCE, SearchEffort, search
+from image_scaler.images.quality_search import CURVES, FIRST_STEP, LATER_STEP, SearchEffort, search
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.quality import QualityTarget
 from image_scaler.renditions.spec import RenditionSpec
@@ -88,7 +88,7 @@ class PromisedQuality:
             CURVES[format],
             count,
             offset=self._offsets.get(kind, 0.0),
-            tolerance=STEP_TOLERANCE if kind in self._offsets else FIRST_TOLERANCE,
+            precision=LATER_STEP if kind in self._offsets else FIRST_STEP,
             has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.has_time(),
         )
         self._offsets[kind] = found.offset

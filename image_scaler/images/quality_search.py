@@ -21,20 +21,21 @@ ALLOWED_GAP = 15.0
 """How far the worst region may be below the target. In nine of ten encodings of photographs it is less, so that these
 keep their target; a face under a large sky, or bands in it, gets more quality than the score of the whole asks for."""
 
-MAX_TRIALS = 4
 
-
-class Tolerance(NamedTuple):
-    """How far below and above its target a score may be, in points."""
+class Precision(NamedTuple):
+    """When a search ends."""
 
     below: float
+    """How far below its target a score may be, in points."""
     above: float
+    max_trials: int
 
 
-FIRST_TOLERANCE = Tolerance(1.5, 2.0)
+FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
 """Of the first step of a ladder: its trials cost little, and all other steps depend on it."""
-STEP_TOLERANCE = Tolerance(2.0, 4.0)
-"""Of the others: 0.75 to 0.9 of them are within it at the first trial."""
+LATER_STEP = Precision(2.0, 4.0, max_trials=2)
+"""Of the others: 0.75 to 0.9 of them are within it at the first trial, and one trial may take as long as all smaller
+steps together."""
 
 
 class Score(Protocol):
@@ -134,10 +135,10 @@ def search(
     pixels: int,
     *,
     offset: float = 0.0,
-    tolerance: Tolerance = FIRST_TOLERANCE,
+    precision: Precision = FIRST_STEP,
     has_time: Callable[[], bool] = lambda: True,
 ) -> Found:
-    """Return the smallest encoding tried that reaches the target within the tolerance, or else the best one.
+    """Return the smallest encoding tried that reaches the target within the precision, or else the best one.
 
     No quality below the target's `min` or above its `max` is tried, and none twice. `has_time` is asked before each
     trial. `pixels`: of the picture; `offset`: that of another size of the same picture, 0 if there is none.
@@ -149,7 +150,7 @@ def search(
         body = encode(quality)
         scored = score(body)
         trials.append(Trial(quality, body, scored))
-        if -tolerance.below <= judged(scored) - target.target <= tolerance.above or len(trials) == MAX_TRIALS:
+        if -precision.below <= judged(scored) - target.target <= precision.above or len(trials) == precision.max_trials:
             is_searched = True
             break
         quality = _next_quality(trials, target, curve, pixels)
@@ -157,7 +158,7 @@ def search(
     if not trials:
         quality = quality or target.min
         return Found(quality, encode(quality), None, 0, is_searched=False, offset=offset)
-    best = _best(trials, target.target - tolerance.below)
+    best = _best(trials, target.target - precision.below)
     found = _log_loss(judged(best.score)) - curve.log_loss(best.quality, pixels)
     return Found(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
 

@@ -1,7 +1,7 @@
 """Image bytes -> renditions: each image is decoded once, and each rendition scaled from the next larger one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -51,6 +51,8 @@ class Rendition:
     """Of SSIMULACRA 2, if the quality was searched; None if it is not known."""
     is_searched: bool | None = None
     """Whether a quality that is to be searched was searched to the end; None if the quality is fixed."""
+    is_larger: bool = False
+    """Whether it is not to be stored, because a later format of its step is no larger (`skip_larger`)."""
 
 
 class _Planned(NamedTuple):
@@ -112,7 +114,8 @@ class SourceImage:
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
         promised = PromisedQuality(has_time)
-        return Rendering(self._body, self._header, list(groups.values()), pyramid, shape, focal_point, promised)
+        members = list(groups.values())
+        return Rendering(self._body, self._header, members, pyramid, shape, focal_point, promised, targets)
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
         """Decode at the smallest scale that these targets need, and plan them."""
@@ -170,6 +173,7 @@ class Rendering:
         shape: Size,
         focal_point: Point | None,
         promised: PromisedQuality,
+        targets: Sequence[RenditionTarget],
     ) -> None:
         """`pyramid` shows the picture of the `shape`, for the preview."""
         self._body = body
@@ -179,6 +183,7 @@ class Rendering:
         self._shape = shape
         self._focal_point = focal_point
         self._promised = promised
+        self._targets = targets
 
     @property
     def search_effort(self) -> SearchEffort:
@@ -192,6 +197,7 @@ class Rendering:
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
         encoded: dict[object, Encoded] = {}
+        steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
             for item in self._in_order(group):
                 # Two renditions with equal pixels (the upper steps of a ladder for a small source) are encoded once.
@@ -204,7 +210,14 @@ class Rendering:
                             f"cannot make rendition {item.target.spec.name} of the {self._header.format.traits.title} "
                             f"image: {reason(error)}"
                         ) from error
-                yield _rendition(item, encoded[pixels])
+                rendition = _rendition(item, encoded[pixels])
+                if not item.target.spec.skip_larger:
+                    yield rendition
+                    continue
+                step = steps.setdefault(item.target.spec.name, [])
+                step.append(rendition)
+                if len(step) == sum(other.target.spec.name == item.target.spec.name for other in group.planned):
+                    yield from _compare_formats(step, self._targets)
 
     def _in_order(self, group: _Group) -> Sequence[_Planned]:
         """Return the planned renditions, the largest first, or last if a quality has to be searched."""
@@ -261,6 +274,15 @@ class Rendering:
         credits = self._credits if spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._body, format, self._header.orientation, credits)
         return Encoded(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
+
+
+def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarget]) -> Iterator[Rendition]:
+    """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger."""
+    smallest: int | None = None
+    for rendition in sorted(step, key=lambda rendition: targets.index(rendition.target), reverse=True):
+        size = len(rendition.body)
+        yield replace(rendition, is_larger=smallest is not None and size >= smallest)
+        smallest = size if smallest is None else min(size, smallest)
 
 
 def _rendition(item: _Planned, encoded: Encoded) -> Rendition:

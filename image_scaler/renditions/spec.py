@@ -68,6 +68,8 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Keep the embedded colour profile instead of converting to sRGB."""
     keep_copyright: Flag = True
     """Keep copyright, artist and credit line: the only metadata that can stay."""
+    skip_larger: Flag = False
+    """Leave out a format that is not smaller than a later one in `formats`, at each step."""
     cache_control: (
         Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a value like public, max-age=86400")] | None
     ) = None
@@ -106,13 +108,22 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
         parts = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "template"}
         if self.quality_target:
             parts["metric"] = METRIC_VERSION
+        if not self.skip_larger:  # recipes without it keep their hashes
+            del parts["skip_larger"]
         return hashlib.sha256(f"{_ENGINE_VERSION} {parts}".encode()).hexdigest()[:16]
 
     @property
     def pixel_options(self) -> "RenditionSpec":
         """The spec without everything that a rendition's bytes do not depend on once its size and format are known."""
         return msgspec.structs.replace(
-            self, name="", template=KeyTemplate(""), width=None, height=None, format=None, cache_control=None
+            self,
+            name="",
+            template=KeyTemplate(""),
+            width=None,
+            height=None,
+            format=None,
+            skip_larger=False,
+            cache_control=None,
         )
 
     def output_format(self, source_key: str) -> Format:

@@ -124,6 +124,8 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
     for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
             raise ConfigError(f"{where} has both {one} and {many}: remove one of them")
+    if table.skip_larger and len(table.formats or ()) < 2:
+        raise ConfigError(f"{where}.skip_larger compares formats: it needs formats with at least two of them")
     extras = [field for field in _NOT_BY_ITSELF if field in raw]
     if not raw.keys() - {"key", *extras}:
         if extras:
