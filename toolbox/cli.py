@@ -57,7 +57,8 @@ def scale(
     The key of a file is its name; of a file in a folder, its path within that folder. Exit code 0: all renditions were
     made; 1: a source was rejected or failed; 2: nothing was made, because the arguments are wrong.
     """
-    from toolbox.scale import InputError, scale_files, source_files
+    from toolbox.scale import scale_files
+    from toolbox.source_files import InputError, source_files
 
     loaded = _load(renditions)
     try:
@@ -216,6 +217,39 @@ def smoke(stage: Stage = "dev", region: Region = None, renditions: RenditionsFil
         _stop(str(error))
     out.print(table)
     raise typer.Exit(0 if all_ok else 1)
+
+
+@main.command()
+def play(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Images, or folders of images; or drop them later.")
+    ] = None,
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1; 0: any free one.")] = 0,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the page to one file that needs no server, and exit.")
+    ] = None,
+) -> None:
+    """See the renditions of your pictures in a browser, and tune renditions.toml; Ctrl-C ends it.
+
+    Prints the address of the page. Exit code 0: ended by Ctrl-C, or --html was written; 2: the arguments are wrong, the
+    port is in use, or renditions.toml cannot be read.
+    """
+    from toolbox.local.processes import signals_as_exit
+    from toolbox.play.report import write_report
+    from toolbox.play.server import play as serve
+    from toolbox.source_files import InputError, source_files
+
+    try:
+        files = source_files(paths or [])
+        with signals_as_exit():
+            if html:
+                write_report(html, files, renditions)
+                out.print(f"{html}: {counted(len(files), 'picture')}")
+            else:
+                serve(files, renditions, port, lambda address: print(address, flush=True))  # noqa: T201
+    except (InputError, ConfigError) as error:
+        _stop(str(error))
 
 
 @main.command()

@@ -5,6 +5,7 @@ From the pricing pages of Lambda, S3 and EventBridge. Other regions cost up to a
 
 from datetime import date
 
+REGION = "us-east-1"
 AS_OF = date(2025, 11, 1)
 """When they were read; they have hardly changed in years."""
 
