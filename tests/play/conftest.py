@@ -37,6 +37,7 @@ def page(browser: Browser) -> Iterator[Page]:
     )
     context.set_default_timeout(MILLISECONDS)
     page = context.new_page()
+    page.bring_to_front()  # only a page with the focus may write to the clipboard
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()

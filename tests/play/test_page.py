@@ -105,15 +105,20 @@ def test_an_edit_of_a_width_renders_only_that_column_again(page: Page, play: Pla
     play.finished(1)
     page.goto(play.address)
     expect(page.locator("td[data-bytes]")).to_have_count(3)
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url) if "/files/" in request.url else None)
+    first = _sources(page)
     write(page, RECIPE.replace("width = 120", "width = 100"))
     expect(cell(page, "a.jpg", "card.webp")).to_contain_text(re.compile("100 . 120"))
     expect(cell(page, "a.jpg", "card.webp").locator(".edit")).to_have_text(re.compile("[0-9.]+ %"))
     expect(page.locator("#dirty")).to_be_visible()
-    expect(page.locator(".tile").first).to_contain_text("by the edit")
     assert cell(page, "a.jpg", "card.webp").locator("img").evaluate("async (image) => (await image.decode(), 1)")
-    assert len(set(requests)) == 1
+    assert len(_sources(page) - first) == len(first - _sources(page)) == 1
+    write(page, RECIPE.replace("[renditions.original] # a copy\n", ""))
+    expect(page.locator(".tile").first).to_contain_text("by the edit")
+
+
+def _sources(page: Page) -> set[str]:
+    """The URLs of the pictures in the sheet."""
+    return {str(image.get_attribute("src")) for image in page.locator("#sheet img").all()}
 
 
 def test_a_mistake_is_under_its_line_and_the_old_results_stay(page: Page, play: Play) -> None:

@@ -71,6 +71,10 @@ export function toast(text, isError = false) {
 }
 
 export async function copy(text, what) {
-  await navigator.clipboard.writeText(text);
-  toast(`Copied ${what}`);
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(`Copied ${what}`);
+  } catch (error) {
+    toast(`The browser did not allow copying ${what}: ${error.message}`, true);
+  }
 }
