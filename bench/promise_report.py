@@ -23,7 +23,7 @@ SHARE_TARGET = 0.9
 SPREAD_TARGET = 2.5
 BYTES_TARGET = 0.85
 CPU_TARGET = 1.6
-_CROP, _ZOOM = 180, 2
+_CROP, _ZOOM = 120, 3
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def figures(rows: Sequence[dict[str, Any]], target: float) -> Figures:
     return Figures(
         len(rows),
         statistics.fmean(target - BELOW <= score <= target + ABOVE for score in scores),
-        statistics.quantiles(scores, n=10, method="inclusive")[0],
+        statistics.quantiles(scores, n=10, method="inclusive")[0] if len(scores) > 1 else scores[0],
         statistics.median(scores),
-        statistics.stdev(scores),
+        statistics.pstdev(scores),
         statistics.fmean(math.log(row["bytes"]) for row in rows),
         sum(row["bytes"] for row in rows),
     )
@@ -138,7 +138,7 @@ def tables(promise: dict[str, Any]) -> Iterator[tuple[str, Sequence[str], Sequen
     )
     cells = []
     for name, which in [
-        *((f"{width} wide", {"width": width}) for width in WIDTHS),
+        *((f"{width} wide", {"width": width}) for width in sorted({row["width"] for row in promise["rows"]})),
         *((f"{kind}s", {"kind": kind}) for kind in dict.fromkeys(row["kind"] for row in promise["rows"])),
     ]:
         found_in = [
@@ -183,7 +183,7 @@ def chart(promise: dict[str, Any]) -> str:
             )
             for format in FORMATS
         ],
-        across=("bits for each pixel", (0.1, 0.2, 0.5, 1, 2, 5)),
+        across=("bits for each pixel", (0.03, 0.1, 0.3, 1, 3)),
         down=("SSIMULACRA 2", range(40, 101, 10)),
         band=(promise["target"] - BELOW, promise["target"] + ABOVE),
     )
@@ -194,7 +194,7 @@ def _pixels(promise: dict[str, Any]) -> dict[tuple[str, int], int]:
 
 
 def draw_worst(promise: dict[str, Any], path: Path) -> None:
-    """Draw the worst renditions, where each differs most from its source, with that at the left; twice their size."""
+    """Draw the worst renditions, where each differs most from its source, with that at the left; enlarged."""
     side, head = _CROP * _ZOOM, 26
     rows = [(rank, row) for rank, row in enumerate(promise["worst"]) if (WORST_FOLDER / f"{rank}-source").exists()]
     columns = 2

@@ -17,13 +17,15 @@ CONTENT_TYPE = "application/json"
 CACHE_CONTROL = "no-cache"
 """Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
-VERSION = 1
+VERSION = 2
 """Increment when the manifest of the same renditions changes, so that outdated manifests are replaced."""
 
 _CHOICES = ("image/avif", "image/webp")
 """The types that a browser may choose instead of the fallback, the smallest first."""
 _FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types of the image for browsers that support none of the choices, the best first."""
+_TYPES = tuple(dict.fromkeys(_CHOICES + _FALLBACKS))
+"""Each type is followed by types that every browser knows that knows it."""
 _SIZES = "100vw"
 
 
@@ -88,15 +90,22 @@ def _entry(item: WrittenObject, source: Source) -> dict[str, Any]:
     if type_ is None and source.format:
         width, height = source.width, source.height
         type_ = source.format.traits.media_type
-    return {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
+    entry = {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
+    return entry | {"quality": item.quality, "score": item.score, "searched": item.is_searched}
 
 
 def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
-    """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones."""
+    """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones.
+
+    A width that was left out in this type is there in the next type that is stored: a browser that knows AVIF knows
+    WebP, and each knows the others. Without it the browser would take a wider image of this type.
+    """
     by_width: dict[int, str] = {}
-    for step in steps:
-        if step["type"] == type_:
-            by_width.setdefault(step["width"], quote(step["key"]))
+    types = _TYPES[_TYPES.index(type_) :] if type_ in _TYPES else (type_,)
+    for candidate in types:
+        for step in steps:
+            if step["type"] == candidate:
+                by_width.setdefault(step["width"], quote(step["key"]))
     return ", ".join(f"{url} {width}w" for width, url in sorted(by_width.items()))
 
 

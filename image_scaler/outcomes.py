@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TypeVar
 
 from image_scaler.exceptions import ImageScalerError
+from image_scaler.images.quality_search import SearchEffort
 from image_scaler.storage.base import ObjectRef
 
 T = TypeVar("T")
@@ -75,6 +76,12 @@ class WrittenObject:
     height: int | None = None
     type: str | None = None
     """Its Content-Type; None for a copy, which has that of its source."""
+    quality: int | None = None
+    """The quality that it was encoded with; None if it has none, or if that is not known."""
+    score: float | None = None
+    """Of SSIMULACRA 2; None if it is not known."""
+    is_searched: bool | None = None
+    """Whether its quality was searched to the end; None if the quality is fixed."""
     is_new: bool = True
     """Whether this event wrote it; otherwise it existed already."""
 
@@ -103,6 +110,7 @@ class Report:
     """In the order of the plan's targets."""
     removed: list[str] = field(default_factory=list)
     """The keys of the renditions that were deleted with their source."""
+    search: SearchEffort = field(default_factory=SearchEffort)
     timer: StageTimer = field(default_factory=StageTimer)
 
 
@@ -124,6 +132,7 @@ class Outcome:
     source_bytes: int = 0
     written: Sequence[WrittenObject] = ()
     removed: Sequence[str] = ()
+    search: SearchEffort = field(default_factory=SearchEffort, compare=False)
     timings: Mapping[Stage, float] = field(default_factory=dict, compare=False)
     """In milliseconds."""
 

@@ -38,6 +38,9 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 SHUTDOWN_MARGIN = 5.0
 """Seconds before the function's deadline after which nothing new is begun, so that it ends by itself."""
 
+SEARCH_MARGIN = 20.0
+"""Seconds before the deadline after which no other encoding is tried: the rest has to be encoded once, and stored."""
+
 
 class Deadline:
     """The time at which the function is stopped."""
@@ -45,6 +48,10 @@ class Deadline:
     def __init__(self, seconds_left: Callable[[], float] = lambda: 900.0) -> None:
         """`seconds_left` returns how long the function may still run."""
         self._seconds_left = seconds_left
+
+    def has_time(self) -> bool:
+        """Return whether there is time to look for a better encoding."""
+        return self._seconds_left() >= SEARCH_MARGIN
 
     def check(self, remaining: Collection[Target]) -> None:
         """Raise DeadlineExceededError if targets remain and the deadline is near."""
@@ -162,7 +169,8 @@ class RenditionPipeline:
                     # All pixels are decoded before the first write: a source that is rejected leaves nothing behind.
                     with report.timer.timed(Stage.RENDER):
                         image = SourceImage(body, self._settings.limits)
-                        rendering = image.render(plan.renditions, _focal_point(stored))
+                        rendering = image.render(plan.renditions, _focal_point(stored), deadline.has_time)
+                        report.search = rendering.search_effort
                     for rendition in report.timer.each(Stage.RENDER, rendering):
                         writes[rendition.target] = pool.submit(self._put, publisher, rendition, version, stored, report)
                         deadline.check([target for target in plan.targets if target not in writes])
@@ -180,7 +188,9 @@ class RenditionPipeline:
         finally:
             done = [writes[target] for target in plan.targets if target in writes]
             stored_targets = [write.result() for write in done if not write.exception()]
-            report.written.extend(item.written for item in stored_targets if item.result is not WriteResult.STALE)
+            report.written.extend(
+                item.written for item in stored_targets if item.result not in (WriteResult.STALE, WriteResult.LEFT_OUT)
+            )
         for write in done:
             write.result()
         result = PipelineResult(
@@ -238,15 +248,21 @@ class RenditionPipeline:
     ) -> _Stored:
         spec, media_type = rendition.target.spec, rendition.target.format.traits.media_type
         default = IMMUTABLE if spec.template.has_hash else stored.cache_control or DEFAULT_CACHE_CONTROL
+        ref = ObjectRef(self._settings.destination_bucket, rendition.target.key)
         with report.timer.timed(Stage.STORE):
-            result = publisher.put(
-                ObjectRef(self._settings.destination_bucket, rendition.target.key),
-                rendition.body,
-                Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
-                content_type=media_type,
-                cache_control=spec.cache_control or default,
-                is_versioned=spec.template.has_hash,
-            )
+            # Nobody may delete a rendition whose source exists, so an older one is replaced and not left out: else it
+            # would show another picture for ever.
+            if rendition.is_larger and not publisher.exists(ref):
+                result = WriteResult.LEFT_OUT
+            else:
+                result = publisher.put(
+                    ref,
+                    rendition.body,
+                    Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
+                    content_type=media_type,
+                    cache_control=spec.cache_control or default,
+                    is_versioned=spec.template.has_hash,
+                )
         written = WrittenObject(
             name=spec.name,
             key=rendition.target.key,
@@ -254,6 +270,9 @@ class RenditionPipeline:
             width=rendition.size.width,
             height=rendition.size.height,
             type=media_type,
+            quality=rendition.quality,
+            score=rendition.score,
+            is_searched=rendition.is_searched,
             is_new=result in (WriteResult.CREATED, WriteResult.OVERWRITTEN),
         )
         return _Stored(result, written, stored.etag, stored.size)
@@ -319,7 +338,7 @@ class RenditionPipeline:
             dominant_colour = placeholders.dominant_colour(preview.rgba)
         return manifest.manifest(
             source,
-            [item.written for item in stored_targets],
+            [item.written for item in stored_targets if item.result is not WriteResult.LEFT_OUT],
             plan.ladder,
             recipe=recipe,
             thumbhash=thumbhash,

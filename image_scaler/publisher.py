@@ -45,6 +45,8 @@ class WriteResult(enum.Enum):
     """Another object existed. In the meantime it may have been replaced by a newer one with equal bytes."""
     UP_TO_DATE = enum.auto()
     """The same rendition of the same source existed."""
+    LEFT_OUT = enum.auto()
+    """It is not worth its bytes, and no older version of it existed: nothing was written."""
     STALE = enum.auto()
     """The rendition of a newer source exists, or the source has changed; nothing was written, or a stale copy."""
 
@@ -142,6 +144,10 @@ class Publisher:
             if if_match:
                 before_overwrite(if_match)
         raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
+
+    def exists(self, ref: ObjectRef) -> bool:
+        """Return whether any version of a rendition is stored; raises StorageError."""
+        return head_or_none(self._store, ref) is not None
 
     def copy(self, ref: ObjectRef, source: ObjectHead, headers: ObjectHeaders) -> WriteResult:
         """Copy this version of the source, unless the same copy exists.

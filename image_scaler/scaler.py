@@ -140,5 +140,6 @@ class Scaler:
             source_bytes=report.source_bytes,
             written=tuple(report.written),
             removed=tuple(report.removed),
+            search=report.search,
             timings=report.timer.milliseconds,
         )

@@ -98,6 +98,7 @@ class Telemetry:
             "bytes_in": outcome.source_bytes,
             "bytes_out": sum(written.bytes for written in outcome.written if written.is_new),
             "ms": outcome.timings,
+            "search": _search_fields(outcome),
         }
         if error:
             fields["error"] = {"type": type(error).__name__, "text": str(error)}
@@ -116,6 +117,15 @@ class Telemetry:
             directives.append(_directive([Metric.REJECTED], "reason", "service"))
             fields["reason"] = type(outcome.error).__name__
         return fields | {"_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}}
+
+
+def _search_fields(outcome: Outcome) -> dict[str, Any] | None:
+    """Return what the searches for a quality took; None if there were none."""
+    search = outcome.search
+    if not search.seconds:
+        return None
+    fields: dict[str, Any] = {"trials": search.trials, "ms": round(search.seconds * 1000, 1)}
+    return fields | ({"error": search.error} if search.error else {})
 
 
 def _metric_values(outcome: Outcome) -> dict[Metric, float]:

@@ -82,6 +82,7 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "height": 75,
                 "bytes": (folder / "out" / "small" / "my photo+1.jpg.webp").stat().st_size,
                 "type": "image/webp",
+                "quality": 80,
             },
         ],
         "ms": 0,
@@ -131,6 +132,13 @@ def test_explain_prints_each_rendition_with_its_key(folder: Path) -> None:
     assert "dir/IMG 1.HEIC resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
     assert "small small/dir/IMG 1.HEIC.webp 100 x any, webp" in lines
     assert "manifest manifests/dir/IMG 1.HEIC.json the list of renditions, in JSON" in lines
+
+
+def test_explain_says_which_quality_is_searched(folder: Path) -> None:
+    (folder / "q.toml").write_text("[renditions.web]\nwidths = [9]\nformats = ['webp', 'gif']")
+    (folder / "h.toml").write_text("[renditions.web]\nwidth = 9\nquality = 'high'")
+    found = [run("explain", "a.jpg", "--renditions", file, cwd=folder).stdout for file in ("q.toml", "h.toml")]
+    assert ["quality from 10 to 95 for a score of 70" in text for text in found] == [False, True]
 
 
 def test_explain_has_json_too(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,6 +16,7 @@ from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.toml import parse_renditions
 
+UNKNOWN = {"quality": None, "score": None, "searched": None}
 LADDER = {"web-640", "web-1280"}
 HOSTILE = [
     'a"onerror="alert(1).jpg',
@@ -78,7 +80,7 @@ BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "we
 
 def test_a_manifest_describes_the_source_and_every_rendition() -> None:
     source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
-    objects = [copy(), step(640, "webp")]
+    objects = [copy(), replace(step(640, "webp"), quality=64, score=70.4, is_searched=True)]
     content = json.loads(
         manifest(source, objects, LADDER, recipe="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
     )
@@ -93,6 +95,7 @@ def test_a_manifest_describes_the_source_and_every_rendition() -> None:
                 "height": 1000,
                 "bytes": 9000,
                 "type": "image/jpeg",
+                **UNKNOWN,
             },
             {
                 "name": "web-640",
@@ -101,6 +104,9 @@ def test_a_manifest_describes_the_source_and_every_rendition() -> None:
                 "height": 320,
                 "bytes": 100,
                 "type": "image/webp",
+                "quality": 64,
+                "score": 70.4,
+                "searched": True,
             },
         ],
         "srcset": {"webp": "web-640/a.jpg.webp 640w"},
@@ -173,7 +179,15 @@ def test_a_copy_that_browsers_do_not_show_is_in_no_picture() -> None:
 def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None:
     content = of(copy(), width=None, height=None, format=None)
     assert content["renditions"] == [
-        {"name": "resized", "key": "resized/a.jpg", "width": None, "height": None, "bytes": 9000, "type": None}
+        {
+            "name": "resized",
+            "key": "resized/a.jpg",
+            "width": None,
+            "height": None,
+            "bytes": 9000,
+            "type": None,
+            **UNKNOWN,
+        }
     ]
     assert (content["srcset"], content["thumbhash"], content["dominant_colour"]) == ({}, None, None)
     assert elements(content)[-1] == ("img", {"src": "resized/a.jpg", "loading": "lazy", "alt": ""})
@@ -225,3 +239,21 @@ def test_the_recipe_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> 
     ]
     assert len(set(recipes)) == len(recipes)
     assert of_("[renditions.a]\nwidth = 1") == recipes[0]
+
+
+def test_a_width_that_was_left_out_in_a_format_is_there_in_the_next_one() -> None:
+    content = of(step(640, "webp"), step(1280, "avif"), step(1280, "webp"))
+    webp = "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w"
+    assert content["srcset"] == {"avif": "web-640/a.jpg.webp 640w, web-1280/a.jpg.avif 1280w", "webp": webp}
+    assert 'type="image/avif" srcset="web-640/a.jpg.webp 640w, web-1280/a.jpg.avif 1280w"' in content["picture"]
+
+
+def test_a_format_that_was_left_out_at_every_width_has_no_srcset() -> None:
+    content = of(step(640, "webp"), step(1280, "webp"))
+    assert content["srcset"].keys() == {"webp"}
+    assert "avif" not in content["picture"]
+
+
+def test_an_older_format_is_not_replaced_by_a_newer_one() -> None:
+    content = of(step(640, "avif"), step(640, "webp"), step(1280, "avif"))
+    assert content["srcset"]["webp"] == "web-640/a.jpg.webp 640w"

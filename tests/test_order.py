@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from image_scaler.exceptions import RetryError
+from image_scaler.images.rendering import SourceImage
 from image_scaler.pipeline import version_of
 from image_scaler.publisher import is_superseded
 from image_scaler.renditions.toml import parse_renditions
@@ -49,6 +50,13 @@ lossless = true
 def image(version: int) -> bytes:
     """An image whose width tells which version it is."""
     return bytes(pyvips.Image.black(version, 2).copy(interpretation="b-w").pngsave_buffer())
+
+
+def image_or_noise(version: int) -> bytes:
+    """An image like that; the second version is noise, which is larger in PNG than in JPEG, and black is smaller."""
+    if version != 2:
+        return image(version)
+    return bytes(pyvips.Image.gaussnoise(2, 600, seed=1).cast("uchar").copy(interpretation="b-w").pngsave_buffer())
 
 
 class Killed(BaseException):
@@ -175,6 +183,7 @@ STEPS = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 99])  # 99: to its end
 class Buckets(RuleBasedStateMachine):
     on_source_delete = "keep"
     renditions = RENDITIONS
+    picture = staticmethod(image)
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,7 +211,7 @@ class Buckets(RuleBasedStateMachine):
     def place(self, version: int) -> StoredObject:
         """From now on this version is the source."""
         ref = ObjectRef(SOURCE, KEY)
-        self.store.put(ref, image(version), content_type="image/png")
+        self.store.put(ref, self.picture(version), content_type="image/png")
         if self.in_parts:
             self.store.objects[ref] = replace(self.store.objects[ref], etag=self.store.objects[ref].etag + IN_PARTS)
         return self.store.objects[ref]
@@ -263,6 +272,9 @@ class Buckets(RuleBasedStateMachine):
             assert "Renditions Ready" not in told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
             return
         keys = set(self.settings.renditions.plan_for(KEY).of_version(version_of(source)).keys)
+        # A format that does not pay may have been left out. If it exists it is current, whether or not it is listed.
+        left_out = self.left_out(source.read())
+        keys -= left_out - made.keys()
         assert made.keys() >= keys
         assert self.may_leave_litter or made.keys() == keys
         made = {key: made[key] for key in keys}
@@ -275,8 +287,17 @@ class Buckets(RuleBasedStateMachine):
         assert manifest["source"]["etag"] == source.etag, "the manifest is stale"
         known = None if self.renditions == COPY else width  # a source that is only copied is not looked into
         listed = {entry["key"]: (entry["width"], entry["bytes"]) for entry in manifest["renditions"]}
-        assert listed == {key: (known, made[key].size) for key in made if key != MANIFEST}, "the manifest is wrong"
+        existing = {key: (known, made[key].size) for key in made if key != MANIFEST}
+        assert listed.items() <= existing.items(), "the manifest is wrong"
+        assert existing.keys() - listed.keys() <= left_out, "the manifest is not complete"
         assert manifest in [detail.get("manifest") for _, detail in self.bus.sent], "nobody was told"
+
+    def left_out(self, source: bytes) -> set[str]:
+        """The keys of formats that are larger than others."""
+        renditions = self.settings.renditions.plan_for(KEY).renditions
+        if not any(target.spec.skip_larger for target in renditions):
+            return set()
+        return {item.target.key for item in SourceImage(source).render(renditions) if item.is_larger}
 
     def live(self) -> dict[str, StoredObject]:
         """The objects of the destination that are not to be deleted."""
@@ -297,6 +318,25 @@ class BucketsWithRemoval(Buckets):
         self.may_leave_litter = True
         self.place(version)
         self.happen("ObjectRemoved:Delete", steps)
+
+
+class BucketsWithoutLargerFormats(Buckets):
+    """A format is left out in one version and stored in another."""
+
+    picture = staticmethod(image_or_noise)
+    renditions = """
+    [renditions.copy]
+    [renditions.ladder]
+    widths = [500]
+    formats = ["png", "jpeg"]
+    quality = 9
+    skip_larger = true
+    """
+
+
+class BucketsWithoutLargerFormatsWithRemoval(BucketsWithRemoval):
+    picture = staticmethod(image_or_noise)
+    renditions = BucketsWithoutLargerFormats.renditions
 
 
 class BucketsOfCopies(BucketsWithRemoval):
@@ -371,6 +411,8 @@ def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_e
 
 TestRenditionsThatStay = case_of(Buckets)
 TestRenditionsThatGoWithTheirSource = case_of(BucketsWithRemoval)
+TestFormatsThatDoNotPay = case_of(BucketsWithoutLargerFormats)
+TestFormatsThatDoNotPayAndGoWithTheirSource = case_of(BucketsWithoutLargerFormatsWithRemoval)
 TestCopiesThatGoWithTheirSource = case_of(BucketsOfCopies)
 TestVersionsThatStay = case_of(BucketsOfVersions)
 TestVersionsThatGoWithTheirSource = case_of(BucketsOfVersionsWithRemoval)

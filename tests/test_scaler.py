@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from image_scaler.exceptions import EventError, RetryError
-from image_scaler.pipeline import DEFAULT_CACHE_CONTROL, Deadline
+from image_scaler.pipeline import DEFAULT_CACHE_CONTROL, SEARCH_MARGIN, Deadline
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
@@ -679,3 +679,41 @@ def test_a_key_that_is_not_text_is_rejected_and_stops_no_other(world: World) -> 
     assert answer["statusCode"] == 500
     assert "resized/good.jpg" in world.written
     assert "unpaired surrogate" in world.queue.records[0]["reason"]
+
+
+PROMISED = '[renditions.web]\nwidths = [100, 200]\nformats = ["webp", "jpeg"]\nquality = "high"'
+
+
+def test_the_manifest_has_the_qualities_that_were_found_and_the_scores() -> None:
+    world = World(PROMISED)
+    world.handle(world.upload("a.png", drawing.png(drawing.photo(300, 200))))
+    entries = manifest_of(world, "a.png")["renditions"]
+    assert len(entries) == 4
+    assert all(60 < entry["score"] < 80 and entry["searched"] for entry in entries)
+    assert len({entry["quality"] for entry in entries}) > 1
+
+
+def test_a_search_ends_before_the_deadline_and_the_manifest_says_so() -> None:
+    world = World(PROMISED)
+    event = {"Records": [world.upload("a.png", drawing.png(drawing.photo(300, 200)))]}
+    world.scaler.handle(event, Deadline(lambda: SEARCH_MARGIN - 1))
+    entries = manifest_of(world, "a.png")["renditions"]
+    assert [(entry["score"], entry["searched"]) for entry in entries] == [(None, False)] * 4
+
+
+def test_a_format_that_does_not_pay_is_neither_stored_nor_listed() -> None:
+    skipping = '[renditions.web]\nwidths = [100]\nformats = ["png", "webp"]\nskip_larger = true'
+    world = World(skipping)
+    world.handle(world.upload("a.jpg"))
+    assert world.written == ["manifests/a.jpg.json", "web-100/a.jpg.webp"]
+    assert [entry["key"] for entry in manifest_of(world, "a.jpg")["renditions"]] == ["web-100/a.jpg.webp"]
+
+
+def test_a_format_that_does_not_pay_is_stored_where_it_replaces_an_older_version() -> None:
+    world = World('[renditions.web]\nwidths = [100]\nformats = ["png", "webp"]')
+    world.handle(world.upload("a.jpg", drawing.jpeg(drawing.quadrants(300, 300))))
+    world.reconfigure('[renditions.web]\nwidths = [100]\nformats = ["png", "webp"]\nskip_larger = true')
+    world.handle(world.upload("a.jpg", drawing.jpeg(drawing.photo(400, 200))))
+    replaced = decoded(world.store.objects[ObjectRef("destination", "web-100/a.jpg.png")].read())
+    assert (replaced.width, replaced.height) == (100, 50)
+    assert len(manifest_of(world, "a.jpg")["renditions"]) == 2

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from image_scaler.exceptions import RetryError, UnexpectedError
+from image_scaler.images.quality_search import SearchEffort
 from image_scaler.outcomes import Outcome, Status
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
@@ -288,3 +289,11 @@ def test_every_metric_is_one_that_some_upload_emits(watched: Watched) -> None:
     watched.notify("superseded.jpg", eTag="0")
     found = [metrics(line)["function",] for line in watched.read()]
     assert {name for values in found for name in values} == set(Metric)
+
+
+def test_a_search_for_a_quality_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    source = ObjectRef("source", "a.jpg")
+    for effort in (SearchEffort(trials=9, seconds=0.18133), SearchEffort(1, 0.02, "Error: bad"), SearchEffort()):
+        Telemetry("x").observe(Outcome(source=source, status=Status.OK, search=effort))
+    found = [json.loads(line).get("search") for line in capsys.readouterr().out.splitlines()]
+    assert found == [{"trials": 9, "ms": 181.3}, {"trials": 1, "ms": 20.0, "error": "Error: bad"}, None]

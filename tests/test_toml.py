@@ -6,6 +6,7 @@ import pytest
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
 from image_scaler.renditions.geometry import Fit, Position
+from image_scaler.renditions.quality import QualityTarget
 from image_scaler.renditions.spec import CopySpec, RenditionSpec
 from image_scaler.renditions.toml import OutputFormat, load_renditions, parse_renditions
 from image_scaler.settings import Settings
@@ -54,6 +55,36 @@ def test_jpg_and_center_are_accepted_spellings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("quality", "target", "lowest", "highest"),
+    [
+        ('"visually_lossless"', 90, 10, 95),
+        ('"high"', 70, 10, 95),
+        ('"medium"', 50, 10, 95),
+        ('"low"', 30, 10, 95),
+        ("{ target = 72.5, min = 30, max = 88 }", 72.5, 30, 88),
+        ("{ target = 72 }", 72, 10, 95),
+    ],
+)
+def test_a_quality_may_be_what_people_see(quality: str, target: float, lowest: int, highest: int) -> None:
+    (spec,) = parse_renditions(f'[renditions.a]\nformat = "webp"\nquality = {quality}').specs
+    assert isinstance(spec, RenditionSpec)
+    assert spec.quality_target == QualityTarget(target=target, min=lowest, max=highest)
+
+
+def test_a_quality_word_is_fine_if_the_key_decides_the_format() -> None:
+    (spec,) = parse_renditions('[renditions.a]\nquality = "high"').specs
+    assert isinstance(spec, RenditionSpec)
+    assert spec.searched_target(Format.JPEG) == QualityTarget(target=70)
+    assert spec.searched_target(Format.PNG) is None
+
+
+def test_a_number_stays_a_number() -> None:
+    (spec,) = parse_renditions('[renditions.a]\nformat = "webp"\nquality = 70').specs
+    assert isinstance(spec, RenditionSpec)
+    assert (spec.quality, spec.quality_target, spec.searched_target(Format.WEBP)) == (70, None, None)
+
+
+@pytest.mark.parametrize(
     ("toml", "sentence"),
     [
         ("[renditions.a]\nwidth = 'big'", "an integer from 1 to 16383 for renditions.a.width but received 'big' (str)"),
@@ -72,11 +103,42 @@ def test_jpg_and_center_are_accepted_spellings() -> None:
         ("[renditions.a]\nwidth = 1\nposition = 'up'", "one of centre, top, right top"),
         ("[renditions.a]\nformat = 'tiff'", "one of jpeg, png, webp, avif, gif for renditions.a.format but"),
         ("[renditions.a]\nformats = ['bmp']", "a list of jpeg, png, webp, avif, gif for renditions.a.formats"),
-        ("[renditions.a]\nquality = 101", "an integer from 1 to 100 for renditions.a.quality but received 101 (int)"),
+        ("[renditions.a]\nquality = 101", "for renditions.a.quality but received 101 (int)"),
         (
             "[renditions.a]\nquality = true",
-            "an integer from 1 to 100 for renditions.a.quality but received True (bool)",
+            "an integer from 1 to 100, one of visually_lossless, high, medium, low, or a table like "
+            "{ target = 70, min = 30, max = 95 } for renditions.a.quality but received True (bool)",
         ),
+        ("[renditions.a]\nquality = 'hihg'", "for renditions.a.quality but received 'hihg' (str)"),
+        (
+            "[renditions.a]\nquality = { target = 101 }",
+            "expected a number from 1 to 100 for renditions.a.quality.target but received 101 (int)",
+        ),
+        (
+            "[renditions.a]\nquality = { target = 70, max = 0 }",
+            "expected an integer from 1 to 100 for renditions.a.quality.max but received 0 (int)",
+        ),
+        (
+            "[renditions.a]\nquality = { min = 3 }",
+            "a number from 1 to 100 for renditions.a.quality.target but received none",
+        ),
+        (
+            "[renditions.a]\nquality = { target = 70, maximum = 3 }",
+            "renditions.a.quality has no field 'maximum'. Did you mean 'max'?",
+        ),
+        (
+            "[renditions.a]\nquality = { target = 70, min = 80, max = 60 }",
+            "a number up to renditions.a.quality.max, which is 60, for renditions.a.quality.min but received 80",
+        ),
+        (
+            "[renditions.a]\nformat = 'png'\nquality = 'high'",
+            "renditions.a.quality = 'high' means nothing in png: it is for jpeg, webp, avif",
+        ),
+        (
+            "[renditions.a]\nformats = ['webp', 'png']\nquality = { target = 60.5 }",
+            "renditions.a.quality = 'target = 60.5' means nothing in png: it is for jpeg, webp, avif",
+        ),
+        ("[renditions.a]\nformat = 'gif'\nquality = 'low'", "renditions.a.quality means nothing in gif"),
         ("[renditions.a]\nwidth = 1\nbackground = 'red'", "a colour like #ffffff or #ffffff00"),
         ('[renditions.a]\nwidth = 1\ncache_control = "x\\ny"', "a value like public, max-age=86400"),
         ("[renditions.a]\nwidht = 1", "renditions.a has no field 'widht'. Did you mean 'width'?"),
@@ -128,6 +190,11 @@ def test_jpg_and_center_are_accepted_spellings() -> None:
             "[renditions.a]\nwidth = 1\nformat = 'png'\neffort = 1",
             "renditions.a.effort means nothing in png: it is for",
         ),
+        (
+            "[renditions.a]\nskip_larger = true\nformats = ['webp']",
+            "renditions.a.skip_larger compares formats: it needs formats with at least two of them",
+        ),
+        ("[renditions.a]\nskip_larger = true\nformat = 'webp'", "it needs formats with at least two of them"),
         ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
         ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "renditions a-1 and a-1 could both write a-1/..."),
         ("[renditions.a]\nwidths = [1, 1]", "renditions a-1 and a-1 could both write a-1/..."),

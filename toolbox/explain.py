@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from image_scaler.renditions.spec import CopyTarget, Renditions, Target
+from image_scaler.renditions.spec import CopyTarget, Renditions, RenditionTarget, Target
 
 
 class Explained(NamedTuple):
@@ -38,4 +38,12 @@ def _describe(target: Target) -> str:
     spec = target.spec
     box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
     fit = f"{spec.fit}, " if spec.width and spec.height else ""
-    return f"{box}{fit}{target.format}"
+    return f"{box}{fit}{target.format}{_describe_quality(target)}"
+
+
+def _describe_quality(target: RenditionTarget) -> str:
+    """Return which quality is searched for; nothing if it is fixed."""
+    wanted = target.spec.searched_target(target.format)
+    if wanted is None:
+        return ""
+    return f", quality from {wanted.min} to {wanted.max} for a score of {wanted.target:g}"

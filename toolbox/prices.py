@@ -1,39 +1,21 @@
-"""Prices of AWS: what the renditions of uploads cost, in US dollars.
+"""The prices of AWS that estimates use: us-east-1, in dollars, without free tiers.
 
-List prices of us-east-1 without the free tier, as of January 2026. Change them here and nowhere else.
+From the pricing pages of Lambda, S3 and EventBridge. Other regions cost up to a third more.
 """
 
-from typing import NamedTuple
+from datetime import date
 
-AS_OF = "January 2026"
 REGION = "us-east-1"
+AS_OF = date(2025, 11, 1)
+"""When they were read; they have hardly changed in years."""
 
-LAMBDA_GB_SECOND = 0.0000133334
-"""On arm64, per second and gibibyte of memory."""
-LAMBDA_REQUEST = 0.20 / 1_000_000
-S3_WRITE = 0.005 / 1_000
-"""One PUT, COPY or LIST."""
-S3_READ = 0.0004 / 1_000
-"""One GET or HEAD."""
+LAMBDA_GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+LAMBDA_REQUEST = 0.20 / 1e6
+S3_PUT = 0.005 / 1e3
+"""Also of COPY and LIST."""
+S3_GET = 0.0004 / 1e3
+"""Also of HEAD."""
 S3_GB_MONTH = 0.023
-"""Storage of a gigabyte (10^9 bytes) for a month, S3 Standard."""
-
-DEFAULT_MEMORY_GB = 1792 / 1024
-"""The function's memory by default; see serverless.yml."""
-
-
-class Prices(NamedTuple):
-    """The prices as the page of `image-scaler play` uses them, in dollars."""
-
-    as_of: str = AS_OF
-    region: str = REGION
-    second: float = LAMBDA_GB_SECOND * DEFAULT_MEMORY_GB
-    """The function for a second, with the default memory."""
-    request: float = LAMBDA_REQUEST + S3_READ
-    """Invoking the function, which reads the source once."""
-    write: float = S3_WRITE
-    """Writing one object."""
-    gigabyte_month: float = S3_GB_MONTH
-
-
-PRICES = Prices()
+BATCH_JOB = 0.25
+BATCH_TASK = 1.00 / 1e6
+EVENT = 1.00 / 1e6

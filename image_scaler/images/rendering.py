@@ -1,7 +1,7 @@
 """Image bytes -> renditions: each image is decoded once, and each rendition scaled from the next larger one."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.header import Header, read_header
+from image_scaler.images.promise import SCORING_BYTES, Encoded, PromisedQuality
+from image_scaler.images.quality_search import SearchEffort
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Plan, Point, Position, Size, offset, offset_around, plan
@@ -43,6 +45,14 @@ class Rendition:
     target: RenditionTarget
     body: bytes
     size: Size
+    quality: int | None = None
+    """The quality that it was encoded with; None if its format has none, or if it has the source's own pixels."""
+    score: float | None = None
+    """Of SSIMULACRA 2, if the quality was searched; None if it is not known."""
+    is_searched: bool | None = None
+    """Whether a quality that is to be searched was searched to the end; None if the quality is fixed."""
+    is_larger: bool = False
+    """Whether it is not to be stored, because a later format of its step is no larger (`skip_larger`)."""
 
 
 class _Planned(NamedTuple):
@@ -83,12 +93,18 @@ class SourceImage:
         """Its size when upright."""
         return self._header.size
 
-    def render(self, targets: Sequence[RenditionTarget], focal_point: Point | None = None) -> "Rendering":
+    def render(
+        self,
+        targets: Sequence[RenditionTarget],
+        focal_point: Point | None = None,
+        has_time: Callable[[], bool] = lambda: True,
+    ) -> "Rendering":
         """Decode the image for at least one target; the renditions are made when the result is iterated over.
 
-        `cover` keeps what is around `focal_point` if it is given, instead of the spec's position. Raises
-        DamagedImageError if the pixels cannot be decoded, and ImageTooLargeError if a rendition is beyond the limits:
-        both before any rendition is made.
+        `cover` keeps what is around `focal_point` if it is given, instead of the spec's position. `has_time` returns
+        whether another encoding can be tried in a search for the best quality. Raises DamagedImageError if the pixels
+        cannot be decoded, and ImageTooLargeError if a rendition is beyond the limits: both before any rendition is
+        made.
         """
         by_pixels: dict[tuple[bool, bool], list[RenditionTarget]] = {}
         for target in targets:
@@ -97,7 +113,9 @@ class SourceImage:
         least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
-        return Rendering(self._body, self._header, list(groups.values()), pyramid, shape, focal_point)
+        promised = PromisedQuality(has_time)
+        members = list(groups.values())
+        return Rendering(self._body, self._header, members, pyramid, shape, focal_point, promised, targets)
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
         """Decode at the smallest scale that these targets need, and plan them."""
@@ -132,12 +150,19 @@ class SourceImage:
         frames = _frame_count(self._header, item.target)
         self._limits.check_pixels(*largest, frames, must_buffer=False)
         # The decoded pixels of every group stay in memory until all are done.
-        bytes_per_pixel = DECODED_BYTES * (groups - 1) + (format.traits.encoding_bytes or 0.0)
+        encoding_bytes = format.traits.encoding_bytes or 0.0
+        if spec.searched_target(format):
+            encoding_bytes = max(encoding_bytes, SCORING_BYTES)
+        bytes_per_pixel = DECODED_BYTES * (groups - 1) + encoding_bytes
         self._limits.check_memory(*largest, frames, bytes_per_pixel, len(self._body))
 
 
 class Rendering:
-    """The renditions of a decoded image. Iterate over it: they come one by one, the larger before the smaller."""
+    """The renditions of a decoded image. Iterate over it: they come one by one.
+
+    The larger come before the smaller, unless a quality has to be searched. Then it is the other way round: a trial of
+    a small rendition costs little, and tells where to begin with the larger ones.
+    """
 
     def __init__(
         self,
@@ -147,6 +172,8 @@ class Rendering:
         pyramid: "_Pyramid",
         shape: Size,
         focal_point: Point | None,
+        promised: PromisedQuality,
+        targets: Sequence[RenditionTarget],
     ) -> None:
         """`pyramid` shows the picture of the `shape`, for the preview."""
         self._body = body
@@ -155,6 +182,13 @@ class Rendering:
         self._pyramid = pyramid
         self._shape = shape
         self._focal_point = focal_point
+        self._promised = promised
+        self._targets = targets
+
+    @property
+    def search_effort(self) -> SearchEffort:
+        """What the searches for the best quality have taken so far."""
+        return self._promised.effort
 
     @cached_property
     def _credits(self) -> Credits:
@@ -162,17 +196,19 @@ class Rendering:
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
-        return self.select([item.target for group in self._groups for item in group.planned])
+        return self.select(self._targets)
 
     def select(self, targets: Collection[RenditionTarget]) -> Iterator[Rendition]:
         """Yield some of the renditions, with the same bytes as among all of them; raises like `__iter__`.
 
-        The others are scaled, because smaller renditions are scaled from them, but not encoded.
+        The others are scaled, because smaller renditions are scaled from them, and encoded if the bytes of the chosen
+        ones depend on them.
         """
-        encoded: dict[object, bytes] = {}
+        encoded: dict[object, Encoded] = {}
+        steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
-            for item in group.planned:
-                if item.target not in targets:
+            for item in self._in_order(group):
+                if not _is_needed(item.target, targets):
                     for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
                         pyramid.at(item.plan.resize)
                     continue
@@ -186,7 +222,25 @@ class Rendering:
                             f"cannot make rendition {item.target.spec.name} of the {self._header.format.traits.title} "
                             f"image: {reason(error)}"
                         ) from error
-                yield Rendition(item.target, encoded[pixels], item.plan.output)
+                rendition = _rendition(item, encoded[pixels])
+                if not item.target.spec.skip_larger:
+                    if item.target in targets:
+                        yield rendition
+                    continue
+                step = steps.setdefault(item.target.spec.name, [])
+                step.append(rendition)
+                if len(step) == sum(other.target.spec.name == item.target.spec.name for other in group.planned):
+                    compared = _compare_formats(step, self._targets)
+                    yield from (rendition for rendition in compared if rendition.target in targets)
+
+    def _in_order(self, group: _Group) -> Sequence[_Planned]:
+        """Return the planned renditions, the largest first, or last if a quality has to be searched."""
+        if not any(item.target.spec.searched_target(item.target.format) for item in group.planned):
+            return group.planned
+        for item in group.planned:  # each size is still scaled from the next larger one
+            for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
+                pyramid.at(item.plan.resize)
+        return group.planned[::-1]
 
     def original(self, target: RenditionTarget) -> pyvips.Image:
         """Return the first frame of one of the renditions, in memory, as it is before it is encoded."""
@@ -205,13 +259,16 @@ class Rendering:
         )
         return Preview(size, decoding.rgba(self._pyramid.at(size)))
 
-    def _render(self, item: _Planned, pyramids: Sequence["_Pyramid"]) -> bytes:
+    def _render(self, item: _Planned, pyramids: Sequence["_Pyramid"]) -> Encoded:
         spec, format = item.target.spec, item.target.format
+        target = spec.searched_target(format)
         count = _frame_count(self._header, item.target)
         frames = [
             _compose(pyramid.at(item.plan.resize), item.plan, spec, self._focal_point) for pyramid in pyramids[:count]
         ]
-        encoded = encoding.encode(
+        if target:  # they are encoded more than once
+            frames = [frame.copy_memory() for frame in frames]
+        encoder = encoding.Encoder(
             frames,
             spec,
             format,
@@ -219,18 +276,47 @@ class Rendering:
             loop=self._header.loop,
             credits=self._credits,
         )
+        if target:
+            pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
+            encoded = self._promised.encode(encoder, spec, format, target, pixels)
+        else:
+            quality = encoding.fixed_quality(spec, format)
+            quality, body = encoder.fit(quality, encoder.encode(quality), self._promised.has_time)
+            encoded = Encoded(body, quality)
         has_own_pixels = item.plan == Plan(self._header.size, None, None) and not (spec.trim or spec.sharpen)
-        if has_own_pixels and len(encoded) >= len(self._body) and self._header.format is format:
+        if has_own_pixels and len(encoded.body) >= len(self._body) and self._header.format is format:
             return self._strip_source(spec, format, count, encoded)
         return encoded
 
-    def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: bytes) -> bytes:
+    def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: Encoded) -> Encoded:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
         if frames != self._header.fields.get("n-pages", 1) or self._header.is_cmyk:  # browsers show no CMYK
             return encoded
         credits = self._credits if spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._body, format, self._header.orientation, credits)
-        return stripped if stripped is not None and len(stripped) < len(encoded) else encoded
+        return Encoded(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
+
+
+def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarget]) -> Iterator[Rendition]:
+    """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger."""
+    smallest: int | None = None
+    for rendition in sorted(step, key=lambda rendition: targets.index(rendition.target), reverse=True):
+        size = len(rendition.body)
+        yield replace(rendition, is_larger=smallest is not None and size >= smallest)
+        smallest = size if smallest is None else min(size, smallest)
+
+
+def _rendition(item: _Planned, encoded: Encoded) -> Rendition:
+    format = item.target.format
+    has_quality = format.traits.default_quality is not None and not item.target.spec.lossless
+    return Rendition(
+        item.target,
+        encoded.body,
+        item.plan.output,
+        quality=encoded.quality if has_quality else None,
+        score=encoded.score,
+        is_searched=encoded.is_searched,
+    )
 
 
 class _Pyramid:
@@ -254,6 +340,20 @@ class _Pyramid:
         image = decoding.resize(larger, size).copy_memory()
         self._levels.append(image)
         return image
+
+
+def _is_needed(target: RenditionTarget, targets: Collection[RenditionTarget]) -> bool:
+    """Return whether a rendition has to be encoded for some of them.
+
+    A searched quality begins where smaller steps led to, and a step of a ladder may leave out its larger formats.
+    """
+    spec = target.spec
+    if target in targets:
+        return True
+    if spec.skip_larger and any(other.spec.name == spec.name for other in targets):
+        return True
+    is_searched = spec.searched_target(target.format) is not None
+    return is_searched and any(other.spec.searched_target(other.format) is not None for other in targets)
 
 
 def _frame_count(header: Header, target: RenditionTarget) -> int:

@@ -25,6 +25,7 @@ from image_scaler.renditions.keys import (
     split_extension,
 )
 from image_scaler.renditions.limits import DEFAULT_LIMITS, Count, Limits
+from image_scaler.renditions.quality import METRIC_VERSION, Quality, QualityTarget, quality_target
 
 _ENGINE_VERSION = 2
 """Increment when the same recipe would produce different bytes, so that outdated renditions are replaced."""
@@ -51,8 +52,8 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Sharpen mildly, after the image was scaled."""
     animated: Flag = True
     """Whether an animation stays one, in WebP and GIF; other formats show its first frame."""
-    quality: Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")] | None = None
-    """None: the default of the format."""
+    quality: Quality | None = None
+    """A number, or how good the rendition has to look: then the quality is searched for. None: the format's default."""
     effort: Annotated[int, Meta(ge=0, le=10, description="an integer from 0 to 10")] | None = None
     """From 0 to 6 in WebP, 9 in AVIF, 10 in GIF; None: the default of the format."""
     max_bytes: Count | None = None
@@ -67,6 +68,8 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Keep the embedded colour profile instead of converting to sRGB."""
     keep_copyright: Flag = True
     """Keep copyright, artist and credit line: the only metadata that can stay."""
+    skip_larger: Flag = False
+    """Leave out a format that is not smaller than a later one in `formats`, at each step."""
     cache_control: (
         Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a value like public, max-age=86400")] | None
     ) = None
@@ -90,16 +93,37 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
         return red, green, blue, alpha
 
     @property
+    def quality_target(self) -> QualityTarget | None:
+        """The score that the rendition should have; None if its quality is fixed."""
+        return quality_target(self.quality)
+
+    def searched_target(self, format: Format) -> QualityTarget | None:
+        """Return the score for which the quality of a rendition in this format is searched; None if it is fixed."""
+        has_quality = format.traits.default_quality is not None and not self.lossless
+        return self.quality_target if has_quality else None
+
+    @property
     def recipe(self) -> str:
         """A short hash of everything that a rendition's bytes and headers depend on besides its source."""
         parts = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "template"}
+        if self.quality_target:
+            parts["metric"] = METRIC_VERSION
+        if not self.skip_larger:  # recipes without it keep their hashes
+            del parts["skip_larger"]
         return hashlib.sha256(f"{_ENGINE_VERSION} {parts}".encode()).hexdigest()[:16]
 
     @property
     def pixel_options(self) -> "RenditionSpec":
         """The spec without everything that a rendition's bytes do not depend on once its size and format are known."""
         return msgspec.structs.replace(
-            self, name="", template=KeyTemplate(""), width=None, height=None, format=None, cache_control=None
+            self,
+            name="",
+            template=KeyTemplate(""),
+            width=None,
+            height=None,
+            format=None,
+            skip_larger=False,
+            cache_control=None,
         )
 
     def output_format(self, source_key: str) -> Format:

@@ -3,6 +3,7 @@
 import re
 import string
 import tomllib
+import typing
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,7 @@ from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
+from image_scaler.renditions.quality import quality_target
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -122,6 +124,8 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
     for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
             raise ConfigError(f"{where} has both {one} and {many}: remove one of them")
+    if table.skip_larger and len(table.formats or ()) < 2:
+        raise ConfigError(f"{where}.skip_larger compares formats: it needs formats with at least two of them")
     extras = [field for field in _NOT_BY_ITSELF if field in raw]
     if not raw.keys() - {"key", *extras}:
         if extras:
@@ -167,6 +171,7 @@ def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format 
     for field in raw.keys() & {option for known in OUTPUT_FORMATS for option in known.traits.options}:
         if format and field not in format.traits.options:
             raise ConfigError(f"{where}.{field} means nothing in {format}: it is for {', '.join(formats_with(field))}")
+    _check_quality(where, table, format)
     if table.effort is None:
         return
     efforts = [known.traits.effort for known in ([format] if format else formats_with("effort"))]
@@ -175,6 +180,22 @@ def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format 
         raise ConfigError(
             f"expected an integer from 0 to {max_effort} for {where}.effort in {format or 'every format'} "
             f"but received {table.effort}"
+        )
+
+
+def _check_quality(where: str, table: RenditionTable, format: Format | None) -> None:
+    """Refuse a score to reach in a format without such a quality, and a range of qualities that is empty."""
+    target = quality_target(table.quality)
+    if target is None:
+        return
+    if format and format.traits.default_quality is None:
+        lossy = ", ".join(known for known in OUTPUT_FORMATS if known.traits.default_quality is not None)
+        shown = table.quality if isinstance(table.quality, str) else f"target = {target.target:g}"
+        raise ConfigError(f"{where}.quality = {shown!r} means nothing in {format}: it is for {lossy}")
+    if target.min > target.max:
+        raise ConfigError(
+            f"expected a number up to {where}.quality.max, which is {target.max}, for {where}.quality.min "
+            f"but received {target.min}"
         )
 
 
@@ -259,6 +280,8 @@ def _convert(type_: type[T], raw: Any, where: str = "") -> T:
         at = re.search(r"at `\$\.(\w+)", str(error))
         name = at.group(1) if at else ""
         place = f"{where}.{name}".removeprefix(".")
+        if isinstance(raw[name], dict) and (inner := _struct_of(fields[name].type)):
+            _convert(inner, raw[name], place)
         raise ConfigError(
             f"expected {_describe(fields[name].type)} for {place} but received {_show(raw[name])}"
         ) from error
@@ -278,6 +301,14 @@ def _describe(type_: Any) -> str:
         if part.description:
             return str(part.description)
     return next(filter(None, map(_describe, getattr(type_, "__args__", ()))), "")
+
+
+def _struct_of(type_: Any) -> type[msgspec.Struct] | None:
+    """Return the struct that is one of the alternatives of a field's type."""
+    if isinstance(type_, type):
+        return type_ if issubclass(type_, msgspec.Struct) else None
+    parts = typing.get_args(type_)
+    return next(filter(None, map(_struct_of, parts)), None)
 
 
 def _show(value: object) -> str:

@@ -3,8 +3,21 @@
 import json
 import re
 
+from toolbox import prices
 from toolbox.play import assets
-from toolbox.prices import PRICES
+
+MEMORY_GB = 1792 / 1024
+"""The function's memory by default; see serverless.yml."""
+
+PRICES = {
+    "region": prices.REGION,
+    "as_of": f"{prices.AS_OF:%B %Y}",
+    "second": prices.LAMBDA_GB_SECOND["arm64"] * MEMORY_GB,
+    "request": prices.LAMBDA_REQUEST + prices.S3_GET,
+    "write": prices.S3_PUT,
+    "gigabyte_month": prices.S3_GB_MONTH,
+}
+"""In dollars: a second of the function, its invocation with reading the source, and writing one object."""
 
 
 def page_html(*, import_map: str, styles: str, entry: str, nonce: str = "", state: str = "") -> str:
@@ -13,7 +26,7 @@ def page_html(*, import_map: str, styles: str, entry: str, nonce: str = "", stat
     values = {
         "nonce": nonce,
         "importmap": import_map,
-        "prices": script_json(PRICES._asdict()),
+        "prices": script_json(PRICES),
         "styles": styles,
         "state": state,
         "entry": entry,

@@ -1,0 +1,106 @@
+"""Keep the promise of a quality word: encode the renditions of one source at the quality that their score asks for."""
+
+import time
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+import pyvips
+
+from image_scaler.images.encoding import Encoder, fixed_quality
+from image_scaler.images.perception import Reference, Score
+from image_scaler.images.quality_search import CURVES, FIRST_STEP, LATER_STEP, SearchEffort, search
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.quality import QualityTarget
+from image_scaler.renditions.spec import RenditionSpec
+
+MIN_SEARCHED_SIDE = 64
+"""In pixels. What is smaller has one or two kilobytes at any quality, and too few pixels for a score."""
+
+MAX_SEARCHED_PIXELS = 16_000_000
+"""A larger rendition gets the quality that smaller ones led to: a trial would take seconds."""
+
+SCORING_BYTES = 24.0
+"""Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then."""
+
+
+class _MetricError(Exception):
+    """The metric failed."""
+
+
+class Encoded(NamedTuple):
+    """A rendition's bytes, and how good they look."""
+
+    body: bytes
+    quality: int | None = None
+    """None if these are the source's own pixels."""
+    score: float | None = None
+    """None if it is not known."""
+    is_searched: bool | None = None
+    """Whether a quality that is to be searched was searched to the end; None if it is fixed."""
+
+
+class PromisedQuality:
+    """Finds the qualities of one source's renditions: each size tells where to begin with the next."""
+
+    def __init__(self, has_time: Callable[[], bool]) -> None:
+        """`has_time` returns whether another trial can be made."""
+        self.effort = SearchEffort()
+        self.has_time = has_time
+        self._offsets: dict[Hashable, float] = {}
+        self._reference: tuple[Hashable, Reference] | None = None
+
+    def encode(
+        self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityTarget, pixels: Hashable
+    ) -> Encoded:
+        """Return the rendition at the quality that reaches the target.
+
+        `pixels` is equal for renditions with the same pixels, so that what depends on these alone is computed once. If
+        the metric fails, the quality is the format's default.
+        """
+        size = encoder.pixels.width, encoder.pixels.height
+        default = fixed_quality(spec, format)
+        if min(size) < MIN_SEARCHED_SIDE:
+            return Encoded(encoder.encode(default), default, is_searched=False)
+        start = time.perf_counter()
+        try:
+            return self._search(encoder, spec, format, target, pixels)
+        except _MetricError as error:
+            self.effort.error = str(error)
+            return Encoded(encoder.encode(default), default, is_searched=False)
+        finally:
+            self.effort.seconds += time.perf_counter() - start
+
+    def _search(
+        self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityTarget, pixels: Hashable
+    ) -> Encoded:
+        count = encoder.pixels.width * encoder.pixels.height
+        # The same picture loses about as much in each size, if it is encoded in the same way.
+        kind = (format, spec.effort, spec.chroma_subsampling)
+
+        def score(body: bytes) -> Score:
+            self.effort.trials += 1
+            return self._score(encoder, body, pixels)
+
+        found = search(
+            encoder.encode_first_frame if encoder.is_animated else encoder.encode,
+            score,
+            target,
+            CURVES[format],
+            count,
+            offset=self._offsets.get(kind, 0.0),
+            precision=LATER_STEP if kind in self._offsets else FIRST_STEP,
+            has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.has_time(),
+        )
+        self._offsets[kind] = found.offset
+        body = encoder.encode(found.quality) if encoder.is_animated else found.body
+        quality, body = encoder.fit(found.quality, body, self.has_time)
+        scored = found.score if quality == found.quality else None
+        return Encoded(body, quality, round(scored.overall, 1) if scored else None, found.is_searched)
+
+    def _score(self, encoder: Encoder, body: bytes, pixels: Hashable) -> Score:
+        try:
+            if self._reference is None or self._reference[0] != pixels:
+                self._reference = (pixels, Reference(encoder.pixels))
+            return self._reference[1].score(pyvips.Image.new_from_buffer(body, "").copy_memory())
+        except Exception as error:  # no upload may fail because its quality cannot be told
+            raise _MetricError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error

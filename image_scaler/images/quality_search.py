@@ -1,0 +1,210 @@
+"""Search the quality at which an encoding looks as good as it has to, in as few trials as possible.
+
+Every trial encodes, decodes and scores, so good guesses matter. What a picture loses, 100 minus its score, falls with
+the quality along a curve of the format, and pictures differ mostly by a factor: twice the loss at one
+quality is about twice the loss at another, and in another size. So one trial tells the factor, and the steps of a
+ladder tell each other.
+
+Scores do not always rise with the quality, and bytes neither. So the result is always one of the trials, by its own
+score and bytes.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.quality import QualityTarget
+
+ALLOWED_GAP = 15.0
+"""How far the worst region may be below the target. In nine of ten encodings of photographs it is less, so that these
+keep their target; a face under a large sky, or bands in it, gets more quality than the score of the whole asks for."""
+
+
+class Precision(NamedTuple):
+    """When a search ends."""
+
+    below: float
+    """How far below its target a score may be, in points."""
+    above: float
+    max_trials: int
+
+
+FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
+"""Of the first step of a ladder: its trials cost little, and all other steps depend on it."""
+LATER_STEP = Precision(2.0, 4.0, max_trials=2)
+"""Of the others: 0.75 to 0.9 of them are within it at the first trial, and one trial may take as long as all smaller
+steps together."""
+
+
+class Score(Protocol):
+    """What a trial needs to know of a score; see perception.Score."""
+
+    @property
+    def overall(self) -> float:
+        """The score of the picture."""
+
+    @property
+    def worst(self) -> float:
+        """The score of its worst region."""
+
+
+class Curve(NamedTuple):
+    """What pictures lose at each quality of a format."""
+
+    points: Sequence[tuple[int, float]]
+    """Quality and 100 - score, by rising quality and falling loss: medians of 16 pictures in four sizes."""
+    drift: float
+    """What the logarithm of the loss gains each time that the sides double."""
+
+    def log_loss(self, quality: float, pixels: int) -> float:
+        """Return the logarithm of the loss that a picture of so many pixels has on average."""
+        points = [(float(at), math.log(loss)) for at, loss in self.points]
+        return _interpolate(points, quality) + self._shift(pixels)
+
+    def quality(self, log_loss: float, pixels: int) -> float:
+        """Return the quality at which a picture of so many pixels has this loss on average."""
+        points = [(math.log(loss), float(at)) for at, loss in reversed(self.points)]
+        return _interpolate(points, log_loss - self._shift(pixels))
+
+    def _shift(self, pixels: int) -> float:
+        return self.drift * math.log2(pixels / _CURVE_PIXELS) / 2
+
+
+_MAX_SLOPE = 3.0
+"""How much steeper or flatter than the curve a picture may be; beyond that it is the noise of an encoder."""
+
+_CURVE_PIXELS = 400_000
+"""The middle of the sizes that the curves were measured in."""
+
+CURVES = {
+    Format.JPEG: Curve(
+        ((8, 100.0), (15, 70.0), (28, 46.0), (45, 34.3), (62, 27.5), (76, 22.2), (86, 16.8), (93, 12.6)), drift=-0.08
+    ),
+    Format.WEBP: Curve(
+        ((5, 82.0), (15, 64.0), (28, 50.0), (45, 40.2), (65, 32.1), (80, 24.1), (90, 16.7), (96, 12.0)), drift=-0.02
+    ),
+    Format.AVIF: Curve(
+        ((12, 84.0), (20, 72.0), (30, 56.0), (45, 32.7), (60, 21.2), (72, 15.5), (84, 11.7)), drift=-0.08
+    ),
+}
+"""Measured at the default efforts, with SSIMULACRA 2."""
+
+
+@dataclass
+class SearchEffort:
+    """What the searches for one source took."""
+
+    trials: int = 0
+    """Encodings that were scored."""
+    seconds: float = 0.0
+    """With the encodings that were taken in the end."""
+    error: str | None = None
+    """Why the metric failed the last time: such a rendition got the default quality."""
+
+
+class Trial(NamedTuple):
+    """An encoding that was scored."""
+
+    quality: int
+    body: bytes
+    score: Score
+
+
+class Found(NamedTuple):
+    """The result of a search."""
+
+    quality: int
+    body: bytes
+    score: Score | None
+    """None if it was not scored, because there was no time."""
+    trials: int
+    """How many encodings were scored."""
+    is_searched: bool
+    """Whether the search ended by itself; otherwise this is the best so far."""
+    offset: float
+    """How much more the picture loses than the curve says, as a logarithm: where to begin with other sizes of it."""
+
+
+def search(
+    encode: Callable[[int], bytes],
+    score: Callable[[bytes], Score],
+    target: QualityTarget,
+    curve: Curve,
+    pixels: int,
+    *,
+    offset: float = 0.0,
+    precision: Precision = FIRST_STEP,
+    has_time: Callable[[], bool] = lambda: True,
+) -> Found:
+    """Return the smallest encoding tried that reaches the target within the precision, or else the best one.
+
+    No quality below the target's `min` or above its `max` is tried, and none twice. `has_time` is asked before each
+    trial. `pixels`: of the picture; `offset`: that of another size of the same picture, 0 if there is none.
+    """
+    trials: list[Trial] = []
+    quality: int | None = _clamp(curve.quality(_log_loss(target.target) - offset, pixels), target)
+    is_searched = False
+    while quality is not None and has_time():
+        body = encode(quality)
+        scored = score(body)
+        trials.append(Trial(quality, body, scored))
+        if -precision.below <= judged(scored) - target.target <= precision.above or len(trials) == precision.max_trials:
+            is_searched = True
+            break
+        quality = _next_quality(trials, target, curve, pixels)
+        is_searched = quality is None
+    if not trials:
+        quality = quality or target.min
+        return Found(quality, encode(quality), None, 0, is_searched=False, offset=offset)
+    best = _best(trials, target.target - precision.below)
+    found = _log_loss(judged(best.score)) - curve.log_loss(best.quality, pixels)
+    return Found(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
+
+
+def judged(score: Score) -> float:
+    """Return what is compared with the target: the score, or less if a region is much worse than the rest."""
+    return min(score.overall, score.worst + ALLOWED_GAP)
+
+
+def _best(trials: Sequence[Trial], enough: float) -> Trial:
+    good = [trial for trial in trials if judged(trial.score) >= enough]
+    if good:
+        return min(good, key=lambda trial: (len(trial.body), -judged(trial.score)))
+    return max(trials, key=lambda trial: judged(trial.score))
+
+
+def _next_quality(trials: Sequence[Trial], target: QualityTarget, curve: Curve, pixels: int) -> int | None:
+    """Return the most promising quality that was not tried; None if there is none."""
+    goal = _log_loss(target.target)
+    losses = {trial.quality: _log_loss(judged(trial.score)) for trial in trials}
+    nearest, *others = sorted(losses, key=lambda quality: abs(losses[quality] - goal))
+    is_too_bad = losses[nearest] > goal
+    expected = curve.log_loss(nearest, pixels)
+    opposite = [quality for quality in others if (losses[quality] > goal) != is_too_bad]
+    slope = 1.0
+    if others:  # a secant, preferably through trials on either side; over the curve, so that it is nearly straight
+        other = (opposite or others)[0]
+        run = expected - curve.log_loss(other, pixels)
+        slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (losses[nearest] - losses[other]) / run))
+    guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope, pixels), target)
+    if guess in losses and not opposite:
+        guess = _clamp(nearest + (1 if is_too_bad else -1), target)
+    return guess if guess not in losses else None
+
+
+def _clamp(quality: float, target: QualityTarget) -> int:
+    return max(target.min, min(target.max, round(quality)))
+
+
+def _log_loss(score: float) -> float:
+    """Return the logarithm of what is lost; a loss below a point says nothing of other qualities."""
+    return math.log(max(1.0, 100 - score))
+
+
+def _interpolate(points: Sequence[tuple[float, float]], x: float) -> float:
+    """Return the value at `x` of the line through points that rise in x; beyond its ends it goes on straight."""
+    index = next((i for i in range(1, len(points) - 1) if x <= points[i][0]), len(points) - 1)
+    (left, low), (right, high) = points[index - 1 : index + 1]
+    return low + (high - low) * (x - left) / (right - left)
