@@ -200,6 +200,27 @@ def test_a_lossless_rendition_has_a_perfect_score_and_a_worse_quality_a_worse_on
         assert cells["poor.webp"]["score"] < cells["web-300"]["score"] < cells["lossless.webp"]["score"]
 
 
+def test_a_searched_quality_is_shown_with_the_score_that_it_has(tmp_path: Path) -> None:
+    with playing(tmp_path, recipe='[renditions.a]\nwidth = 300\nformat = "webp"\nquality = "high"\n') as running:
+        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+        shown = running.finished(1)
+        (column,) = shown.recipe["columns"]
+        assert (column["description"], column["quality"]) == ("300 \N{MULTIPLICATION SIGN} any, quality high", None)
+        (made,) = shown.pictures["a.jpg"]["cells"].values()
+        assert 1 <= made["quality"] <= 95
+        assert made["score"] > 65
+
+
+def test_a_format_that_does_not_pay_is_shown_as_not_stored(tmp_path: Path) -> None:
+    recipe = '[renditions.a]\nwidth = 300\nformats = ["png", "webp"]\nskip_larger = true\n'
+    with playing(tmp_path, recipe=recipe) as running:
+        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+        shown = running.finished(1).pictures["a.jpg"]
+        assert {id_: cell["is_larger"] for id_, cell in shown["cells"].items()} == {"a.png": True, "a.webp": False}
+        assert "a/a.jpg.webp" in shown["manifest"]["picture"]
+        assert ".png" not in shown["manifest"]["picture"]
+
+
 def test_a_rendition_on_a_background_has_no_score(tmp_path: Path) -> None:
     with playing(tmp_path, recipe='[renditions.a]\nwidth = 100\nformat = "jpeg"\n') as running:
         running.upload("a.png", drawing.png(drawing.with_alpha(drawing.quadrants())))
