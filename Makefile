@@ -18,6 +18,10 @@ setup: $(READY) ## install everything
 run: $(READY) ## show it at work, without an AWS account; FILES="a.jpg 'my photo.heic'" for your own images
 	@.venv/bin/python -m toolbox.local.demo
 
+.PHONY: play
+play: $(READY) ## see the renditions of the samples in a browser, and tune renditions.toml; FILES="a.jpg 'my photo.heic'"
+	@eval "set -- $${FILES:-samples}" && exec .venv/bin/image-scaler play "$$@"
+
 .PHONY: up
 up: $(READY) ## start a local AWS with the stack in it, and keep it running
 	@.venv/bin/python -m toolbox.local.up_down up
@@ -91,6 +95,6 @@ remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@touch $@
 
 node_modules/ready: package.json package-lock.json
-	@echo "Installing the Serverless Framework into node_modules ..."
+	@echo "Installing the Node.js packages into node_modules ..."
 	@npm ci --silent
 	@touch $@

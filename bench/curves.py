@@ -23,7 +23,7 @@ MAX_HEIGHT = 480
 TARGET = 70.0
 CLOSE = 4
 """Qualities this far apart are close enough to interpolate between."""
-QUALITIES = (40, 50, 60, 70, 76, 80, 90)
+QUALITIES = (40, 50, 56, 60, 70, 76, 78, 80, 90)
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,11 @@ JPEG = [
     Setting({"optimize_coding": True, "interlace": True}),
     Setting({"optimize_coding": True, "overshoot_deringing": True}),
     Setting({"optimize_coding": True, "trellis_quant": True}),
-    *(
-        Setting({"optimize_coding": True, "quant_table": table}, "ours" if table == JPEG_QUANTISATION_TABLE else "")
-        for table in range(1, 7)
+    Setting({"optimize_coding": True, "quant_table": JPEG_QUANTISATION_TABLE}, "ours"),
+    Setting(
+        {"optimize_coding": True, "quant_table": JPEG_QUANTISATION_TABLE, "overshoot_deringing": True}, "ours, white"
     ),
+    *(Setting({"optimize_coding": True, "quant_table": table}) for table in (1, 2, 3, 4, 6)),
     Setting({"optimize_coding": True, "trellis_quant": True, "quant_table": 5}),
     Setting({"optimize_coding": True, "interlace": True, "quant_table": 5}),
     Setting({"optimize_coding": True, "subsample_mode": "off", "quant_table": 5}),
@@ -188,8 +189,8 @@ def _need(format: str, setting: Setting, image: pyvips.Image, score: Judge, seed
 
 def _around(seed: float, tried: dict[int, tuple[float, int, float]]) -> Iterator[int]:
     """Yield qualities to try until two that are close have the target between them."""
-    quality, slope = round(seed), 0.9
-    for _ in range(6):
+    quality = round(seed)
+    for _ in range(8):
         quality = min(99, max(1, quality))
         if quality in tried:
             return
@@ -198,8 +199,10 @@ def _around(seed: float, tried: dict[int, tuple[float, int, float]]) -> Iterator
         high = min((q for q in tried if tried[q][0] > TARGET and q > low), default=100)
         if high - low <= CLOSE and low in tried and high in tried:
             return
-        step = (TARGET - tried[quality][0]) / slope
-        quality = round(quality + (max(1.0, step) if step > 0 else min(-1.0, step)))
+        near, *others = sorted(tried, key=lambda q: abs(tried[q][0] - TARGET))
+        slope = (tried[near][0] - tried[others[0]][0]) / (near - others[0]) if others else 0.6
+        step = (TARGET - tried[near][0]) / min(2.0, max(0.2, slope))
+        quality = round(near + (max(1.0, step) if step > 0 else min(-1.0, step)))
         quality = min(max(quality, low + 1), high - 1)
 
 

@@ -183,7 +183,7 @@ def chart(promise: dict[str, Any]) -> str:
             )
             for format in FORMATS
         ],
-        across=("bits for each pixel", (0.1, 0.2, 0.5, 1, 2, 5)),
+        across=("bits for each pixel", (0.03, 0.1, 0.3, 1, 3)),
         down=("SSIMULACRA 2", range(40, 101, 10)),
         band=(promise["target"] - BELOW, promise["target"] + ABOVE),
     )

@@ -65,8 +65,9 @@ class Ledger:
 
 
 def recipe_key(renditions: Renditions) -> str:
-    """Return the key under which a recipe is kept."""
-    return f"{RECIPE_FOLDER}{renditions.id}.json"
+    """Return the key under which a recipe is kept: by a hash of it, and of the version of the manifests."""
+    digits = hashlib.sha256(f"{VERSION} {renditions.id}".encode()).hexdigest()[:16]
+    return f"{RECIPE_FOLDER}{digits}.json"
 
 
 def recipe_record(renditions: Renditions) -> bytes:

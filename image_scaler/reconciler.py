@@ -102,7 +102,9 @@ class Reconciler:
                         self._announcer.removed(event)
                     return False
                 rendered = None
-            elif current.etag == rendered or self._is_converged(event, plan, current):
+            elif current.etag == rendered or self._is_converged(
+                event, plan, current, has_removed=event.is_removed or bool(report.removed)
+            ):
                 return looks == 1 and current.etag == rendered
             else:
                 rendered = self._render_current(event.ref, plan, current, deadline)
@@ -119,11 +121,12 @@ class Reconciler:
         except (ObjectNotFoundError, PreconditionFailedError):
             return None
 
-    def _is_converged(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead) -> bool:
+    def _is_converged(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead, *, has_removed: bool) -> bool:
         """Return whether the destination has nothing outdated that this event may be the cause of.
 
-        A removal, or a try of it that was killed, may have deleted anything. An upload can only have written: what it
-        wrote has its sequencer, or none if it was written for the current source by this function.
+        An event that removed something may have deleted anything: a removal, or a try of it that was killed, or an
+        upload that found its source gone. Any other upload can only have written: what it wrote has its sequencer, or
+        none if it was written for the current source by this function.
 
         A copy of a multipart upload, or of an object under a KMS key, never has its source's ETag and counts as
         outdated: it is copied once too often rather than not at all.
@@ -138,7 +141,7 @@ class Reconciler:
             if head and (provenance.source_etag if provenance else head.etag) == current.etag:
                 continue
             may_be_mine = head is not None and (provenance is None or provenance.sequencer in (None, event.sequencer))
-            if event.is_removed or may_be_mine:
+            if has_removed or may_be_mine:
                 return False
         return True
 

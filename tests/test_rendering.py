@@ -269,3 +269,27 @@ def test_loaders_that_are_not_made_for_hostile_input_are_blocked() -> None:
     for loader in (lambda: pyvips.Image.new_from_buffer(svg, ""), lambda: pyvips.Image.svgload_buffer(svg)):
         with pytest.raises(pyvips.Error):
             loader()
+
+
+def test_selected_renditions_have_the_bytes_that_they_have_among_all() -> None:
+    recipe = (
+        '[renditions.web]\nwidths = [100, 200, 400]\nformats = ["jpeg", "webp"]\n[renditions.trimmed]\ntrim = true\n'
+    )
+    targets = parse_renditions(recipe).plan_for("a.jpg").renditions
+    body = drawing.jpeg(drawing.photo())
+    complete = {rendition.target: rendition.body for rendition in SourceImage(body).render(targets)}
+    for target in targets:
+        (selected,) = SourceImage(body).render(targets).select([target])
+        assert (selected.target, selected.body) == (target, complete[target])
+    rendering = SourceImage(body).render(targets)
+    assert {one.target: one.body for target in reversed(targets) for one in rendering.select([target])} == complete
+
+
+def test_the_original_of_a_rendition_has_its_size_and_its_pixels() -> None:
+    recipe = '[renditions.a]\nwidth = 90\nheight = 90\nformat = "png"\n[renditions.b]\nwidth = 200\n'
+    targets = parse_renditions(recipe).plan_for("a.jpg").renditions
+    rendering = SourceImage(drawing.jpeg()).render(targets)
+    (made,) = rendering.select(targets[:1])
+    original = rendering.original(targets[0])
+    assert (original.width, original.height) == (90, 90)
+    assert (original - decoded(made.body)).abs().max() == 0

@@ -32,6 +32,7 @@ _VALUES = {
     "destinationBucket": _BUCKET,
     "existingSourceBucket": _BUCKET,
     "existingDestinationBucket": _BUCKET,
+    "batchOperations": ("true|false", "true or false"),
     "keepReplacedDays": (r"[1-9]\d*", "a number of days from 1"),
     "distribution": (r"arn:[\w-]+:cloudfront::\d{12}:distribution/\w+", "the ARN of a CloudFront distribution"),
     "corsOrigins": (r"(https?://[^,\s]+|\*)(,(https?://[^,\s]+|\*))*", "origins separated by commas"),

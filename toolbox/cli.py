@@ -1,5 +1,6 @@
 """The command line of image-scaler: arguments in, text or JSON out. Each command is in the module of its name."""
 
+import enum
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.filesize import decimal
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.outcomes import counted
@@ -22,7 +24,10 @@ from toolbox import stack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import boto3
+
     from image_scaler.outcomes import WrittenObject
+    from toolbox.deployed import DeployedStack
     from toolbox.scale import Scaled
 
 main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -52,7 +57,8 @@ def scale(
     The key of a file is its name; of a file in a folder, its path within that folder. Exit code 0: all renditions were
     made; 1: a source was rejected or failed; 2: nothing was made, because the arguments are wrong.
     """
-    from toolbox.scale import InputError, scale_files, source_files
+    from toolbox.scale import scale_files
+    from toolbox.source_files import InputError, source_files
 
     loaded = _load(renditions)
     try:
@@ -214,6 +220,39 @@ def smoke(stage: Stage = "dev", region: Region = None, renditions: RenditionsFil
 
 
 @main.command()
+def play(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Images, or folders of images; or drop them later.")
+    ] = None,
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1; 0: any free one.")] = 0,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the page to one file that needs no server, and exit.")
+    ] = None,
+) -> None:
+    """See the renditions of your pictures in a browser, and tune renditions.toml; Ctrl-C ends it.
+
+    Prints the address of the page. Exit code 0: ended by Ctrl-C, or --html was written; 2: the arguments are wrong, the
+    port is in use, or renditions.toml cannot be read.
+    """
+    from toolbox.local.processes import signals_as_exit
+    from toolbox.play.report import write_report
+    from toolbox.play.server import play as serve
+    from toolbox.source_files import InputError, source_files
+
+    try:
+        files = source_files(paths or [])
+        with signals_as_exit():
+            if html:
+                write_report(html, files, renditions)
+                out.print(f"{html}: {counted(len(files), 'picture')}")
+            else:
+                serve(files, renditions, port, lambda address: print(address, flush=True))  # noqa: T201
+    except (InputError, ConfigError) as error:
+        _stop(str(error))
+
+
+@main.command()
 def redrive(
     stage: Stage = None,
     region: Region = None,
@@ -281,75 +320,169 @@ def redrive(
     raise typer.Exit(0 if all_readable else 1)
 
 
-@main.command()
-def backfill(
+class ErrorsExitWithOne(TyperCommand):
+    """A command whose exit code 2 does not mean an error: wrong arguments exit with 1."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; see click.Command.parse_args."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "exit_code", None) == 2:  # click's UsageError, which typer does not export
+                error.exit_code = 1  # type: ignore[attr-defined]
+            raise
+
+
+SourceBucket = Annotated[str | None, typer.Option(envvar="SOURCE_BUCKET", help="A bucket without --stage.")]
+DestinationBucket = Annotated[str | None, typer.Option(envvar="DESTINATION_BUCKET", help="A bucket without --stage.")]
+Function = Annotated[str | None, typer.Option(envvar="FUNCTION_NAME", help="A function without --stage.")]
+
+
+@main.command(cls=ErrorsExitWithOne)
+def plan(
     stage: Stage = None,
     region: Region = None,
-    source_bucket: Annotated[str | None, typer.Option(envvar="SOURCE_BUCKET", help="A bucket without --stage.")] = None,
-    destination_bucket: Annotated[
-        str | None, typer.Option(envvar="DESTINATION_BUCKET", help="A bucket without --stage.")
-    ] = None,
-    function: Annotated[str | None, typer.Option(envvar="FUNCTION_NAME", help="A function without --stage.")] = None,
+    source_bucket: SourceBucket = None,
+    destination_bucket: DestinationBucket = None,
+    function: Function = None,
     prefix: Annotated[str, typer.Option(help="Only sources whose keys start with this.")] = "",
-    send: Annotated[
-        bool, typer.Option("--send/--dry-run", help="Send the sources to the function, or only count them.")
-    ] = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also sources whose renditions are all up to date.")
-    ] = False,
-    parallel: Annotated[int, typer.Option(min=1, max=100, help="The number of parallel executions.")] = 8,
+    inventory: Annotated[
+        str | None, typer.Option(metavar="S3-URL", help="The manifest.json of an S3 Inventory, instead of a listing.")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, max=1000, help="The number of sources to render here.")] = 60,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The executions in parallel, for the hours.")] = 8,
+    everything: Annotated[bool, typer.Option("--all", help="Also sources that are up to date.")] = False,
+    retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Also sources rejected before.")] = False,
+    plan_file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the plan for apply.")] = None,
     renditions: RenditionsFile = PROJECT_RENDITIONS,
+    as_json: AsJson = False,
 ) -> None:
-    """Make the renditions of images that were uploaded before the stack, or before a change of renditions.toml.
+    """Count what renditions.toml changes for the existing sources, and estimate bytes, dollars and hours.
 
-    You can interrupt and restart it at any time: images whose manifest is up to date are skipped. Exit code 0: all
-    renditions exist; 1: a source was rejected or failed, or, without --send, some are unfinished; 2: a bucket or the
-    function does not answer.
+    Nothing is made. Exit code 0: nothing to do; 2: something would change; 1: an error.
     """
     from toolbox.aws_errors import CallError
-    from toolbox.backfill import Backfill, Source
-    from toolbox.deployed import DeployedStack, find_stack, session
+    from toolbox.plan.planner import Options, Planner
+    from toolbox.plan.report import sentences, table
 
-    count = size = failed = 0
-    unfinished: list[Source] = []
+    loaded = _load(renditions, exit_code=1)
+    options = Options(prefix, inventory, sample, concurrency, everything, retry_rejected)
     try:
-        aws = session(region)
-        if stage:
-            deployed = find_stack(stage, aws)
-        elif source_bucket and destination_bucket and function:
-            deployed = DeployedStack(source_bucket, destination_bucket, "", "", function)
-        else:
-            _stop(
-                "expected --stage, or SOURCE_BUCKET, DESTINATION_BUCKET and FUNCTION_NAME in the environment, "
-                "but received neither"
+        aws, deployed = _find(stage, region, source_bucket, destination_bucket, function)
+        with err.status("Reading") as status:
+            made = Planner(deployed, loaded, aws).plan(
+                options, plan_file, lambda text: status.update(f"Reading: {text}")
             )
-        work = Backfill(deployed, _load(renditions), aws)
-        with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-            sources = work.sources(prefix)
-            for source in progress.track(sources if everything else work.unfinished(sources), description="Reading"):
-                count += 1
-                if source:
-                    unfinished.append(source)
-                    size += source.size
-            out.print(f"{counted(count, 'source')}, {len(unfinished):,} without current renditions ({decimal(size)})")
-            if send:
-                sent = work.send(unfinished, parallel)
-                for source, reason in progress.track(sent, total=len(unfinished), description="Sending"):
-                    if reason:
-                        failed += 1
-                        err.print(f"{on_one_line(source.key)}: {on_one_line(reason)}", style="red", markup=False)
+    except CallError as error:
+        _stop(str(error), exit_code=1)
+    if made.note:
+        err.print(f"Note: the next plan asks for all manifests again: {made.note}", markup=False)
+    if as_json:
+        _print_json(made.content)
+    else:
+        if made.has_changes:
+            out.print(table(made))
+        for sentence in sentences(made, options):
+            out.print(sentence)
+    raise typer.Exit(2 if made.has_changes else 0)
+
+
+class Via(enum.StrEnum):
+    """What calls the function."""
+
+    FUNCTION = "function"
+    BATCH = "batch"
+
+
+class Orphans(enum.StrEnum):
+    """What to do with objects that no recipe makes any longer."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+@main.command()
+def apply(
+    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A file that plan --out wrote.")],
+    stage: Stage = None,
+    region: Region = None,
+    source_bucket: SourceBucket = None,
+    destination_bucket: DestinationBucket = None,
+    function: Function = None,
+    max_usd: Annotated[float, typer.Option(min=0, help="Stop when so many dollars are spent, in all runs.")] = 20.0,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The number of parallel executions.")] = 8,
+    via: Annotated[Via, typer.Option(help="Call the function from here, or from an S3 Batch Operations job.")] = (
+        Via.FUNCTION
+    ),
+    orphans: Annotated[Orphans, typer.Option(help="Keep what no recipe makes any longer, or delete it.")] = (
+        Orphans.KEEP
+    ),
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+) -> None:
+    """Make what a plan says. You can interrupt and restart it at any time: finished sources are skipped.
+
+    Exit code 0: all is done; 1: a source was rejected or failed, or the ceiling was reached; 2: nothing was done,
+    because the plan is outdated, or AWS does not answer.
+    """
+    from toolbox.apply import Applier, Progress
+    from toolbox.apply_report import delete_orphans, run_batch, run_function
+    from toolbox.aws_errors import CallError
+    from toolbox.plan.files import load
+
+    try:
+        loaded = _load(renditions)
+        planned = load(plan_file)
+        aws, deployed = _find(stage, region, source_bucket, destination_bucket, function)
+        with Progress(planned) as done:
+            applier = Applier(planned, deployed, loaded, aws, done)
+            with err.status("Comparing the sources with the plan"):
+                changed = applier.check_listing()
+            if changed:
+                err.print(f"{changed:,} skipped: they were replaced or deleted since the plan")
+            if via is Via.BATCH:
+                is_complete = run_batch(applier, planned, deployed, aws, max_usd, err)
+            else:
+                is_complete = run_function(applier, planned, concurrency, max_usd, err)
+            if orphans is Orphans.DELETE:
+                delete_orphans(applier, out)
+            tally = done.tally
     except CallError as error:
         _stop(str(error))
-    if send:
-        out.print(f"{counted(len(unfinished) - failed, 'source')} finished, {failed:,} rejected or failed")
-    raise typer.Exit(1 if failed or (unfinished and not send) else 0)
+    except KeyboardInterrupt:
+        err.print("Interrupted. The same command goes on from here.")
+        raise typer.Exit(1) from None
+    out.print(
+        f"{counted(tally.done, 'source')} done, {tally.rejected:,} rejected, {tally.failed:,} failed, "
+        f"${tally.usd:,.4f} spent"
+    )
+    if not is_complete:
+        out.print(f"Stopped at --max-usd {max_usd:g}. The same command with a higher one goes on from here.")
+    raise typer.Exit(0 if is_complete and not tally.rejected and not tally.failed else 1)
 
 
-def _load(path: Path) -> Renditions:
+def _find(
+    stage: str | None, region: str | None, source: str | None, destination: str | None, function: str | None
+) -> "tuple[boto3.Session, DeployedStack]":
+    """Return a session, and the stack of a stage or of the given names; raises CallError."""
+    from toolbox.aws_errors import CallError
+    from toolbox.deployed import DeployedStack, find_stack, session
+
+    aws = session(region)
+    if stage:
+        return aws, find_stack(stage, aws)
+    if source and destination and function:
+        return aws, DeployedStack(source, destination, "", "", function)
+    raise CallError(
+        "expected --stage, or SOURCE_BUCKET, DESTINATION_BUCKET and FUNCTION_NAME in the environment, "
+        "but received neither"
+    )
+
+
+def _load(path: Path, exit_code: int = 2) -> Renditions:
     try:
         return load_renditions(path)
     except ConfigError as error:
-        _stop(str(error))
+        _stop(str(error), exit_code)
 
 
 def _table(*headers: str) -> Table:
@@ -364,6 +497,6 @@ def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def _stop(reason: str) -> NoReturn:
+def _stop(reason: str, exit_code: int = 2) -> NoReturn:
     err.print(f"image-scaler: {on_one_line(reason)}", style="red", markup=False)
-    raise typer.Exit(2)
+    raise typer.Exit(exit_code)

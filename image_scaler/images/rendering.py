@@ -1,6 +1,6 @@
 """Image bytes -> renditions: each image is decoded once, and each rendition scaled from the next larger one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -158,7 +158,7 @@ class SourceImage:
 
 
 class Rendering:
-    """The renditions of a decoded image. Iterate over it once: they come one by one.
+    """The renditions of a decoded image. Iterate over it: they come one by one.
 
     The larger come before the smaller, unless a quality has to be searched. Then it is the other way round: a trial of
     a small rendition costs little, and tells where to begin with the larger ones.
@@ -196,10 +196,22 @@ class Rendering:
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
+        return self.select(self._targets)
+
+    def select(self, targets: Collection[RenditionTarget]) -> Iterator[Rendition]:
+        """Yield some of the renditions, with the same bytes as among all of them; raises like `__iter__`.
+
+        The others are scaled, because smaller renditions are scaled from them, and encoded if the bytes of the chosen
+        ones depend on them.
+        """
         encoded: dict[object, Encoded] = {}
         steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
             for item in self._in_order(group):
+                if not _is_needed(item.target, targets):
+                    for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
+                        pyramid.at(item.plan.resize)
+                    continue
                 # Two renditions with equal pixels (the upper steps of a ladder for a small source) are encoded once.
                 pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
                 if pixels not in encoded:
@@ -212,12 +224,14 @@ class Rendering:
                         ) from error
                 rendition = _rendition(item, encoded[pixels])
                 if not item.target.spec.skip_larger:
-                    yield rendition
+                    if item.target in targets:
+                        yield rendition
                     continue
                 step = steps.setdefault(item.target.spec.name, [])
                 step.append(rendition)
                 if len(step) == sum(other.target.spec.name == item.target.spec.name for other in group.planned):
-                    yield from _compare_formats(step, self._targets)
+                    compared = _compare_formats(step, self._targets)
+                    yield from (rendition for rendition in compared if rendition.target in targets)
 
     def _in_order(self, group: _Group) -> Sequence[_Planned]:
         """Return the planned renditions, the largest first, or last if a quality has to be searched."""
@@ -227,6 +241,13 @@ class Rendering:
             for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
                 pyramid.at(item.plan.resize)
         return group.planned[::-1]
+
+    def original(self, target: RenditionTarget) -> pyvips.Image:
+        """Return the first frame of one of the renditions, in memory, as it is before it is encoded."""
+        group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
+        larger = group.planned[: group.planned.index(item) + 1]
+        image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
+        return _compose(image, item.plan, target.spec, self._focal_point).copy_memory()
 
     def preview(self) -> Preview:
         """Return the first frame, very small; cheapest after the renditions were made."""
@@ -319,6 +340,20 @@ class _Pyramid:
         image = decoding.resize(larger, size).copy_memory()
         self._levels.append(image)
         return image
+
+
+def _is_needed(target: RenditionTarget, targets: Collection[RenditionTarget]) -> bool:
+    """Return whether a rendition has to be encoded for some of them.
+
+    A searched quality begins where smaller steps led to, and a step of a ladder may leave out its larger formats.
+    """
+    spec = target.spec
+    if target in targets:
+        return True
+    if spec.skip_larger and any(other.spec.name == spec.name for other in targets):
+        return True
+    is_searched = spec.searched_target(target.format) is not None
+    return is_searched and any(other.spec.searched_target(other.format) is not None for other in targets)
 
 
 def _frame_count(header: Header, target: RenditionTarget) -> int:

@@ -46,7 +46,7 @@ class Traits:
     max_side: int | None = None
     """The longest side in pixels that the format, or libvips' encoder, can hold; None: longer than any source."""
     default_quality: int | None = None
-    """The median score of SSIMULACRA 2 is about 75 in every format; None: there is no quality that loses pixels."""
+    """With it the median score of SSIMULACRA 2 is about 75 in every format; None: there is no quality."""
     effort: Effort | None = None
     options: frozenset[str] = frozenset()
     """The encoding options of renditions.toml that mean something in this format."""
@@ -102,7 +102,7 @@ _TRAITS = {
         decoding_bytes=8.5,
         encoding_bytes=27.0,
         max_side=16_383,
-        default_quality=80,
+        default_quality=78,
         # At an equal SSIMULACRA 2 score effort 5 needs 0.95 of the bytes of effort 2, in 2.4 times the CPU (38, 93 ms
         # a megapixel). Small images are a tenth of a ladder's pixels, and most of what phones load.
         effort=Effort(default=2, max=6, by_pixels=((640 * 640, 5),)),
@@ -116,9 +116,9 @@ _TRAITS = {
         decoding_bytes=23.0,
         encoding_bytes=48.0,
         max_side=16_384,
-        default_quality=60,
-        # Bytes at an equal SSIMULACRA 2 score (CPU for a megapixel): effort 0 1.46 (40 ms), 2 1.14 (210), 3 1.07 (400),
-        # 4, sharp's, 1.00 (1,600). Traffic repays effort 3 within 13 views of an image, and effort 4 within 90. Beyond
+        default_quality=56,
+        # Bytes at an equal SSIMULACRA 2 score (CPU for a megapixel): effort 0 1.40 (50 ms), 2 1.10 (250), 3 1.05 (450),
+        # 4, sharp's, 1.00 (1,900). Traffic repays effort 3 within 13 views of an image, and effort 4 within 90. Beyond
         # 4 megapixels the efforts fall, so that no rendition takes longer than a few seconds.
         effort=Effort(default=0, max=9, by_pixels=((4_000_000, 3), (16_000_000, 2))),
         options=frozenset({"quality", "effort", "max_bytes", "chroma_subsampling", "lossless"}),

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 import boto3
 import pytest
 
-from image_scaler.renditions.keys import MANIFEST_FOLDER
+from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.toml import load_renditions
 from toolbox.failure_records import take
 from toolbox.local.aws import ACCOUNT, LocalAws
@@ -75,9 +75,10 @@ class Stack:
         return set(load_renditions(ROOT / "renditions.toml").plan_for(key).keys)
 
     def keys_of(self, key: str) -> set[str]:
-        """Every destination key that has the source's key in it."""
+        """Every destination key that has the source's key in it, except for the record of a rejection."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.destination)
-        return {entry["Key"] for page in pages for entry in page.get("Contents", []) if key in entry["Key"]}
+        found = {entry["Key"] for page in pages for entry in page.get("Contents", []) if key in entry["Key"]}
+        return {name for name in found if not name.startswith(REJECTION_FOLDER)}
 
     def renditions(self, key: str) -> dict[str, dict[str, Any]]:
         """Wait for all renditions of a source and its manifest; return the renditions, with their bytes as Body."""

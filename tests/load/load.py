@@ -149,7 +149,7 @@ class Load:
             self.problems.append(f"{upload.key}: neither a failure record nor {', '.join(wrong)}")
 
     def _targets(self, upload: Upload) -> Sequence[Target]:
-        return self._renditions.plan_for(upload.key).targets
+        return self._renditions.plan_for(upload.key).of_version(upload.etag).targets
 
     def _is_of(self, upload: Upload, target: Target) -> bool:
         """Return whether a rendition exists and was made from this upload."""

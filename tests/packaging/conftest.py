@@ -121,8 +121,9 @@ def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
-def with_hashes_and_events(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return package(tmp_path_factory.mktemp("hashes"), wheels=False, renditions=HASHES_AND_EVENTS)
+def with_everything(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    folder = tmp_path_factory.mktemp("hashes")
+    return package(folder, "--param=batchOperations=true", wheels=False, renditions=HASHES_AND_EVENTS)
 
 
 @pytest.fixture(scope="session")

@@ -120,16 +120,16 @@ def test_the_role_may_write_every_rendition_of_renditions_toml_and_no_other_key(
 
 
 def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_go_by_a_rule(
-    arm64: Package, with_hashes_and_events: Package
+    arm64: Package, with_everything: Package
 ) -> None:
     assert arm64.of_type("AWS::IAM::Policy") == []
-    (statement,) = with_hashes_and_events.properties("VersionsPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = with_everything.properties("VersionsPolicy")["PolicyDocument"]["Statement"]
     assert statement == {
         "Effect": "Allow",
         "Action": "s3:PutObjectTagging",
         "Resource": [f"arn:aws:s3:::{DESTINATION}/{keys}" for keys in ("img/*/*/*", "cards/*")],
     }
-    *others, superseded = with_hashes_and_events.properties("DestinationBucket")["LifecycleConfiguration"]["Rules"]
+    *others, superseded = with_everything.properties("DestinationBucket")["LifecycleConfiguration"]["Rules"]
     assert others == cast(dict[str, object], HARDENED["LifecycleConfiguration"])["Rules"]
     assert superseded == {
         "Id": "drop-superseded-renditions",
@@ -140,14 +140,34 @@ def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_go_by_a_rul
 
 
 def test_the_function_may_send_events_to_the_default_bus_if_renditions_toml_asks_for_them(
-    with_hashes_and_events: Package,
+    with_everything: Package,
 ) -> None:
-    (statement,) = with_hashes_and_events.properties("EventsPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = with_everything.properties("EventsPolicy")["PolicyDocument"]["Statement"]
     assert statement == {
         "Effect": "Allow",
         "Action": "events:PutEvents",
         "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
     }
+
+
+def test_batch_operations_get_a_role_if_they_are_asked_for(arm64: Package, with_everything: Package) -> None:
+    assert "BatchOperationsRoleArn" not in arm64.outputs
+    assert with_everything.outputs["BatchOperationsRoleArn"] == "<BatchOperationsRole.Arn>"
+    role = with_everything.properties("BatchOperationsRole")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert (trust["Principal"], trust["Condition"]) == (
+        {"Service": "batchoperations.s3.amazonaws.com"},
+        {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+    )
+    (policy,) = role["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "<ResizeLambdaFunction.Arn>"},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"],
+            "Resource": f"arn:aws:s3:::{DESTINATION}/recipes/jobs/*",
+        },
+    ]
 
 
 def test_only_the_source_bucket_of_this_account_may_invoke_the_function(arm64: Package) -> None:
@@ -439,9 +459,9 @@ def test_cfn_lint_has_no_warnings(
     with_own_settings: Package,
     with_event_bridge: Package,
     with_buffer: Package,
-    with_hashes_and_events: Package,
+    with_everything: Package,
 ) -> None:
-    assert linted(arm64, with_own_settings, with_event_bridge, with_buffer, with_hashes_and_events) == []
+    assert linted(arm64, with_own_settings, with_event_bridge, with_buffer, with_everything) == []
 
 
 def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(

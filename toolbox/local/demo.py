@@ -22,7 +22,8 @@ from rich.text import Text
 
 from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.outcomes import counted
-from image_scaler.renditions.keys import MANIFEST_FOLDER
+from image_scaler.renditions.keys import MANIFEST_FOLDER, RECIPE_FOLDER, REJECTION_FOLDER
+from image_scaler.renditions.spec import SourcePlan
 from image_scaler.renditions.toml import load_renditions
 from image_scaler.storage.base import on_one_line
 from toolbox.failure_records import read_record, take
@@ -51,7 +52,8 @@ class Source:
 
     key: str
     body: bytes
-    expected: list[str]
+    plan: SourcePlan
+    expected: tuple[str, ...] = ()
     """The keys of its renditions, and of its manifest."""
     uploaded: float = 0.0
     arrived: dict[str, float] = field(default_factory=dict)
@@ -91,7 +93,7 @@ def run(files: str) -> bool:
     paths = named_files(files) if files.strip() else samples()
     renditions = load_renditions(ROOT / "renditions.toml")
     try:
-        sources = [Source(key, path.read_bytes(), list(renditions.plan_for(key).keys)) for key, path in paths.items()]
+        sources = [Source(key, path.read_bytes(), renditions.plan_for(key)) for key, path in paths.items()]
     except DestinationKeyError as error:
         raise DemoError(str(error)) from error
     _empty(OUT)
@@ -161,6 +163,8 @@ def _upload(aws: LocalAws, sources: list[Source]) -> None:
     for source in sources:
         s3.upload_fileobj(io.BytesIO(source.body), aws.env["SOURCE_BUCKET"], source.key)
         source.uploaded = time.monotonic()
+        etag = s3.head_object(Bucket=aws.env["SOURCE_BUCKET"], Key=source.key)["ETag"].strip('"')
+        source.expected = source.plan.of_version(etag).keys  # a key with a hash depends on it
 
 
 def _wait(aws: LocalAws, sources: list[Source], say: Callable[[str], None]) -> None:
@@ -209,6 +213,8 @@ def _download(aws: LocalAws) -> dict[str, bytes]:
         folder.mkdir()
         for stored in _list(s3, bucket):
             key = stored["Key"]
+            if key.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
+                continue
             path = (folder / key).resolve()
             if not path.is_relative_to(folder) or path == folder:
                 raise DemoError(f"cannot save {key!r}: its path leads out of {OUT}")

@@ -1,0 +1,44 @@
+"""A real browser for the tests of the page."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+MILLISECONDS = 20_000
+"""How long to wait for anything on a slow machine."""
+
+
+@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
+def browser() -> Iterator[Browser]:
+    """Chromium: that of the environment variable CHROMIUM, or the system's; without one the test is skipped."""
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        reason = "there is no Chromium: apt-get install chromium, or set CHROMIUM to its path"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    expect.set_options(timeout=MILLISECONDS)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of 1280 x 800 pixels, on which no error may occur."""
+    errors: list[str] = []
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    context.set_default_timeout(MILLISECONDS)
+    page = context.new_page()
+    page.bring_to_front()  # only a page with the focus may write to the clipboard
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []

@@ -1,0 +1,15 @@
+"""`image-scaler plan`: what a recipe makes of the existing sources, counted before anything is made.
+
+The way of a plan, in this order::
+
+    listing      the objects of a bucket, in order, one page in memory at a time
+    inventory    the same from an S3 Inventory report
+    states       which version and which recipe each manifest is of
+    recipes      the recipes that were used before
+    changes      what is made, rewritten, kept and left over of each source
+    sampling     bytes and time of some real sources under the new recipe
+    costs        dollars and hours
+    planner      all of it, for a stack
+    files        plan.json and its lists
+    report       the plan for people
+"""

@@ -1,0 +1,75 @@
+"""A plan for people: a table and a few sentences."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.filesize import decimal
+from rich.table import Table
+
+from image_scaler.outcomes import counted
+from toolbox.plan.planner import Options, Plan
+
+COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
+
+
+def table(plan: Plan) -> Table:
+    """Return the counts of each rendition."""
+    found = Table(box=None, header_style="bold")
+    found.add_column("rendition", overflow="fold")
+    for column in COLUMNS:
+        found.add_column(column, justify="right")
+    rows: dict[str, Any] = dict(plan.totals.by_rendition)
+    if len(rows) > 1:
+        rows["all"] = plan.totals.renditions
+    for name, counts in rows.items():
+        found.add_row(name, *(f"{getattr(counts, column):,}" for column in COLUMNS))
+    return found
+
+
+def sentences(plan: Plan, options: Options) -> Iterator[str]:
+    """Yield what is to know besides the table."""
+    totals, estimate = plan.totals, plan.estimate
+    yield (
+        f"{counted(totals.sources, 'source')} ({decimal(totals.bytes)}): {totals.up_to_date:,} up to date, "
+        f"{totals.to_process:,} to process"
+    )
+    skipped = [
+        (totals.rejected_before, "rejected before, in this version and with this recipe (--retry-rejected)"),
+        (totals.archived, "in an archive (Glacier): restore them first"),
+        (totals.unstorable, "with a key too long for its renditions"),
+    ]
+    for number, reason in skipped:
+        if number:
+            yield f"{number:,} skipped: {reason}"
+    if not plan.has_changes:
+        return
+    change = estimate.bytes_after - estimate.bytes_before
+    yield (
+        f"Renditions of these sources: {decimal(round(estimate.bytes_before))} now, "
+        f"{decimal(round(estimate.bytes_after))} then: "
+        f"{'+' if change >= 0 else '-'}{dollars(abs(estimate.storage_usd_month))} of storage a month"
+    )
+    duration = hours(estimate.hours(options.concurrency))
+    yield (
+        f"Once: {dollars(estimate.usd)} ({dollars(estimate.function_usd)} function, "
+        f"{dollars(estimate.requests_usd + estimate.events_usd)} requests), {duration} "
+        f"with {options.concurrency} in parallel; with --via batch {dollars(estimate.batch_usd(totals.to_process))}"
+    )
+    yield (
+        f"Counts are exact; bytes, dollars and hours come from {counted(estimate.sampled, 'source')} rendered on this "
+        f"machine, at the prices of us-east-1 of {plan.content['prices']}"
+    )
+    if totals.orphans:
+        yield f"{counted(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
+
+
+def dollars(amount: float) -> str:
+    """Return an amount as people read it."""
+    return f"${amount:,.2f}" if amount >= 0.005 or not amount else f"${amount:.4f}"
+
+
+def hours(amount: float) -> str:
+    """Return a duration as people read it."""
+    if amount >= 1:
+        return f"{amount:,.1f} hours"
+    return counted(max(1, round(amount * 60)), "minute")

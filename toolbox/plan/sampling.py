@@ -1,0 +1,187 @@
+"""Bytes and time of some real sources, rendered on this machine by the function's own engine.
+
+Sources are divided into strata: by format, by size, and by which renditions they get. A few of each are rendered; the
+others are taken to be like them.
+"""
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from image_scaler.events import SourceEvent
+from image_scaler.exceptions import ObjectNotFoundError
+from image_scaler.images import vips
+from image_scaler.renditions.keys import split_extension
+from image_scaler.renditions.spec import Renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
+from toolbox.aws_errors import call_errors
+from toolbox.plan.changes import Change
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_DESTINATION = "sample"
+
+
+@dataclass
+class Stratum:
+    """Sources that are alike, and some of them."""
+
+    count: int = 0
+    bytes: int = 0
+    """Of the sources."""
+    chosen: list[Change] = field(default_factory=list)
+
+
+class Measured(NamedTuple):
+    """One sampled source."""
+
+    seconds: float
+    """To render it and write it nowhere."""
+    before: Mapping[str, int]
+    """The bytes of its renditions by name, as its manifest lists them."""
+    after: Mapping[str, int]
+
+
+class Sample:
+    """Chooses sources at random while they pass by, and tells what all of them take."""
+
+    def __init__(self, size: int, seed: str) -> None:
+        """`size`: how many sources are rendered; the same `seed` chooses the same ones."""
+        self._size = size
+        self._random = random.Random(seed)  # noqa: S311  not a secret
+        self._strata: dict[tuple[str, int, tuple[str, ...]], Stratum] = {}
+
+    def offer(self, change: Change) -> None:
+        """Count a source, and perhaps choose it: each of its stratum is chosen with the same probability."""
+        extension = split_extension(change.source.key)[1]
+        magnitude = round(math.log(max(change.source.size, 1), 4))
+        stratum = self._strata.setdefault((extension, magnitude, change.names), Stratum())
+        stratum.count += 1
+        stratum.bytes += change.source.size
+        if len(stratum.chosen) < self._size:
+            stratum.chosen.append(change)
+        elif (place := self._random.randrange(stratum.count)) < self._size:
+            stratum.chosen[place] = change
+
+    def chosen(self) -> list[tuple[Stratum, Change]]:
+        """Return the sources to render: of each stratum as many as its bytes deserve, and at least one."""
+        strata = sorted(self._strata.values(), key=lambda stratum: -stratum.bytes)[: self._size]
+        total = sum(stratum.bytes for stratum in strata) or 1
+        free = self._size - len(strata)
+        wanted = [1 + math.floor(free * stratum.bytes / total) for stratum in strata]
+        return [
+            (stratum, change)
+            for stratum, count in zip(strata, wanted, strict=True)
+            for change in stratum.chosen[:count]
+        ]
+
+    def totals(self, measured: Iterable[tuple[Stratum, Measured]]) -> Measured:
+        """Return seconds and bytes of all sources.
+
+        Strata without a sample are taken to be like the others, by the byte.
+        """
+        by_stratum: dict[int, list[Measured]] = {}
+        for stratum, result in measured:
+            by_stratum.setdefault(id(stratum), []).append(result)
+        seconds, before, after = 0.0, dict[str, float](), dict[str, float]()
+        covered = 0
+        for stratum in self._strata.values():
+            results = by_stratum.get(id(stratum), [])
+            for result in results:
+                share = stratum.count / len(results)
+                seconds += result.seconds * share
+                for sums, found in ((before, result.before), (after, result.after)):
+                    for name, size in found.items():
+                        sums[name] = sums.get(name, 0.0) + size * share
+            covered += stratum.bytes if results else 0
+        scale = sum(stratum.bytes for stratum in self._strata.values()) / covered if covered else 1.0
+        return Measured(
+            seconds * scale,
+            {name: round(size * scale) for name, size in before.items()},
+            {name: round(size * scale) for name, size in after.items()},
+        )
+
+
+class _OneSource:
+    """A store with one source; what is written is measured and forgotten."""
+
+    def __init__(self, source: StoredObject) -> None:
+        self._source = source
+
+    def head(self, ref: ObjectRef) -> ObjectHead:
+        return self.get(ref)
+
+    def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
+        if ref.bucket == _DESTINATION:
+            raise ObjectNotFoundError(f"no {ref}")
+        return self._source
+
+    def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
+        return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+    def copy(self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, **options: Any) -> None:
+        return
+
+    def delete(self, ref: ObjectRef, *, if_match: str) -> None:
+        return
+
+
+class Sampler:
+    """Renders sources of a bucket."""
+
+    def __init__(self, s3: "S3Client", bucket: str, destination: str, renditions: Renditions, *, vcpus: int) -> None:
+        """`vcpus`: of the function."""
+        vips.configure(threads=vcpus, allow_svg=renditions.allow_svg)
+        self._s3 = s3
+        self._bucket = bucket
+        self._destination = destination
+        self._settings = Settings(destination_bucket=_DESTINATION, renditions=renditions)
+
+    def measure(self, change: Change) -> Measured | None:
+        """Render a source; return None if it does not exist any more."""
+        key = change.source.key
+        with call_errors(f"read s3://{self._bucket}/{key}"):
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+            except self._s3.exceptions.NoSuchKey:
+                return None
+            body = answer["Body"].read()
+        source = StoredObject(
+            read=lambda: body,
+            etag=answer["ETag"].strip('"'),
+            size=len(body),
+            content_type=answer["ContentType"],
+            metadata=answer["Metadata"],
+        )
+        outcome = Scaler(self._settings, _OneSource(source)).scale(
+            SourceEvent(ref=ObjectRef(self._bucket, key), payload={})
+        )
+        after: dict[str, int] = {}
+        for written in outcome.written:
+            after[written.name] = after.get(written.name, 0) + written.bytes
+        return Measured(outcome.timings["total"] / 1000, self._before(change), after)  # type: ignore[index]
+
+    def _before(self, change: Change) -> dict[str, int]:
+        found: dict[str, int] = {}
+        if change.plan.manifest_key:
+            for entry in read_manifest(self._s3, self._destination, change.plan.manifest_key):
+                found[entry["name"]] = found.get(entry["name"], 0) + entry["bytes"]
+        return found
+
+
+def read_manifest(s3: "S3Client", bucket: str, key: str) -> list[dict[str, Any]]:
+    """Return the renditions that a manifest lists; none if it does not exist."""
+    with call_errors(f"read s3://{bucket}/{key}"):
+        try:
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return []
+    found: list[dict[str, Any]] = json.loads(body)["renditions"]
+    return found

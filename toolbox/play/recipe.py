@@ -1,0 +1,270 @@
+"""The text of a renditions.toml -> the columns of the contact sheet, or its mistakes with their lines."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+
+from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.geometry import Fit, Point, Size, plan
+from image_scaler.renditions.spec import CopySpec, Renditions, RenditionSpec, RenditionTarget, SourcePlan, Spec
+from image_scaler.renditions.toml import parse_renditions
+
+MAX_TEXT_BYTES = 64 * 1024
+MAX_MISTAKES = 20
+"""More mistakes than this are not looked for."""
+
+COPY_WITH_RENDITIONS, COPY_ALONE = COPIES = ("copy with renditions", "copy alone")
+"""The hashes of copies. A source that cannot be decoded is not copied either, unless it is only copied."""
+
+
+class Mistake(NamedTuple):
+    """A mistake in renditions.toml."""
+
+    line: int
+    """From 1."""
+    text: str
+    """The sentence of `image-scaler check`."""
+
+
+class Column(NamedTuple):
+    """A column of the contact sheet: a copy, or one rendition."""
+
+    id: str
+    """Its name, with the format behind a dot if renditions.toml says one: `web-640.avif`."""
+    name: str
+    table: str
+    """The name of the table in renditions.toml, without the width of a ladder's step."""
+    format: str | None
+    """None for a copy, and if the key of the source decides it."""
+    description: str
+    quality: int | None
+    """As it is in force; None if the format, or a copy, has none."""
+    is_copy: bool
+    has_focal_point: bool
+    """Whether it is cropped, so that a focal point changes it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A renditions.toml that can work."""
+
+    text: str
+    renditions: Renditions
+    _cache_keys: dict[tuple[str, Size | None, Point | None], Mapping[str, str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @cached_property
+    def columns(self) -> Sequence[Column]:
+        """Its columns, in the order of renditions.toml."""
+        tables = [name for name, specs in self.renditions.by_name.items() for _ in specs]
+        return [_column(spec, table) for spec, table in zip(self.renditions.specs, tables, strict=True)]
+
+    def plan_for(self, key: str) -> SourcePlan:
+        """Return what is written for a source; raises DestinationKeyError if S3 cannot store one of the keys."""
+        return self.renditions.plan_for(key)
+
+    def cache_keys(self, key: str, size: Size | None, focal_point: Point | None) -> Mapping[str, str]:
+        """Return, for each column of a source, a hash of everything that its rendition depends on.
+
+        `size` is that of the source; None if it is not known. Raises DestinationKeyError if S3 cannot store a key.
+        """
+        known = (key, size, focal_point)
+        if known not in self._cache_keys:
+            self._cache_keys[known] = self._hash(*known)
+        return self._cache_keys[known]
+
+    def _hash(self, key: str, size: Size | None, focal_point: Point | None) -> Mapping[str, str]:
+        source_plan = self.plan_for(key)
+        targets = {column_id(target.spec): target for target in source_plan.renditions}
+        copy = COPY_WITH_RENDITIONS if targets else COPY_ALONE
+        found = {column_id(target.spec): copy for target in source_plan.copies}
+        limits = msgspec.structs.astuple(self.renditions.limits)
+        for id_, target in targets.items():
+            cropped = focal_point if _column(target.spec, "").has_focal_point else None
+            larger = _larger_siblings(target, source_plan.renditions, size)
+            parts = (target.spec.recipe, target.format, larger, cropped, limits, self.renditions.allow_svg)
+            found[id_] = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+        return found
+
+
+def _larger_siblings(
+    target: RenditionTarget, targets: Sequence[RenditionTarget], size: Size | None
+) -> Sequence[tuple[Any, ...]]:
+    """Return the sizes of the renditions from which this one may be scaled: they have an influence on its pixels."""
+
+    def box(spec: RenditionSpec) -> tuple[Any, ...]:
+        if size is None or spec.trim:  # what is left of a trimmed image is not known before it is decoded
+            return (spec.width, spec.height, spec.fit, spec.without_enlargement)
+        return plan(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement).resize
+
+    def is_larger(other: tuple[Any, ...]) -> bool:
+        return size is None or target.spec.trim or all(a >= b for a, b in zip(other, box(target.spec), strict=True))
+
+    spec = target.spec
+    group = [
+        other.spec for other in targets if (other.spec.trim, other.spec.keep_profile) == (spec.trim, spec.keep_profile)
+    ]
+    return sorted({box(other) for other in group if is_larger(box(other))}, key=repr)
+
+
+def column_id(spec: Spec) -> str:
+    """Return the id of a recipe's column."""
+    format = spec.format if isinstance(spec, RenditionSpec) else None
+    return f"{spec.name}.{format}" if format else spec.name
+
+
+def _column(spec: Spec, table: str) -> Column:
+    if isinstance(spec, CopySpec):
+        return Column(column_id(spec), spec.name, table, None, "copy, byte for byte", None, True, False)
+    quality = spec.quality or (spec.format.traits.default_quality if spec.format else None)
+    words = []
+    if spec.width or spec.height:
+        words.append(f"{spec.width or 'any'} × {spec.height or 'any'}")  # noqa: RUF001  the sign of multiplication
+    if spec.width and spec.height:
+        words.append(spec.fit)
+    if spec.lossless:
+        words.append("lossless")
+    elif quality:
+        words.append(f"quality {quality}")
+    if spec.max_bytes:
+        words.append(f"up to {spec.max_bytes:,} bytes")
+    is_cropped = bool(spec.width and spec.height and spec.fit is Fit.COVER)
+    return Column(
+        column_id(spec),
+        spec.name,
+        table,
+        spec.format,
+        ", ".join(words) or "same size",
+        None if spec.lossless else quality,
+        False,
+        is_cropped,
+    )
+
+
+def read_recipe(text: str, name: str = "renditions.toml") -> tuple[Recipe | None, list[Mistake]]:
+    """Return the recipe and no mistakes, or None and at least one mistake, in the order of their lines.
+
+    After the first mistake the others are looked for: one in each table.
+    """
+    if len(text.encode(errors="replace")) > MAX_TEXT_BYTES:
+        return None, [Mistake(1, f"{name} is larger than {MAX_TEXT_BYTES:,} bytes")]
+    mistakes: list[Mistake] = []
+    lines = text.split("\n")
+    recipe: Recipe | None = None
+    for _ in range(MAX_MISTAKES):
+        try:
+            recipe = Recipe(text, parse_renditions("\n".join(lines), name))
+            break
+        except ConfigError as error:
+            mistake = Mistake(_line_of(str(error), lines), str(error))
+            if mistake in mistakes or (mistakes and "needs at least one" in mistake.text):
+                break  # a consequence of what was left out
+            mistakes.append(mistake)
+            if not _blank_table(lines, mistake.line):
+                break
+    return (None, sorted(mistakes)) if mistakes else (recipe, [])
+
+
+class _Place(NamedTuple):
+    """What a line of TOML defines."""
+
+    line: int
+    path: str
+    """With dots, as in a sentence of `check`: `renditions.web.width`, `rules[0].match`."""
+    is_header: bool
+
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*"""
+
+
+def _places(lines: Sequence[str]) -> Iterator[_Place]:
+    table, counts = "", dict[str, int]()
+    for number, line in enumerate(lines, 1):
+        if header := re.match(rf"\s*(\[\[?)\s*({_KEY})\s*\]", line):
+            table = _plain(header[2])
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = f"{table}[{counts[table]}]"
+            yield _Place(number, table, True)
+        elif key := re.match(rf"\s*({_KEY})\s*=", line):
+            yield _Place(number, f"{table}.{_plain(key[1])}".removeprefix("."), False)
+
+
+def _plain(key: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in key.split("."))
+
+
+def _line_of(sentence: str, lines: Sequence[str]) -> int:
+    """Return the line of the field, or of the table, that a sentence of `check` names; 1 if it names none."""
+    if at := re.search(r"\(at line (\d+), column \d+\)", sentence):
+        return min(int(at[1]), max(1, len(lines)))
+    if "(at end of document)" in sentence:
+        return max(1, len(lines))
+    words = set(re.findall(r"[\w\[\]-]+(?:\.[\w\[\]-]+)*", sentence))
+    unknown = re.search(r"(?:has no field|has no setting or table) '([^']*)'", sentence)
+    both = re.search(r"^renditions (\S+) and (\S+) could both", sentence)
+    one = re.search(r"^rendition (\S+) would be written", sentence)
+    if both or one:
+        words |= {f"renditions.{name}" for name in (both or one or [""])[0].split()}
+    best = _Place(1, "", False)
+    for place in _places(lines):
+        table, _, field = place.path.rpartition(".")
+        is_named = (
+            any(f"{word}.".startswith(f"{place.path}.") for word in words)  # the field, or a table that holds it
+            or (unknown is not None and field == unknown[1] and (not table or table in words))
+            or (both is not None and f"renditions.{both[2]}" == place.path)
+            or (both is not None and table == "renditions" and place.is_header and both[2].startswith(f"{field}-"))
+        )
+        # The most exact place: a field rather than its table.
+        if is_named and len(place.path) >= len(best.path):
+            best = place
+    return best.line
+
+
+def _blank_table(lines: list[str], line: int) -> bool:
+    """Empty the table that a line is in, except for its header; outside tables the line itself. False: nothing to do.
+
+    Numbers of lines stay the same. A rendition without fields is a copy, so that rules may still name it.
+    """
+    headers = [place.line for place in _places(lines) if place.is_header]
+    start = max((number for number in headers if number <= line), default=0)
+    if not start:
+        if not lines[line - 1].strip():
+            return False
+        lines[line - 1] = ""
+        return True
+    end = next((number for number in headers if number > start), len(lines) + 1)
+    is_rendition = re.match(r"\s*\[\s*renditions\s*\.", lines[start - 1])
+    has_fields = any(text.strip() for text in lines[start : end - 1])
+    if is_rendition and has_fields and line != start:
+        lines[start : end - 1] = [""] * (end - 1 - start)
+    elif is_rendition or has_fields or lines[start - 1].strip():
+        lines[start - 1 : end - 1] = [""] * (end - start)
+    else:
+        return False
+    return True
+
+
+def set_value(text: str, table: str, field: str, value: int | str | bool) -> str:
+    """Return the text with a value set in `[renditions.<table>]`; everything else, comments included, stays.
+
+    Raises ConfigError if there is no such table, or the text is not valid TOML.
+    """
+    # Imported here, because the processes that render do not need it.
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        tomllib.loads(text)
+        document = tomlkit.parse(text)
+        document["renditions"][table][field] = value
+    except (TOMLKitError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"cannot set {field} of renditions.{table}: {error}") from error
+    return tomlkit.dumps(document)

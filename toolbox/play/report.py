@@ -1,0 +1,103 @@
+"""The page as one file: it opens without a server and without a network."""
+
+import asyncio
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.formats import Format, format_of_extension
+from toolbox.play import assets
+from toolbox.play.engine import Engine, cores
+from toolbox.play.page import page_html, script_json
+from toolbox.play.recipe import Recipe, read_recipe
+from toolbox.play.session import RefusedError, Session
+from toolbox.source_files import SourceFile
+
+_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def write_report(html: Path, files: Sequence[SourceFile], renditions: Path) -> None:
+    """Write the page with the renditions of these files.
+
+    Raises ConfigError if there are no files, renditions.toml has a mistake, or the page cannot be written.
+    """
+    if not files:
+        raise ConfigError("expected at least one picture for --html but received none")
+    with tempfile.TemporaryDirectory(prefix="image-scaler-play-") as folder:
+        content = asyncio.run(_content(Path(folder), files, renditions))
+    try:
+        html.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {html}: {error.strerror}") from error
+
+
+async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) -> str:
+    engine = Engine(cores())
+    session = Session(renditions, folder, engine)
+    if session.mistakes:
+        raise ConfigError(session.mistakes[0].text)
+    session.saved = _committed(renditions) or session.edited
+    for file in files:
+        session.add(file.ref.key, file.path, is_temporary=False)
+    task = asyncio.create_task(engine.run(session.next_job))
+    try:
+        while not session.is_idle:
+            await session.next_change()
+        references = await _references(session)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    events: list[dict[str, Any]] = [session.recipe_event()]
+    events += [session.picture_event(picture) for picture in session.pictures.values()]
+    names = {picture.view for picture in session.pictures.values() if picture.view} | set(references.values())
+    names |= {
+        result.file for picture in session.pictures.values() for result in picture.results.values() if result.file
+    }
+    # Files of the same bytes are embedded once: AVIF and WebP of one size have the same reference.
+    bodies = {name: (folder / name).read_bytes() for name in sorted(filter(None, names))}
+    first = {body: name for name, body in reversed(bodies.items())}
+    aliases = {name: first[body] for name, body in bodies.items()}
+    embedded = {name: _data_url(name, body) for name, body in bodies.items() if aliases[name] == name}
+    state = script_json({"events": events, "files": embedded, "aliases": aliases, "references": references})
+    styles = (assets.STATIC / "play.css").read_text(encoding="utf-8")
+    return page_html(
+        import_map=assets.embedded_import_map(),
+        styles=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{styles}</style>',
+        state=f'<script type="application/json" id="state">{state}</script>',
+        entry='<script type="module">import "play/app";</script>',
+    )
+
+
+def _committed(file: Path) -> Recipe | None:
+    """Return the recipe of the last commit; None without git, without such a file in it, or if it has a mistake."""
+    command = ["git", "show", f"HEAD:./{file.name}"]
+    try:
+        run = subprocess.run(command, cwd=file.resolve().parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return read_recipe(run.stdout)[0] if run.returncode == 0 else None
+
+
+async def _references(session: Session) -> dict[str, str]:
+    """Return the files of the sources with the size and the crop of each rendition, by the path that a server has."""
+    found: dict[str, str] = {}
+    for picture in session.pictures.values():
+        event = session.picture_event(picture)
+        for recipe, cells in (("edited", event["cells"]), ("saved", event["saved_cells"])):
+            for id_, cell in cells.items():
+                if cell["status"] == "made" and not (recipe == "saved" and cell == event["cells"].get(id_)):
+                    with suppress(RefusedError):
+                        found[f"{picture.id}/{recipe}/{id_}"] = await session.reference(
+                            picture.id, id_, is_saved=recipe == "saved", is_report=True
+                        )
+    return found
+
+
+def _data_url(name: str, body: bytes) -> str:
+    format = format_of_extension(Path(name).suffix.removeprefix(".")) or Format.WEBP
+    return assets.data_url(body, format.traits.media_type)
