@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from image_scaler.renditions.formats import Format
 from tests import drawing
 from tests.drawing import decoded
 
@@ -82,7 +83,7 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "height": 75,
                 "bytes": (folder / "out" / "small" / "my photo+1.jpg.webp").stat().st_size,
                 "type": "image/webp",
-                "quality": 80,
+                "quality": Format.WEBP.traits.default_quality,
             },
         ],
         "ms": 0,

@@ -18,6 +18,8 @@ from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
 
+WEBP_DEFAULT = Format.WEBP.traits.default_quality
+
 
 def rendering(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> Rendering:
     plan = parse_renditions(f"[renditions.x]\n{table}").plan_for("a.jpg")
@@ -66,6 +68,14 @@ def test_equal_steps_are_searched_once() -> None:
     )
     assert {item.body for item in single} == {item.body for item in ladder}
     assert single.search_effort.trials == ladder.search_effort.trials
+
+
+def test_a_rendition_by_itself_has_the_same_bytes_as_among_all() -> None:
+    body = drawing.png(drawing.photo(640, 480))
+    table = 'widths = [200, 320, 400]\nformats = ["avif", "webp"]\nquality = "high"\nskip_larger = true'
+    for item in render(body, table):
+        (chosen,) = rendering(body, table).select([item.target])
+        assert chosen == item
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
@@ -129,10 +139,10 @@ def test_transparency_counts() -> None:
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ('width = 63\nformat = "webp"\nquality = "high"', (80, None, False)),
+        ('width = 63\nformat = "webp"\nquality = "high"', (WEBP_DEFAULT, None, False)),
         ('format = "webp"\nlossless = true\nquality = "high"', (None, None, None)),
         ('format = "webp"\nquality = 41', (41, None, None)),
-        ('format = "avif"', (60, None, None)),
+        ('format = "avif"', (Format.AVIF.traits.default_quality, None, None)),
         ('format = "png"', (None, None, None)),
     ],
 )
@@ -165,7 +175,12 @@ def test_a_metric_that_fails_leaves_the_default_quality() -> None:
     made = promised.encode(
         Broken([drawing.photo(90, 90)], spec, Format.WEBP), spec, Format.WEBP, QualityTarget(target=70), 1
     )
-    assert (made.body, made.quality, made.score, made.is_searched) == (b"no image, at 80", 80, None, False)
+    assert (made.body, made.quality, made.score, made.is_searched) == (
+        f"no image, at {WEBP_DEFAULT}".encode(),
+        WEBP_DEFAULT,
+        None,
+        False,
+    )
     assert promised.effort.error is not None
     assert promised.effort.error.startswith("Error:")
 

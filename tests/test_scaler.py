@@ -709,7 +709,7 @@ def test_a_format_that_does_not_pay_is_neither_stored_nor_listed() -> None:
     assert [entry["key"] for entry in manifest_of(world, "a.jpg")["renditions"]] == ["web-100/a.jpg.webp"]
 
 
-def test_a_format_that_does_not_pay_is_stored_where_it_replaces_an_older_version() -> None:
+def test_a_format_that_does_not_pay_is_stored_if_it_replaces_an_older_version() -> None:
     world = World('[renditions.web]\nwidths = [100]\nformats = ["png", "webp"]')
     world.handle(world.upload("a.jpg", drawing.jpeg(drawing.quadrants(300, 300))))
     world.reconfigure('[renditions.web]\nwidths = [100]\nformats = ["png", "webp"]\nskip_larger = true')

@@ -144,6 +144,7 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nwidht = 1", "renditions.a has no field 'widht'. Did you mean 'width'?"),
         ("[renditions.a]\nwidth = 1\nwidths = [1]", "renditions.a has both width and widths"),
         ("[renditions.a]\nheight = 1\nwidths = [1]", "renditions.a has both height and widths"),
+        ("[renditions.a]\nformats = ['jpg', 'jpeg']", "renditions.a.formats has 'jpeg' (str) twice: remove one"),
         (
             "[renditions.a]\nformat='png'\nformats=['png']",
             "renditions.a has both format and formats",
@@ -197,7 +198,7 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nskip_larger = true\nformat = 'webp'", "it needs formats with at least two of them"),
         ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
         ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "renditions a-1 and a-1 could both write a-1/..."),
-        ("[renditions.a]\nwidths = [1, 1]", "renditions a-1 and a-1 could both write a-1/..."),
+        ("[renditions.a]\nwidths = [1, 1]", "renditions.a.widths has 1 (int) twice: remove one of them"),
         ("[renditions.a]\n[renditions.b]\nkey = 'a/b/{key}'", "renditions a and b could both write a/b/..."),
     ],
 )

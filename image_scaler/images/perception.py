@@ -180,8 +180,7 @@ class _Layout:
 
     def split(self, image: pyvips.Image) -> Iterator[tuple[_Layer, pyvips.Image]]:
         """Yield each layer with its pixels: Y at the two larger scales, and XYB at the smaller ones."""
-        light = image.maplut(_TO_LIGHT).copy_memory()
-        scales = [self._sample(one, scale) for scale, one in enumerate((light, *_halve(light)))]
+        scales = self._scales(image)
         for layer, one in zip(self._layers, scales[:2], strict=False):
             yield layer, _luma(one)
         if scales[2:]:
@@ -189,6 +188,17 @@ class _Layout:
             cones = _join(scales[2:], layer.areas).recomb(_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT)
             # Outside the picture is nothing, also for the blur.
             yield layer, (cones.recomb(_XYB_OF_CONES).linear([1] * 3, _XYB_OFFSETS) * self._outline).copy_memory()
+
+    def _scales(self, image: pyvips.Image) -> list[pyvips.Image]:
+        """Return the rows that are looked at of each scale, in linear light."""
+        if self._rows(1) == self._tile >> 1:
+            light = image.maplut(_TO_LIGHT).copy_memory()
+            return [self._sample(one, scale) for scale, one in enumerate((light, *_halve(light)))]
+        # A large picture: most of it is needed at a quarter only, so that is made in one step.
+        full, pairs = self._sample(image, 0), self._sample(image, 0, 2 * self._rows(1))
+        half, quarter = _shrink(pairs.maplut(_TO_LIGHT), 2), _shrink(image.maplut(_TO_LIGHT), 4)
+        smaller = (quarter, *_halve(quarter))[:3]
+        return [full.maplut(_TO_LIGHT), half, *(self._sample(one, 2 + scale) for scale, one in enumerate(smaller))]
 
     def _rows(self, scale: int) -> int:
         """Return how many rows of a tile are looked at, with those around them that have an influence."""
@@ -205,9 +215,9 @@ class _Layout:
         margin = 0 if rows == self._tile >> scale else _MARGIN
         return (pyvips.Image.black(1, rows - 2 * margin) + 1).embed(0, margin, 1, rows).replicate(width, self._down)
 
-    def _sample(self, image: pyvips.Image, scale: int) -> pyvips.Image:
-        """Return the rows of each tile that are looked at, one strip below the other."""
-        tile, rows, width = self._tile >> scale, self._rows(scale), image.width
+    def _sample(self, image: pyvips.Image, scale: int, rows: int = 0) -> pyvips.Image:
+        """Return the rows of each tile that are looked at, or so many, one strip below the other."""
+        tile, rows, width = self._tile >> scale, rows or self._rows(scale), image.width
         padded = image.embed(0, 0, width, tile * self._down)
         if rows == tile:
             return padded
@@ -271,13 +281,18 @@ def _opaque(image: pyvips.Image, background: int) -> pyvips.Image:
 def _halve(image: pyvips.Image) -> Iterator[pyvips.Image]:
     """Yield the picture at a half, a quarter, an eighth and a sixteenth, as long as it is not too small."""
     for _ in range(4):
-        width, height = image.width, image.height
-        if min(width, height) < _MIN_SIDE:
+        if min(image.width, image.height) < _MIN_SIDE:
             return
-        if width % 2 or height % 2:
-            image = image.embed(0, 0, width + width % 2, height + height % 2, extend="copy")
-        image = image.shrink(2, 2).copy_memory()
+        image = _shrink(image, 2)
         yield image
+
+
+def _shrink(image: pyvips.Image, factor: int) -> pyvips.Image:
+    """Return the picture in memory, smaller by a factor; its last column and row are repeated if that is necessary."""
+    width, height = (math.ceil(side / factor) * factor for side in (image.width, image.height))
+    if (width, height) != (image.width, image.height):
+        image = image.embed(0, 0, width, height, extend="copy")
+    return image.shrink(factor, factor).copy_memory()
 
 
 def _join(images: Sequence[pyvips.Image], areas: Sequence[_Area]) -> pyvips.Image:

@@ -19,6 +19,9 @@ MIN_SEARCHED_SIDE = 64
 MAX_SEARCHED_PIXELS = 16_000_000
 """A larger rendition gets the quality that smaller ones led to: a trial would take seconds."""
 
+_TREND = 0.7
+"""How much of what one step of a ladder has changed the next step changes as well."""
+
 SCORING_BYTES = 24.0
 """Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then."""
 
@@ -46,7 +49,9 @@ class PromisedQuality:
         """`has_time` returns whether another trial can be made."""
         self.effort = SearchEffort()
         self.has_time = has_time
-        self._offsets: dict[Hashable, float] = {}
+        self._offsets: dict[Hashable, dict[int, float]] = {}
+        """By what is the same in all steps of a ladder, and by the number of pixels."""
+        self._last: dict[Format, float] = {}
         self._reference: tuple[Hashable, Reference] | None = None
 
     def encode(
@@ -74,8 +79,8 @@ class PromisedQuality:
         self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityTarget, pixels: Hashable
     ) -> Encoded:
         count = encoder.pixels.width * encoder.pixels.height
-        # The same picture loses about as much in each size, if it is encoded in the same way.
-        kind = (format, spec.effort, spec.chroma_subsampling)
+        # The same picture loses about as much in each size, if it is cut out and encoded in the same way.
+        kind = (format, spec.pixel_options)
 
         def score(body: bytes) -> Score:
             self.effort.trials += 1
@@ -87,15 +92,24 @@ class PromisedQuality:
             target,
             CURVES[format],
             count,
-            offset=self._offsets.get(kind, 0.0),
+            offset=self._expected_offset(kind, count) if kind in self._offsets else self._last.get(format, 0.0),
             precision=LATER_STEP if kind in self._offsets else FIRST_STEP,
             has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.has_time(),
         )
-        self._offsets[kind] = found.offset
+        self._offsets.setdefault(kind, {})[count] = self._last[format] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
         quality, body = encoder.fit(found.quality, body, self.has_time)
         scored = found.score if quality == found.quality else None
         return Encoded(body, quality, round(scored.overall, 1) if scored else None, found.is_searched)
+
+    def _expected_offset(self, kind: Hashable, count: int) -> float:
+        """Return the offset of the last size, plus what the step to this one is likely to change."""
+        mine = self._offsets[kind]
+        *earlier, last = mine
+        for others in self._offsets.values():
+            if others is not mine and last in others and count in others:  # formats change alike
+                return mine[last] + others[count] - others[last]
+        return mine[last] + (_TREND * (mine[last] - mine[earlier[-1]]) if earlier else 0.0)
 
     def _score(self, encoder: Encoder, body: bytes, pixels: Hashable) -> Score:
         try:

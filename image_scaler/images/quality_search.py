@@ -33,7 +33,7 @@ class Precision(NamedTuple):
 
 FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
 """Of the first step of a ladder: its trials cost little, and all other steps depend on it."""
-LATER_STEP = Precision(2.0, 4.0, max_trials=2)
+LATER_STEP = Precision(2.5, 4.0, max_trials=2)
 """Of the others: 0.75 to 0.9 of them are within it at the first trial, and one trial may take as long as all smaller
 steps together."""
 

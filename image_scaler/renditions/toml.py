@@ -126,6 +126,10 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
             raise ConfigError(f"{where} has both {one} and {many}: remove one of them")
     if table.skip_larger and len(table.formats or ()) < 2:
         raise ConfigError(f"{where}.skip_larger compares formats: it needs formats with at least two of them")
+    for field in ("widths", "formats"):
+        values = raw.get(field) or []
+        if twice := [value for index, value in enumerate(values) if value in values[:index]]:
+            raise ConfigError(f"{where}.{field} has {_show(twice[0])} twice: remove one of them")
     extras = [field for field in _NOT_BY_ITSELF if field in raw]
     if not raw.keys() - {"key", *extras}:
         if extras:

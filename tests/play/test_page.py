@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from image_scaler.renditions.formats import Format
 from tests import drawing
 from tests.play.playing import RECIPE, Play, playing
 from toolbox.stack import ROOT
@@ -98,7 +99,9 @@ def test_a_cell_has_quality_score_and_time(page: Page, shared: Play) -> None:
     shown = shared.finished(2).pictures["photo.jpg"]["cells"]["web-400.webp"]
     assert 0 < shown["worst"] < shown["score"] < 100
     facts = cell(page, "photo.jpg", "web-400.webp").locator(".facts").last
-    expect(facts).to_have_text(re.compile(rf"^q80 . score {shown['score']:.0f} . [0-9.]+ m?s$"))
+    expect(facts).to_have_text(
+        re.compile(rf"^q{Format.WEBP.traits.default_quality} . score {shown['score']:.0f} . [0-9.]+ m?s$")
+    )
 
 
 def test_a_rejected_file_shows_its_reason(page: Page, shared: Play) -> None:

@@ -30,6 +30,20 @@ def changed(before: str, after: str) -> set[str]:
     return {column for column, key in keys(after).items() if old.get(column) != key}
 
 
+def test_a_searched_quality_is_rendered_again_with_the_steps_that_it_begins_from() -> None:
+    searched = LADDER + 'quality = "high"\n'
+    other = "[renditions.small]\nwidth = 90\n"
+    narrower = searched.replace("[200, 400, 800]", "[100, 400, 800]")
+    web = {f"web-{width}.{format}" for width in (100, 400, 800) for format in ("avif", "webp")}
+    assert changed(searched + other, narrower + other) >= web
+    assert changed(searched + other, searched + other.replace("90", "91")) == {"small"}
+
+
+def test_a_step_that_may_leave_out_a_format_is_rendered_as_a_whole() -> None:
+    compared = LADDER + "skip_larger = true\n"
+    assert changed(compared, compared.replace('"webp"]', '"webp", "jpeg"]')) >= {"web-200.avif", "web-200.webp"}
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [

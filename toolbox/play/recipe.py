@@ -44,7 +44,7 @@ class Column(NamedTuple):
     """None for a copy, and if the key of the source decides it."""
     description: str
     quality: int | None
-    """As it is in force; None if the format, or a copy, has none."""
+    """As it is in force; None if it is searched, or if the format, or a copy, has none."""
     is_copy: bool
     has_focal_point: bool
     """Whether it is cropped, so that a focal point changes it."""
@@ -89,9 +89,24 @@ class Recipe:
         for id_, target in targets.items():
             cropped = focal_point if _column(target.spec, "").has_focal_point else None
             larger = _larger_siblings(target, source_plan.renditions, size)
-            parts = (target.spec.recipe, target.format, larger, cropped, limits, self.renditions.allow_svg)
+            others = _influences(target, source_plan.renditions)
+            parts = (target.spec.recipe, target.format, larger, others, cropped, limits, self.renditions.allow_svg)
             found[id_] = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         return found
+
+
+def _influences(target: RenditionTarget, targets: Sequence[RenditionTarget]) -> Sequence[str]:
+    """Return the recipes of the renditions on which the bytes of this one depend.
+
+    A searched quality begins where other steps led to, and a step of a ladder may leave out its larger formats.
+    """
+    is_searched = target.spec.searched_target(target.format) is not None
+    return [
+        other.spec.recipe
+        for other in targets
+        if (is_searched and other.spec.searched_target(other.format) is not None)
+        or (target.spec.skip_larger and other.spec.name == target.spec.name)
+    ]
 
 
 def _larger_siblings(
@@ -123,7 +138,10 @@ def column_id(spec: Spec) -> str:
 def _column(spec: Spec, table: str) -> Column:
     if isinstance(spec, CopySpec):
         return Column(column_id(spec), spec.name, table, None, "copy, byte for byte", None, True, False)
-    quality = spec.quality or (spec.format.traits.default_quality if spec.format else None)
+    target = spec.quality_target
+    quality = spec.quality if isinstance(spec.quality, int) else None
+    if not target:
+        quality = quality or (spec.format.traits.default_quality if spec.format else None)
     words = []
     if spec.width or spec.height:
         words.append(f"{spec.width or 'any'} × {spec.height or 'any'}")  # noqa: RUF001  the sign of multiplication
@@ -131,6 +149,8 @@ def _column(spec: Spec, table: str) -> Column:
         words.append(spec.fit)
     if spec.lossless:
         words.append("lossless")
+    elif target:
+        words.append(f"score {target.target:g}")
     elif quality:
         words.append(f"quality {quality}")
     if spec.max_bytes:

@@ -58,6 +58,10 @@ class Result:
     height: int = 0
     milliseconds: float = 0
     metadata: tuple[Mapping[str, str], ...] = ()
+    quality: int | None = None
+    """The quality that it was encoded with; None if it has none."""
+    is_larger: bool = False
+    """Whether the function does not store it, because the next format of its step is no larger."""
     score: float | None = None
     """Of SSIMULACRA 2, against the source at this size; None if it is not known."""
     worst: float | None = None
@@ -243,6 +247,8 @@ def _result(message: Mapping[str, Any]) -> Result:
         height=message["height"],
         milliseconds=message["ms"],
         metadata=tuple(message["metadata"]),
+        quality=message["quality"],
+        is_larger=message["is_larger"],
     )
 
 
@@ -578,6 +584,8 @@ class Session:
                     "type": result.type,
                     "file": result.file,
                     "metadata": result.metadata,
+                    "quality": result.quality,
+                    "is_larger": result.is_larger,
                     "score": result.score,
                     "worst": result.worst,
                     "is_scored": result.is_scored,
@@ -600,6 +608,8 @@ class Session:
         written = []
         for target in plan.targets:
             cell = cells[column_id(target.spec)]
+            if cell.get("is_larger"):
+                continue
             is_copy = isinstance(target, CopyTarget)
             written.append(
                 WrittenObject(

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ from toolbox.play.recipe import column_id
 
 Message = dict[str, Any]
 
-_VIEW = RenditionSpec(name="view", template=KeyTemplate("view/"), width=640, height=640, fit=Fit.INSIDE, quality=82)
+_VIEW_QUALITY = 82
+_VIEW = RenditionSpec(name="view", template=KeyTemplate("view/"), width=640, height=640, fit=Fit.INSIDE)
 """The source as the page shows it: browsers display neither HEIC nor TIFF nor CMYK."""
 _REPORT_QUALITY = 92
 """Of references in a file that has no server: WebP, because a lossless picture has ten times the bytes."""
@@ -73,15 +74,18 @@ class Work:
         start = time.perf_counter()
         rendering = image.render(targets, self._focal_point) if wanted else None
         yield {"kind": "decoded", "ms": _since(start)}
-        for number, target in enumerate(sorted(wanted, key=lambda target: _area(image, target.spec))):
-            if self._cancelled.is_set():
-                return
+        is_first = self._request["is_first"]
+        for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target.spec))):
             assert rendering  # noqa: S101  there are targets
             start = time.perf_counter()
-            (rendition,) = rendering.select([target])
-            yield self._made(rendition, _since(start))
-            if number == 0 and self._request["is_first"]:
-                yield self._view(image)
+            for rendition in rendering.select(chosen):
+                yield self._made(rendition, _since(start))
+                if is_first:
+                    yield self._view(image)
+                    is_first = False
+                if self._cancelled.is_set():
+                    return
+                start = time.perf_counter()
         if self._request["is_first"]:
             if not wanted:
                 yield self._view(image)
@@ -130,7 +134,7 @@ class Work:
                 yield {"kind": "score", "column": column, "score": overall, "worst": worst}
 
     def _view(self, image: SourceImage) -> Message:
-        rendition = self._view_of(image, _VIEW.width or 0, _VIEW.quality or 0)
+        rendition = self._view_of(image, _VIEW.width or 0, _VIEW_QUALITY)
         return {"kind": "view", "file": self._write(rendition.body, rendition.target.format)}
 
     def _view_of(self, image: SourceImage, side: int, quality: int) -> Rendition:
@@ -148,6 +152,8 @@ class Work:
             "width": rendition.size.width,
             "height": rendition.size.height,
             "ms": milliseconds,
+            "quality": rendition.quality,
+            "is_larger": rendition.is_larger,
             "metadata": read_metadata(rendition.body),
         }
 
@@ -159,6 +165,14 @@ class Work:
 
 def _target(spec: RenditionSpec, format: Format) -> RenditionTarget:
     return RenditionTarget(spec, spec.name, format)
+
+
+def _turns(targets: Sequence[RenditionTarget]) -> Iterator[list[RenditionTarget]]:
+    """Yield the targets one by one, and then together those whose bytes depend on each other."""
+    together = [target for target in targets if target.spec.skip_larger or target.spec.searched_target(target.format)]
+    yield from ([target] for target in targets if target not in together)
+    if together:
+        yield together
 
 
 def _area(image: SourceImage, spec: RenditionSpec) -> int:

@@ -131,7 +131,8 @@ export function cellUrl(picture, cell) {
 /** Return quality, score and time; the score is of SSIMULACRA 2, against the source at this size. */
 export function describe(column, cell, isShort = false) {
   if (cell.status !== "made") return "";
-  const quality = column.quality ? `${isShort ? "q" : "quality "}${column.quality}` : "";
+  const used = cell.quality ?? column.quality;
+  const quality = used ? `${isShort ? "q" : "quality "}${used}` : "";
   const hasScore = typeof cell.score === "number";
   const worst = isShort ? "" : `, ${cell.worst?.toFixed(0)} in the worst region`;
   const score = hasScore ? `score ${cell.score.toFixed(0)}${worst}` : cell.is_scored ? "" : "score …";
@@ -182,7 +183,7 @@ function drawCell(picture, column, cell, saved, before) {
       h(
         "span",
         { className: "facts soft" },
-        h("span", {}, isCopy ? "copied" : `${percent(shown.bytes, picture.bytes)} of source`),
+        h("span", {}, isCopy ? "copied" : shown.is_larger ? "not stored: no smaller" : `${percent(shown.bytes, picture.bytes)} of source`),
         edit && h("span", { className: `edit ${edit.startsWith("−") ? "better" : "worse"}`, title: `against ${baseline}` }, edit),
       ),
       h("span", { className: "facts soft", title: describe(column, shown) }, h("span", {}, describe(column, shown, true) || "\u00a0")),

@@ -15,7 +15,7 @@ function average(cellsOf, objectsOf) {
   const cells = (picture) => Object.values(cellsOf(picture));
   return {
     source: sum((picture) => picture.bytes),
-    bytes: sum((picture) => cells(picture).reduce((total, cell) => total + cell.bytes, 0)),
+    bytes: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.is_larger ? 0 : cell.bytes), 0)),
     ms: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.ms ?? 0), picture.decoding)),
     objects: sum(objectsOf),
   };
