@@ -205,7 +205,7 @@ def test_a_searched_quality_is_shown_with_the_score_that_it_has(tmp_path: Path) 
         running.upload("a.jpg", drawing.jpeg(drawing.photo()))
         shown = running.finished(1)
         (column,) = shown.recipe["columns"]
-        assert (column["description"], column["quality"]) == ("300 \N{MULTIPLICATION SIGN} any, quality high", None)
+        assert (column["description"], column["quality"]) == ("300 \N{MULTIPLICATION SIGN} any, score 70", None)
         (made,) = shown.pictures["a.jpg"]["cells"].values()
         assert 1 <= made["quality"] <= 95
         assert made["score"] > 65

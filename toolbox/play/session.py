@@ -204,7 +204,8 @@ class ScoreJob(PictureJob):
         self.columns.discard(column)
         key = self.keys().get(column, "")
         if result := self.picture.results.get(key):
-            self.picture.results[key] = replace(result, score=score, worst=worst, is_scored=True)
+            known = result.score if score is None else score  # the engine knows it if it searched for it
+            self.picture.results[key] = replace(result, score=known, worst=worst, is_scored=True)
         self._session.changed(self.picture)
 
 
@@ -249,6 +250,7 @@ def _result(message: Mapping[str, Any]) -> Result:
         metadata=tuple(message["metadata"]),
         quality=message["quality"],
         is_larger=message["is_larger"],
+        score=message["score"],
     )
 
 
