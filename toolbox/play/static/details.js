@@ -211,6 +211,10 @@ function drawFocal(picture) {
   const clamp = (value) => Math.round(Math.min(1, Math.max(0, value)) * 100) / 100;
   const image = h("img", { src: picture.view ? fileUrl(picture.view) : "", alt: picture.key, draggable: false });
   const target = h("div", { className: "target" }, image);
+  // Its place is kept while it loads: a click must not miss because the picture arrives.
+  const ratio = (picture.width ?? 4) / (picture.height ?? 3);
+  target.style.width = `min(100%, ${380 * ratio}px)`;
+  target.style.aspectRatio = ratio;
   if (isLive) {
     target.onclick = (event) => {
       const box = image.getBoundingClientRect();
