@@ -111,6 +111,15 @@ class Play:
         """Wait until this many pictures have all their renditions."""
         return self.wait(lambda shown: len(shown.pictures) == count and shown.is_finished)
 
+    def reset(self) -> None:
+        """Remove all pictures, and go back to RECIPE, saved."""
+        for picture in self.wait(
+            lambda shown: bool(shown.recipe) and len(shown.pictures) == len(shown.ids)
+        ).pictures.values():
+            self.ok("DELETE", f"/pictures/{picture['id']}")
+        self.ok("PUT", "/recipe", {"text": RECIPE})
+        self.ok("PUT", "/recipe/saved", {"force": True})
+
     def workers(self) -> list[int]:
         """Return the ids of the processes that render."""
         found = []
@@ -133,11 +142,14 @@ class Shown:
     """What a page knows after some events."""
 
     def __init__(self) -> None:
+        self.ids: list[str] = []
         self.recipe: dict[str, Any] = {}
         self.pictures: dict[str, dict[str, Any]] = {}
 
     def apply(self, event: dict[str, Any]) -> None:
-        if event["event"] == "recipe":
+        if event["event"] == "pictures":
+            self.ids = event["ids"]
+        elif event["event"] == "recipe":
             self.recipe = event
         elif event["event"] == "picture":
             self.pictures[event["key"]] = event

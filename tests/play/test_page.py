@@ -25,10 +25,17 @@ format = "webp"
 """
 
 
-@pytest.fixture
-def play(tmp_path: Path) -> Iterator[Play]:
-    with playing(tmp_path) as running:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    with playing(tmp_path_factory.mktemp("play")) as running:
         yield running
+
+
+@pytest.fixture
+def play(running: Play) -> Play:
+    """A server without a picture, and with RECIPE."""
+    running.reset()
+    return running
 
 
 @pytest.fixture(scope="module")
@@ -165,14 +172,14 @@ def test_the_editor_completes_fields_and_values_from_the_schema(page: Page, play
     expect(option).to_contain_text('"contain"')
 
 
-def test_save_writes_the_file_with_its_comments(page: Page, play: Play, tmp_path: Path) -> None:
+def test_save_writes_the_file_with_its_comments(page: Page, play: Play) -> None:
     page.goto(play.address)
     write(page, RECIPE + "# and more\n")
     expect(page.locator("#save")).to_be_enabled()
     page.keyboard.press("ControlOrMeta+s")
     expect(page.locator("#toast")).to_have_text("Saved renditions.toml")
     expect(page.locator("#dirty")).to_be_hidden()
-    assert (tmp_path / "renditions.toml").read_text() == RECIPE + "# and more\n"
+    assert (play.folder.parent / "renditions.toml").read_text() == RECIPE + "# and more\n"
 
 
 def test_what_is_typed_in_one_page_is_in_another(page: Page, play: Play) -> None:

@@ -33,6 +33,19 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def _editable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    with playing(tmp_path_factory.mktemp("editable")) as running:
+        yield running
+
+
+@pytest.fixture
+def running(_editable: Play) -> Play:
+    """A server without a picture, and with RECIPE."""
+    _editable.reset()
+    return _editable
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_address_and_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     with playing(tmp_path) as running:
@@ -146,22 +159,19 @@ def test_a_rendition_is_served_with_the_type_of_its_bytes(play: Play) -> None:
     assert len(response.text) == cell["bytes"]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("name", "body"),
-    [
-        ("page.html", b"<script>alert(1)</script>"),
-        ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>1</script></svg>'),
-        ("photo.jpg", b"<html><script>alert(1)</script>"),
-    ],
-)
-@pytest.mark.parametrize("allow", ["false", "true"])
-def test_svg_and_html_are_never_served(tmp_path: Path, name: str, body: bytes, allow: str) -> None:
-    with playing(tmp_path, recipe=f"{RECIPE}[inputs]\nsvg = {allow}\n") as running:
-        id_ = running.upload(name, body)
-        shown = running.finished(1).pictures[name]
-        assert running.ask("GET", f"/sources/{id_}").status == 404
-        is_read = name.endswith("svg") and allow == "true"
-        assert shown["cells"]["card.webp"]["status"] == ("made" if is_read else "rejected")
+@pytest.mark.parametrize("is_svg_allowed", [False, True])
+def test_svg_and_html_are_never_served(tmp_path: Path, is_svg_allowed: bool) -> None:
+    files = {
+        "page.html": b"<script>alert(1)</script>",
+        "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>1</script></svg>',
+        "photo.jpg": b"<html><script>alert(1)</script>",
+    }
+    with playing(tmp_path, recipe=f"{RECIPE}[inputs]\nsvg = {str(is_svg_allowed).lower()}\n") as running:
+        ids = [running.upload(name, body) for name, body in files.items()]
+        shown = running.finished(len(files)).pictures
+        assert {running.ask("GET", f"/sources/{id_}").status for id_ in ids} == {404}
+        made = {name for name, one in shown.items() if one["cells"]["card.webp"]["status"] == "made"}
+        assert made == ({"drawing.svg"} if is_svg_allowed else set())
 
 
 def test_the_renditions_have_the_bytes_of_scale(tmp_path: Path) -> None:
@@ -188,6 +198,27 @@ def test_a_lossless_rendition_has_a_perfect_score_and_a_worse_quality_a_worse_on
         cells = running.finished(1).pictures["a.jpg"]["cells"]
         assert cells["lossless.webp"]["score"] == pytest.approx(100, abs=0.5)
         assert cells["poor.webp"]["score"] < cells["web-300"]["score"] < cells["lossless.webp"]["score"]
+
+
+def test_a_searched_quality_is_shown_with_the_score_that_it_has(tmp_path: Path) -> None:
+    with playing(tmp_path, recipe='[renditions.a]\nwidth = 300\nformat = "webp"\nquality = "high"\n') as running:
+        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+        shown = running.finished(1)
+        (column,) = shown.recipe["columns"]
+        assert (column["description"], column["quality"]) == ("300 \N{MULTIPLICATION SIGN} any, score 70", None)
+        (made,) = shown.pictures["a.jpg"]["cells"].values()
+        assert 1 <= made["quality"] <= 95
+        assert made["score"] > 65
+
+
+def test_a_format_that_does_not_pay_is_shown_as_not_stored(tmp_path: Path) -> None:
+    recipe = '[renditions.a]\nwidth = 300\nformats = ["png", "webp"]\nskip_larger = true\n'
+    with playing(tmp_path, recipe=recipe) as running:
+        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+        shown = running.finished(1).pictures["a.jpg"]
+        assert {id_: cell["is_larger"] for id_, cell in shown["cells"].items()} == {"a.png": True, "a.webp": False}
+        assert "a/a.jpg.webp" in shown["manifest"]["picture"]
+        assert ".png" not in shown["manifest"]["picture"]
 
 
 def test_a_rendition_on_a_background_has_no_score(tmp_path: Path) -> None:
@@ -228,25 +259,23 @@ def test_an_upload_beyond_the_limit_is_refused_with_the_limit_and_not_kept(tmp_p
         assert [path for path in running.folder.rglob("*") if path.is_file()] == []
 
 
-def test_an_upload_that_breaks_off_is_not_kept(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        head = f"PUT /pictures?key=a.jpg HTTP/1.1\r\nHost: {running.host}\r\nOrigin: {running.origin}\r\n"
-        head += f"Cookie: {running.cookie}\r\nContent-Length: 1000\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", running.port)) as connection:
-            connection.sendall(head.encode() + b"half")
-        running.upload("b.jpg", drawing.jpeg())
-        assert list(running.finished(1).pictures) == ["b.jpg"]
+def test_an_upload_that_breaks_off_is_not_kept(running: Play) -> None:
+    head = f"PUT /pictures?key=a.jpg HTTP/1.1\r\nHost: {running.host}\r\nOrigin: {running.origin}\r\n"
+    head += f"Cookie: {running.cookie}\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(head.encode() + b"half")
+    running.upload("b.jpg", drawing.jpeg())
+    assert list(running.finished(1).pictures) == ["b.jpg"]
 
 
-def test_a_picture_with_the_same_name_replaces_the_first_and_a_removed_one_leaves_no_file(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        running.upload("a.jpg", drawing.jpeg())
-        running.finished(1)
-        id_ = running.upload("a.jpg", drawing.jpeg(drawing.photo()))
-        assert running.finished(1).pictures["a.jpg"]["width"] == 1200
-        running.ok("DELETE", f"/pictures/{id_}")
-        assert running.refusal("DELETE", f"/pictures/{id_}") == "there is no such picture"
-        assert [path for path in running.folder.rglob("*") if path.is_file()] == []
+def test_a_picture_with_the_same_name_replaces_the_first_and_a_removed_one_leaves_no_file(running: Play) -> None:
+    running.upload("a.jpg", drawing.jpeg())
+    running.finished(1)
+    id_ = running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+    assert running.finished(1).pictures["a.jpg"]["width"] == 1200
+    running.ok("DELETE", f"/pictures/{id_}")
+    assert running.refusal("DELETE", f"/pictures/{id_}") == "there is no such picture"
+    assert [path for path in running.folder.rglob("*") if path.is_file()] == []
 
 
 def test_a_recipe_with_mistakes_is_shown_with_its_mistakes(tmp_path: Path) -> None:
@@ -260,47 +289,43 @@ def test_a_recipe_with_mistakes_is_shown_with_its_mistakes(tmp_path: Path) -> No
         assert running.finished(1).recipe["mistakes"] == []
 
 
-def test_a_mistake_keeps_the_last_results(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        running.upload("a.jpg", drawing.jpeg())
-        before = running.finished(1).pictures["a.jpg"]["cells"]
-        running.ok("PUT", "/recipe", {"text": RECIPE.replace("width = 300", "width = 0")})
-        shown = running.wait(lambda shown: shown.is_finished and bool(shown.recipe["mistakes"]))
-        assert shown.pictures["a.jpg"]["cells"] == before
-        assert "cannot save" in running.refusal("PUT", "/recipe/saved", {})
+def test_a_mistake_keeps_the_last_results(running: Play) -> None:
+    running.upload("a.jpg", drawing.jpeg())
+    before = running.finished(1).pictures["a.jpg"]["cells"]
+    running.ok("PUT", "/recipe", {"text": RECIPE.replace("width = 300", "width = 0")})
+    shown = running.wait(lambda shown: shown.is_finished and bool(shown.recipe["mistakes"]))
+    assert shown.pictures["a.jpg"]["cells"] == before
+    assert "cannot save" in running.refusal("PUT", "/recipe/saved", {})
 
 
-def test_an_edit_renders_only_what_it_changes(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        running.upload("a.jpg", drawing.jpeg())
-        before = running.finished(1).pictures["a.jpg"]["cells"]
-        running.ok("PUT", "/recipe", {"text": RECIPE.replace("width = 120", "width = 100")})
-        after = running.wait(
-            lambda shown: shown.is_finished and shown.pictures["a.jpg"]["cells"]["card.webp"].get("width") == 100
-        ).pictures["a.jpg"]
-        assert after["cells"]["large.webp"] == before["large.webp"]
-        assert after["cells"]["card.webp"]["file"] != before["card.webp"]["file"]
-        assert after["saved_cells"] == before
+def test_an_edit_renders_only_what_it_changes(running: Play) -> None:
+    running.upload("a.jpg", drawing.jpeg())
+    before = running.finished(1).pictures["a.jpg"]["cells"]
+    running.ok("PUT", "/recipe", {"text": RECIPE.replace("width = 120", "width = 100")})
+    after = running.wait(
+        lambda shown: shown.is_finished and shown.pictures["a.jpg"]["cells"]["card.webp"].get("width") == 100
+    ).pictures["a.jpg"]
+    assert after["cells"]["large.webp"] == before["large.webp"]
+    assert after["cells"]["card.webp"]["file"] != before["card.webp"]["file"]
+    assert after["saved_cells"] == before
 
 
-def test_saving_keeps_the_comments_and_everything_else(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        file = tmp_path / "renditions.toml"
-        running.ok("PUT", "/recipe/value", {"table": "card", "field": "quality", "value": 70})
-        assert file.read_text() == RECIPE
-        running.ok("PUT", "/recipe/saved", {})
-        assert file.read_text() == RECIPE.replace('format = "webp"\n\n', 'format = "webp"\nquality = 70\n\n', 1)
+def test_saving_keeps_the_comments_and_everything_else(running: Play) -> None:
+    file = running.folder.parent / "renditions.toml"
+    running.ok("PUT", "/recipe/value", {"table": "card", "field": "quality", "value": 70})
+    assert file.read_text() == RECIPE
+    running.ok("PUT", "/recipe/saved", {})
+    assert file.read_text() == RECIPE.replace('format = "webp"\n\n', 'format = "webp"\nquality = 70\n\n', 1)
 
 
-def test_saving_never_overwrites_the_change_of_another_program_unasked(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        file = tmp_path / "renditions.toml"
-        running.ok("PUT", "/recipe", {"text": RECIPE + "# mine\n"})
-        file.write_text(RECIPE + "# theirs\n")
-        assert "was changed by another program" in running.refusal("PUT", "/recipe/saved", {})
-        assert file.read_text().endswith("# theirs\n")
-        running.ok("PUT", "/recipe/saved", {"force": True})
-        assert file.read_text().endswith("# mine\n")
+def test_saving_never_overwrites_the_change_of_another_program_unasked(running: Play) -> None:
+    file = running.folder.parent / "renditions.toml"
+    running.ok("PUT", "/recipe", {"text": RECIPE + "# mine\n"})
+    file.write_text(RECIPE + "# theirs\n")
+    assert "was changed by another program" in running.refusal("PUT", "/recipe/saved", {})
+    assert file.read_text().endswith("# theirs\n")
+    running.ok("PUT", "/recipe/saved", {"force": True})
+    assert file.read_text().endswith("# mine\n")
 
 
 def test_saving_keeps_the_ends_of_lines_and_a_symbolic_link(tmp_path: Path) -> None:
@@ -332,19 +357,18 @@ def test_a_request_that_makes_no_sense_is_refused_with_a_sentence(
     assert sentence in play.refusal("PUT", path, body)
 
 
-def test_the_focal_point_moves_the_crops_and_nothing_else(tmp_path: Path) -> None:
-    with playing(tmp_path) as running:
-        id_ = running.upload("a.jpg", drawing.jpeg(drawing.photo()))
-        before = running.finished(1).pictures["a.jpg"]["cells"]
-        running.ok("PUT", f"/pictures/{id_}/focal-point", {"x": 0, "y": 0.5})
-        after = running.wait(
-            lambda shown: shown.is_finished and shown.pictures["a.jpg"]["focal_point"] is not None
-        ).pictures["a.jpg"]["cells"]
-        assert after["card.webp"]["file"] != before["card.webp"]["file"]
-        assert after["large.webp"] == before["large.webp"]
-        running.ok("PUT", f"/pictures/{id_}/focal-point", {"x": None, "y": None})
-        shown = running.wait(lambda shown: shown.is_finished and shown.pictures["a.jpg"]["focal_point"] is None)
-        assert shown.pictures["a.jpg"]["cells"] == before
+def test_the_focal_point_moves_the_crops_and_nothing_else(running: Play) -> None:
+    id_ = running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+    before = running.finished(1).pictures["a.jpg"]["cells"]
+    running.ok("PUT", f"/pictures/{id_}/focal-point", {"x": 0, "y": 0.5})
+    after = running.wait(
+        lambda shown: shown.is_finished and shown.pictures["a.jpg"]["focal_point"] is not None
+    ).pictures["a.jpg"]["cells"]
+    assert after["card.webp"]["file"] != before["card.webp"]["file"]
+    assert after["large.webp"] == before["large.webp"]
+    running.ok("PUT", f"/pictures/{id_}/focal-point", {"x": None, "y": None})
+    shown = running.wait(lambda shown: shown.is_finished and shown.pictures["a.jpg"]["focal_point"] is None)
+    assert shown.pictures["a.jpg"]["cells"] == before
 
 
 def test_a_process_that_is_killed_costs_one_row_only(tmp_path: Path) -> None:

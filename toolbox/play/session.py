@@ -96,6 +96,8 @@ class Picture:
     """Milliseconds to decode it."""
     results: dict[str, Result] = field(default_factory=dict)
     """By the hash of what each depends on; see `Recipe.cache_keys`."""
+    references: dict[str, str] = field(default_factory=dict)
+    """Files of the source with the size and the crop of a rendition, by the hash of that."""
     jobs: set["PictureJob"] = field(default_factory=set)
 
     @property
@@ -202,7 +204,8 @@ class ScoreJob(PictureJob):
         self.columns.discard(column)
         key = self.keys().get(column, "")
         if result := self.picture.results.get(key):
-            self.picture.results[key] = replace(result, score=score, worst=worst, is_scored=True)
+            known = result.score if score is None else score  # the engine knows it if it searched for it
+            self.picture.results[key] = replace(result, score=known, worst=worst, is_scored=True)
         self._session.changed(self.picture)
 
 
@@ -247,6 +250,7 @@ def _result(message: Mapping[str, Any]) -> Result:
         metadata=tuple(message["metadata"]),
         quality=message["quality"],
         is_larger=message["is_larger"],
+        score=message["score"],
     )
 
 
@@ -350,10 +354,14 @@ class Session:
         picture, recipe = self.picture(picture_id), self.saved if is_saved else self.edited
         if recipe is None:
             raise RefusedError("renditions.toml has mistakes")
+        key = _cache_keys(recipe, picture, picture.focal_point).get(column, "")
+        if key in picture.references:
+            return picture.references[key]
         job = ReferenceJob(self.request("refer", picture, recipe, [column]) | {"is_report": is_report})
         self._references.append(job)
         self.wake()
-        return await job.done
+        picture.references[key] = await job.done
+        return picture.references[key]
 
     async def next_change(self) -> None:
         """Wait until something of a picture has changed."""
@@ -404,7 +412,8 @@ class Session:
         del self.pictures[id_]
         for job in list(picture.jobs):
             self._cancel(job)
-        for name in [picture.view, *(result.file for result in picture.results.values())]:
+        made = [result.file for result in picture.results.values()]
+        for name in [picture.view, *made, *picture.references.values()]:
             if name:
                 (self.folder / name).unlink(missing_ok=True)
         if picture.is_temporary:
@@ -468,6 +477,8 @@ class Session:
             return
         for picture in self.pictures.values():
             wanted = self._wanted(picture)
+            for key in [key for key in picture.references if key not in wanted]:
+                (self.folder / picture.references.pop(key)).unlink(missing_ok=True)
             for key in [key for key in picture.results if key not in wanted]:
                 if (name := picture.results.pop(key).file) != "":
                     (self.folder / name).unlink(missing_ok=True)

@@ -154,6 +154,7 @@ class Work:
             "ms": milliseconds,
             "quality": rendition.quality,
             "is_larger": rendition.is_larger,
+            "score": rendition.score,
             "metadata": read_metadata(rendition.body),
         }
 

@@ -134,14 +134,14 @@ export function describe(column, cell, isShort = false) {
   const used = cell.quality ?? column.quality;
   const quality = used ? `${isShort ? "q" : "quality "}${used}` : "";
   const hasScore = typeof cell.score === "number";
-  const worst = isShort ? "" : `, ${cell.worst?.toFixed(0)} in the worst region`;
+  const worst = isShort || typeof cell.worst !== "number" ? "" : `, ${cell.worst.toFixed(0)} in the worst region`;
   const score = hasScore ? `score ${cell.score.toFixed(0)}${worst}` : cell.is_scored ? "" : "score …";
   return [quality, score, milliseconds(cell.ms)].filter(Boolean).join(" · ");
 }
 
 function drawCell(picture, column, cell, saved, before) {
   const label = `${column.id} of ${picture.key}`;
-  const attributes = { "data-column": column.id, "data-status": cell.status };
+  const attributes = { "data-column": column.id, "data-status": cell.status, "data-larger": cell.is_larger };
   if (cell.status === "none") {
     return h("td", attributes, h("div", { className: "frame" }), h("p", { className: "reason" }, "not made: a rule says so"));
   }

@@ -17,7 +17,7 @@ function average(cellsOf, objectsOf) {
     source: sum((picture) => picture.bytes),
     bytes: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.is_larger ? 0 : cell.bytes), 0)),
     ms: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.ms ?? 0), picture.decoding)),
-    objects: sum(objectsOf),
+    objects: sum((picture) => objectsOf(picture) - cells(picture).filter((cell) => cell.is_larger).length),
   };
 }
 
