@@ -8,7 +8,7 @@ import pyvips
 from image_scaler.images.encoding import Encoder
 from image_scaler.images.perception import Reference
 from image_scaler.images.promise import PromisedQuality
-from image_scaler.images.quality_search import ALLOWED_GAP, FIRST_STEP
+from image_scaler.images.quality_search import ALLOWED_GAP, FIRST_STEP, SearchEffort
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.keys import KeyTemplate
@@ -171,7 +171,7 @@ def test_a_metric_that_fails_leaves_the_default_quality() -> None:
             return f"no image, at {quality}".encode()
 
     spec = RenditionSpec(name="x", template=KeyTemplate("x/"), quality="high")
-    promised = PromisedQuality(lambda: True)
+    promised = PromisedQuality(lambda: True, SearchEffort())
     made = promised.encode(
         Broken([drawing.photo(90, 90)], spec, Format.WEBP), spec, Format.WEBP, QualityTarget(target=70), 1
     )
@@ -205,3 +205,12 @@ def test_a_format_that_is_not_smaller_than_a_later_one_is_marked(quality: str) -
         assert item.is_larger == any(len(item.body) >= size for size in sizes)
     assert any(item.is_larger for item in made)
     assert not any(item.is_larger for item in render(body, table.replace("skip_larger = true", "")))
+
+
+def test_a_rendition_has_the_same_bytes_alone_and_among_all() -> None:
+    body = drawing.png(drawing.photo(420, 280))
+    made = rendering(body, 'widths = [120, 240, 400]\nformats = ["jpeg", "webp"]\nquality = "high"')
+    bodies = {item.target: item.body for item in made}
+    for target, expected in reversed(bodies.items()):
+        (alone,) = made.select([target])
+        assert alone.body == expected

@@ -1,8 +1,9 @@
 """Try a deployed stack with a few uploads, and check everything that it should do for them."""
 
+import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,7 +14,7 @@ import pyvips
 
 from image_scaler.ledger import rejection_key
 from image_scaler.publisher import Provenance
-from image_scaler.renditions.spec import CopyTarget, Renditions, Target
+from image_scaler.renditions.spec import CopyTarget, Renditions, RenditionTarget, Target
 from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
 from image_scaler.telemetry import NAMESPACE, Metric
@@ -107,12 +108,25 @@ class Smoke:
         """Upload an image, wait for its manifest, and look at every rendition."""
         key, etag = self._upload(name, body)
         plan = self._renditions.plan_for(key).of_version(etag)
+        targets: Sequence[Target] = plan.targets
         if plan.manifest_key:
             self._eventually(partial(self._is_of, plan.manifest_key, etag), f"the manifest of {key}")
-        for target in plan.targets:
+            targets = self._listed(targets, plan.manifest_key)
+        for target in targets:
             look = self._head if isinstance(target, CopyTarget) else partial(self._is_of, etag=etag)
             self._eventually(partial(look, target.key), f"{target.key} of this upload")
             self._check_rendition(target, body)
+
+    def _listed(self, targets: Sequence[Target], manifest_key: str) -> Sequence[Target]:
+        """Return the targets in a manifest; raises SmokeError if one is missing that `skip_larger` cannot leave out."""
+        with call_errors(f"read {manifest_key} from {self._deployed.destination_bucket}"):
+            body = self._store.get(ObjectRef(self._deployed.destination_bucket, manifest_key)).read()
+        listed = {entry["key"] for entry in json.loads(body)["renditions"]}
+        for target in targets:
+            is_optional = isinstance(target, RenditionTarget) and target.spec.skip_larger
+            if target.key not in listed and not is_optional:
+                raise SmokeError(f"{manifest_key} does not list {target.key}")
+        return [target for target in targets if target.key in listed]
 
     def _is_of(self, destination_key: str, etag: str) -> bool:
         """Return whether a rendition or manifest exists and is of the version of the source with this ETag."""

@@ -45,9 +45,9 @@ class Encoded(NamedTuple):
 class PromisedQuality:
     """Finds the qualities of one source's renditions: each size tells where to begin with the next."""
 
-    def __init__(self, has_time: Callable[[], bool]) -> None:
-        """`has_time` returns whether another trial can be made."""
-        self.effort = SearchEffort()
+    def __init__(self, has_time: Callable[[], bool], effort: SearchEffort) -> None:
+        """`has_time` returns whether another trial can be made; what the searches take is added to `effort`."""
+        self.effort = effort
         self.has_time = has_time
         self._offsets: dict[Hashable, dict[int, float]] = {}
         """By what is the same in all steps of a ladder, and by the number of pixels."""

@@ -113,9 +113,8 @@ class SourceImage:
         least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
-        promised = PromisedQuality(has_time)
         members = list(groups.values())
-        return Rendering(self._body, self._header, members, pyramid, shape, focal_point, promised, targets)
+        return Rendering(self._body, self._header, members, pyramid, shape, focal_point, has_time, targets)
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
         """Decode at the smallest scale that these targets need, and plan them."""
@@ -172,7 +171,7 @@ class Rendering:
         pyramid: "_Pyramid",
         shape: Size,
         focal_point: Point | None,
-        promised: PromisedQuality,
+        has_time: Callable[[], bool],
         targets: Sequence[RenditionTarget],
     ) -> None:
         """`pyramid` shows the picture of the `shape`, for the preview."""
@@ -182,13 +181,10 @@ class Rendering:
         self._pyramid = pyramid
         self._shape = shape
         self._focal_point = focal_point
-        self._promised = promised
+        self._has_time = has_time
         self._targets = targets
-
-    @property
-    def search_effort(self) -> SearchEffort:
+        self.search_effort = SearchEffort()
         """What the searches for the best quality have taken so far."""
-        return self._promised.effort
 
     @cached_property
     def _credits(self) -> Credits:
@@ -204,6 +200,8 @@ class Rendering:
         The others are scaled, because smaller renditions are scaled from them, and encoded if the bytes of the chosen
         ones depend on them.
         """
+        # It begins again each time: what it learns from some renditions decides the bytes of the others.
+        promised = PromisedQuality(self._has_time, self.search_effort)
         encoded: dict[object, Encoded] = {}
         steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
@@ -216,7 +214,7 @@ class Rendering:
                 pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
                 if pixels not in encoded:
                     try:
-                        encoded[pixels] = self._render(item, group.pyramids)
+                        encoded[pixels] = self._render(item, group.pyramids, promised)
                     except VIPS_ERRORS as error:
                         raise DamagedImageError(
                             f"cannot make rendition {item.target.spec.name} of the {self._header.format.traits.title} "
@@ -259,7 +257,7 @@ class Rendering:
         )
         return Preview(size, decoding.rgba(self._pyramid.at(size)))
 
-    def _render(self, item: _Planned, pyramids: Sequence["_Pyramid"]) -> Encoded:
+    def _render(self, item: _Planned, pyramids: Sequence["_Pyramid"], promised: PromisedQuality) -> Encoded:
         spec, format = item.target.spec, item.target.format
         target = spec.searched_target(format)
         count = _frame_count(self._header, item.target)
@@ -278,10 +276,10 @@ class Rendering:
         )
         if target:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
-            encoded = self._promised.encode(encoder, spec, format, target, pixels)
+            encoded = promised.encode(encoder, spec, format, target, pixels)
         else:
             quality = encoding.fixed_quality(spec, format)
-            quality, body = encoder.fit(quality, encoder.encode(quality), self._promised.has_time)
+            quality, body = encoder.fit(quality, encoder.encode(quality), promised.has_time)
             encoded = Encoded(body, quality)
         has_own_pixels = item.plan == Plan(self._header.size, None, None) and not (spec.trim or spec.sharpen)
         if has_own_pixels and len(encoded.body) >= len(self._body) and self._header.format is format:
