@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -128,7 +127,7 @@ class RenditionPipeline:
         executor: Callable[[], Executor],
         announcer: Announcer,
         ledger: Ledger,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None],
     ) -> None:
         """`executor` creates the thread pool that writes renditions while the next ones are encoded.
 

@@ -1,9 +1,5 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
-import time
-from collections.abc import Callable
-from concurrent.futures import Executor
-
 from image_scaler.announcer import Announcer
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
@@ -28,17 +24,15 @@ class Reconciler:
         self,
         settings: Settings,
         store: ObjectStore,
-        executor: Callable[[], Executor],
+        pipeline: RenditionPipeline,
         announcer: Announcer,
         ledger: Ledger,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`executor` and `sleep`: see RenditionPipeline."""
         self._settings = settings
         self._store = store
+        self._pipeline = pipeline
         self._announcer = announcer
         self._ledger = ledger
-        self._pipeline = RenditionPipeline(settings, store, executor, announcer, ledger, sleep)
         self._removes = settings.renditions.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:

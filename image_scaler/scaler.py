@@ -18,7 +18,7 @@ from image_scaler.exceptions import (
 )
 from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Outcome, Report, Stage, Status
-from image_scaler.pipeline import Deadline
+from image_scaler.pipeline import Deadline, RenditionPipeline
 from image_scaler.reconciler import Reconciler
 from image_scaler.responses import response
 from image_scaler.settings import Settings
@@ -54,7 +54,8 @@ class Scaler:
         """
         self._announcer = Announcer(event_bus)
         ledger = Ledger(settings, store, is_kept=keeps_ledger)
-        self._reconciler = Reconciler(settings, store, executor, self._announcer, ledger, sleep)
+        pipeline = RenditionPipeline(settings, store, executor, self._announcer, ledger, sleep)
+        self._reconciler = Reconciler(settings, store, pipeline, self._announcer, ledger)
         self._failure_queue = failure_queue
         self._rejected_queue = rejected_queue or failure_queue
         self._observe = observe

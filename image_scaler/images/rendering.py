@@ -207,8 +207,7 @@ class Rendering:
         for group in self._groups:
             for item in self._in_order(group):
                 if not _is_needed(item.target, targets):
-                    for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
-                        pyramid.at(item.plan.resize)
+                    self._scale(item, group)
                     continue
                 # Two renditions with equal pixels (the upper steps of a ladder for a small source) are encoded once.
                 pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
@@ -236,9 +235,13 @@ class Rendering:
         if not any(item.target.spec.searched_target(item.target.format) for item in group.planned):
             return group.planned
         for item in group.planned:  # each size is still scaled from the next larger one
-            for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
-                pyramid.at(item.plan.resize)
+            self._scale(item, group)
         return group.planned[::-1]
+
+    def _scale(self, item: _Planned, group: _Group) -> None:
+        """Scale the frames for a rendition, and keep them: smaller ones are scaled from these."""
+        for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
+            pyramid.at(item.plan.resize)
 
     def original(self, target: RenditionTarget) -> pyvips.Image:
         """Return the first frame of one of the renditions, in memory, as it is before it is encoded."""
