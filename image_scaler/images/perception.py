@@ -39,8 +39,9 @@ _TO_CONES = [
     [0.24342268924547819, 0.20476744424496821, 0.5518098665095536],
 ]
 """Linear red, green and blue -> the light that long, middle and short cones absorb."""
-_TO_XYB = [[7, -7, 0], [0.5, 0.5, 0], [-0.5, -0.5, 1]]
-_XYB_OFFSETS = [0.42, 0, 0.55]
+_TO_XB = [[7, -7, 0], [-0.5, -0.5, 1]]
+"""The cones' response -> X, red against green, and B, blue. Y, the luma, is the mean of the first two cones."""
+_XB_OFFSETS = [0.42, 0.55]
 _HALF_BLUR = [0.00941436780965374, 0.0360111146583644, 0.1093353727774603, 0.2129285920104222, 0.2646211054881985]
 """Half of the Gaussian of sigma 1.5: the impulse response of the public program's recursive filter."""
 _MARGIN = len(_HALF_BLUR) - 1
@@ -74,24 +75,50 @@ class _Weights(NamedTuple):
     """Of edges that were smoothed at the two larger scales, and of edges that appeared at the smaller ones."""
 
 
-_Y_FULL = [_Weights(structure4=7.466890328078848, edges4=17.445833984131262)]
-# Structure of X has 1.104 at half and 1.842 at quarter size. The former is left out: it is 2.6 times the latter.
-_Y_HALF = [_Weights(structure4=6.683678146179332, edges4=1.027889937768264)]
-_XYB_QUARTER = [
-    _Weights(structure4=4.72, edges4=11.441172603757666),
-    _Weights(structure=225.20515300849274, structure4=19.213238186143016),
-    _Weights(),
-]
-_XYB_EIGHTH = [
-    _Weights(structure4=1.8787594979546387, edges4=10.94906990605142),
-    _Weights(structure=176.39317598450694, structure4=24.43300999870476),
-    _Weights(structure4=8.826982764996862, edges4=23.19243343998926),
-]
-_XYB_SIXTEENTH = [
-    _Weights(),
-    _Weights(structure4=34.77906344483772, edges4=44.835625328877896),
-    _Weights(structure=95.1080498811086, edges4=171.2667255897307),
-]
+class _Scale(NamedTuple):
+    """What counts at one scale."""
+
+    channels: str
+    """Of X, Y and B; Y is first and always counts."""
+    weights: Sequence[_Weights]
+    """By channel."""
+    smoothing: bool
+    """Whether the edges that count are those that were smoothed, and not those that appeared."""
+
+
+# Structure of X has 1.104 at half size and 1.842 at a quarter, 2.6 times larger there: only the latter counts.
+_SCALES = (
+    _Scale("Y", [_Weights(structure4=7.466890328078848, edges4=17.445833984131262)], smoothing=True),
+    _Scale("Y", [_Weights(structure4=6.683678146179332, edges4=1.027889937768264)], smoothing=True),
+    _Scale(
+        "YX",
+        [
+            _Weights(structure=225.20515300849274, structure4=19.213238186143016),
+            _Weights(structure4=4.72, edges4=11.441172603757666),
+        ],
+        smoothing=False,
+    ),
+    _Scale(
+        "YXB",
+        [
+            _Weights(structure=176.39317598450694, structure4=24.43300999870476),
+            _Weights(structure4=1.8787594979546387, edges4=10.94906990605142),
+            _Weights(structure4=8.826982764996862, edges4=23.19243343998926),
+        ],
+        smoothing=False,
+    ),
+    _Scale(
+        "YB",
+        [
+            _Weights(structure4=34.77906344483772, edges4=44.835625328877896),
+            _Weights(structure=95.1080498811086, edges4=171.2667255897307),
+        ],
+        smoothing=False,
+    ),
+)
+"""Full size, a half, a quarter, an eighth, a sixteenth."""
+_SHELVES = ((0,), (1, 2), (3, 4))
+"""The scales next to each other in the one image in which all are compared, row by row."""
 
 
 class Reference:
@@ -104,8 +131,7 @@ class Reference:
         # Without transparency any background would do.
         self._backgrounds: tuple[int, ...] = (_DARK, _BRIGHT) if image.hasalpha() else (_DARK,)
         self._sides = [
-            [_Side(layer, pixels) for layer, pixels in self._layout.split(_opaque(image, background))]
-            for background in self._backgrounds
+            _Side(self._layout, self._layout.arrange(_opaque(image, background))) for background in self._backgrounds
         ]
 
     def score(self, image: pyvips.Image) -> Score:
@@ -113,81 +139,123 @@ class Reference:
         if (image.width, image.height) != self._size:
             raise ValueError(f"expected {self._size} pixels but received {image.width} x {image.height}")
         scores = [
-            self._score(sides, _opaque(image, background))
-            for sides, background in zip(self._sides, self._backgrounds, strict=True)
+            self._score(side, _opaque(image, background))
+            for side, background in zip(self._sides, self._backgrounds, strict=True)
         ]
         return Score(min(score.overall for score in scores), min(score.worst for score in scores))
 
-    def _score(self, sides: Sequence["_Side"], image: pyvips.Image) -> Score:
+    def _score(self, side: "_Side", image: pyvips.Image) -> Score:
         total, tiles = 0.0, [0.0] * self._layout.tiles
-        for side, (_, pixels) in zip(sides, self._layout.split(image), strict=True):
-            for weight, exponent, errors, shares in side.errors(pixels):
-                total += weight * (sum(errors) / sum(shares)) ** exponent
-                for tile, (error, share) in enumerate(zip(errors, shares, strict=True)):
-                    if share:
-                        tiles[tile] += weight * (error / share) ** exponent
+        for weight, exponent, errors, shares in side.errors(self._layout.arrange(image)):
+            total += weight * (sum(errors) / sum(shares)) ** exponent
+            for tile, (error, share) in enumerate(zip(errors, shares, strict=True)):
+                if share:
+                    tiles[tile] += weight * (error / share) ** exponent
         worst = sorted(tiles)[-max(MIN_WORST_TILES, round(len(tiles) * WORST_SHARE)) :]
         return Score(_on_scale(total), sum(map(_on_scale, worst)) / len(worst))
 
 
 class _Area(NamedTuple):
-    """One scale of a picture, as a part of a layer."""
+    """The place of one scale of a picture; its channels are next to each other, with a tile's width between them."""
 
     left: int
     top: int
-    width: int
-    height: int
+    across: int
+    """Tiles of a channel in a row."""
+    down: int
     tile: tuple[int, int]
     """Width and height of a tile at this scale."""
-    weights: Sequence[_Weights]
-    """By channel."""
+    scale: _Scale
 
+    @property
+    def width(self) -> int:
+        """The width of all channels."""
+        return self.tile[0] * (len(self.scale.channels) * (self.across + 1) - 1)
 
-class _Layer(NamedTuple):
-    """Scales that are compared in one image, with space between them: each operation costs as much as 30,000 pixels."""
+    @property
+    def height(self) -> int:
+        """The height of the rows that are looked at."""
+        return self.tile[1] * self.down
 
-    areas: Sequence[_Area]
-    mask: pyvips.Image
-    """1 at the pixels that count, and 0 elsewhere."""
-    shares: Sequence[Sequence[float]]
-    """By area: the share of pixels that count, for each tile."""
-    smoothing: bool
-    """Whether the edges that count are those that were smoothed, and not those that appeared."""
+    def channel_left(self, channel: int) -> int:
+        """Return where a channel begins."""
+        return self.left + channel * (self.across + 1) * self.tile[0]
 
 
 class _Layout:
-    """How pictures of one size are split into layers."""
+    """How pictures of one size are arranged: all scales and channels in one image.
+
+    An operation costs as much as 30,000 pixels, so one image takes half the time of one for each scale.
+    """
 
     def __init__(self, width: int, height: int) -> None:
         self._height = height
         self._tile = TILE * max(1, round(math.sqrt(width * height / _TILED_PIXELS)))
         self._across, self._down = math.ceil(width / self._tile), math.ceil(height / self._tile)
         self.tiles = self._across * self._down
-        white = (pyvips.Image.black(width, height) + 255).cast("uchar")
-        scales = [white, *_halve(white)]
-        outlines = [self._sample(image, scale) for scale, image in enumerate(scales)]
-        masks = [outline * self._pattern(scale, outline.width) for scale, outline in enumerate(outlines)]
-        weights = (_Y_FULL, _Y_HALF, _XYB_QUARTER, _XYB_EIGHTH, _XYB_SIXTEENTH)
-        # The three smaller scales are next to each other: the first, and below it the others.
-        below = self._rows(2) * self._down + _MARGIN
-        beside = (self._tile >> 3) * self._across + _MARGIN
-        places = ((0, 0), (0, 0), (0, 0), (0, below), (beside, below))
-        areas = [self._area(*place, scale, weights[scale]) for scale, place in enumerate(places[: len(scales)])]
-        self._layers = [_layer(mask, [area], smoothing=True) for mask, area in zip(masks[:2], areas, strict=False)]
-        if areas[2:]:
-            self._layers.append(_layer(_join(masks[2:], areas[2:]), areas[2:], smoothing=False))
-            self._outline = _ones(_join(outlines[2:], areas[2:]))
+        sizes = _sizes(width, height)
+        self.areas = self._place(len(sizes))
+        marks = [self._mark(scale, *size) for scale, size in enumerate(sizes)]
+        outline, mask, smoothing = self._join_channels(marks).cast("float").copy_memory().bandsplit()
+        self._outline = outline.copy_memory()
+        self.mask = mask.copy_memory()
+        """1 at the pixels that count, and 0 elsewhere."""
+        self.signs = (mask - smoothing * 2).copy_memory()
+        """The same, with -1 if the edges that count are those that were smoothed."""
+        self.shares = [channels[0][0] for channels in (_tile_averages(self.mask, area) for area in self.areas)]
+        """By area: the share of pixels that count, for each tile."""
 
-    def split(self, image: pyvips.Image) -> Iterator[tuple[_Layer, pyvips.Image]]:
-        """Yield each layer with its pixels: Y at the two larger scales, and XYB at the smaller ones."""
+    def arrange(self, image: pyvips.Image) -> pyvips.Image:
+        """Return the rows that are looked at of all scales and channels, in one image with zeros between them."""
         scales = self._scales(image)
-        for layer, one in zip(self._layers, scales[:2], strict=False):
-            yield layer, _luma(one)
-        if scales[2:]:
-            layer = self._layers[2]
-            cones = _join(scales[2:], layer.areas).recomb(_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT)
-            # Outside the picture is nothing, also for the blur.
-            yield layer, (cones.recomb(_XYB_OF_CONES).linear([1] * 3, _XYB_OFFSETS) * self._outline).copy_memory()
+        luma = self._join(scales).recomb(_LUMA_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT).bandmean()
+        for light, area in zip(scales, self.areas, strict=True):
+            if len(area.scale.channels) > 1:
+                cones = light.recomb(_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT)
+                colours = cones.recomb(_XB_OF_CONES).linear([1, 1], _XB_OFFSETS)
+                for channel, name in enumerate(area.scale.channels[1:], 1):
+                    luma = luma.insert(colours["XB".index(name)], area.channel_left(channel), area.top)
+        # Outside the picture is nothing, also for the blur.
+        return (luma * self._outline).copy_memory()
+
+    def _place(self, count: int) -> list[_Area]:
+        """Return the areas of so many scales."""
+        areas = []
+        top = 0
+        for shelf in _SHELVES:
+            left, height = 0, 0
+            for number in shelf:
+                if number < count:
+                    tile = self._tile >> number, self._rows(number)
+                    area = _Area(left, top, self._across, self._down, tile, _SCALES[number])
+                    areas.append(area)
+                    left, height = left + area.width + _MARGIN, max(height, area.height)
+            top += height + _MARGIN
+        return areas
+
+    def _join(self, images: Sequence[pyvips.Image]) -> pyvips.Image:
+        """Return the images in one, each at the first channel of its area, black elsewhere."""
+        width = max(area.left + area.width for area in self.areas)
+        height = max(area.top + area.height for area in self.areas)
+        joined = images[0].embed(0, 0, width, height)
+        for image, area in zip(images[1:], self.areas[1:], strict=True):
+            joined = joined.insert(image, area.left, area.top)
+        return joined
+
+    def _join_channels(self, images: Sequence[pyvips.Image]) -> pyvips.Image:
+        """Return the images in one, each at every channel of its area, black elsewhere."""
+        joined = self._join(images)
+        for image, area in zip(images, self.areas, strict=True):
+            for channel in range(1, len(area.scale.channels)):
+                joined = joined.insert(image, area.channel_left(channel), area.top)
+        return joined
+
+    def _mark(self, scale: int, width: int, height: int) -> pyvips.Image:
+        """Return three bands of 0 and 1: pixels of the picture; those that count; those where smoothing counts."""
+        ones = (pyvips.Image.black(width, height) + 1).cast("uchar")
+        outline = self._sample(ones, scale)
+        mask = outline * self._pattern(scale, width)
+        return outline.bandjoin([mask, mask * int(_SCALES[scale].smoothing)]).cast("uchar")
 
     def _scales(self, image: pyvips.Image) -> list[pyvips.Image]:
         """Return the rows that are looked at of each scale, in linear light."""
@@ -204,10 +272,6 @@ class _Layout:
         """Return how many rows of a tile are looked at, with those around them that have an influence."""
         sampled, all_rows = _SAMPLED_ROWS + 2 * _MARGIN, self._tile >> scale
         return sampled if self._height >= _MIN_SAMPLED_HEIGHT and all_rows >= 2 * _SAMPLED_ROWS + _MARGIN else all_rows
-
-    def _area(self, left: int, top: int, scale: int, weights: Sequence[_Weights]) -> _Area:
-        tile = self._tile >> scale, self._rows(scale)
-        return _Area(left, top, tile[0] * self._across, tile[1] * self._down, tile, weights)
 
     def _pattern(self, scale: int, width: int) -> pyvips.Image:
         """Return 1 at the rows that count and 0 at those that only have an influence."""
@@ -226,21 +290,11 @@ class _Layout:
         return _reshape(tall.crop(width * ((tile - rows) // 2), 0, width * rows, self._down), width, rows * self._down)
 
 
-def _layer(white: pyvips.Image, areas: Sequence[_Area], *, smoothing: bool) -> _Layer:
-    mask = _ones(white)
-    return _Layer(areas, mask, [_averages(mask, area)[0] for area in areas], smoothing)
-
-
-def _ones(white: pyvips.Image) -> pyvips.Image:
-    """Return 1 at pixels that are not black, and 0 elsewhere."""
-    return (white > 0).linear(1 / 255, 0).copy_memory()
-
-
 class _Side:
-    """The source's side of the comparison of one layer."""
+    """The source's side of a comparison."""
 
-    def __init__(self, layer: _Layer, pixels: pyvips.Image) -> None:
-        self._layer = layer
+    def __init__(self, layout: _Layout, pixels: pyvips.Image) -> None:
+        self._layout = layout
         self._pixels = pixels
         self._mean = _blur(pixels).copy_memory()
         self._variance = (_mean_square(pixels) - self._mean * self._mean).linear(1, _C2).copy_memory()
@@ -248,27 +302,23 @@ class _Side:
 
     def errors(self, pixels: pyvips.Image) -> Iterator[tuple[float, float, Sequence[float], Sequence[float]]]:
         """Yield weight, exponent, averages of each tile, and the tiles' shares, for each error map that counts."""
-        layer, mean = self._layer, _blur(pixels).copy_memory()
+        mean = _blur(pixels).copy_memory()
         change = (pixels - self._pixels).copy_memory()
         shift = mean - self._mean
         shift = shift * shift
         # SSIM's fraction, with the variance of the change instead of the covariance of the two.
         variance = _mean_square(pixels) - mean * mean + self._variance
         kept = ((_mean_square(change) - shift) / variance).linear(-1, 1) * shift.linear(-1, 1)
-        structure = (kept.linear(-1, 1) * layer.mask).copy_memory()
-        edges = (pixels - mean).abs().linear(1, 1) * self._flatness
-        edges = edges.linear(-1, 1) if layer.smoothing else edges.linear(1, -1)
-        edges = (edges.clamp(min=0, max=100) * layer.mask).copy_memory()
+        structure = (kept.linear(-1, 1) * self._layout.mask).copy_memory()
+        edges = ((pixels - mean).abs().linear(1, 1) * self._flatness).linear(1, -1) * self._layout.signs
+        edges = edges.clamp(min=0, max=100).copy_memory()
         maps = structure.bandjoin([_fourth_power(structure), _fourth_power(edges)])
-        for area, shares in zip(layer.areas, layer.shares, strict=True):
-            averages = _averages(maps, area)
-            channels = len(area.weights)
-            for channel, weights in enumerate(area.weights):
-                for kind, (weight, exponent) in enumerate(zip(weights, (1, 0.25, 0.25), strict=True)):
+        for area, shares in zip(self._layout.areas, self._layout.shares, strict=True):
+            for weights, averages in zip(area.scale.weights, _tile_averages(maps, area), strict=True):
+                for weight, exponent, values in zip(weights, (1, 0.25, 0.25), averages, strict=True):
                     if weight:
                         # Rounding may have left an average a trifle below zero.
-                        errors = [max(0.0, error) for error in averages[kind * channels + channel]]
-                        yield weight, exponent, errors, shares
+                        yield weight, exponent, [max(0.0, value) for value in values], shares
 
 
 def _opaque(image: pyvips.Image, background: int) -> pyvips.Image:
@@ -278,11 +328,17 @@ def _opaque(image: pyvips.Image, background: int) -> pyvips.Image:
     return image if image.bands == 3 else image.colourspace("srgb")
 
 
+def _sizes(width: int, height: int) -> list[tuple[int, int]]:
+    """Return the size of a picture at each scale, as long as it is not too small."""
+    found = [(width, height)]
+    while len(found) < len(_SCALES) and min(found[-1]) >= _MIN_SIDE:
+        found.append((math.ceil(found[-1][0] / 2), math.ceil(found[-1][1] / 2)))
+    return found
+
+
 def _halve(image: pyvips.Image) -> Iterator[pyvips.Image]:
     """Yield the picture at a half, a quarter, an eighth and a sixteenth, as long as it is not too small."""
-    for _ in range(4):
-        if min(image.width, image.height) < _MIN_SIDE:
-            return
+    for _ in _sizes(image.width, image.height)[1:]:
         image = _shrink(image, 2)
         yield image
 
@@ -293,20 +349,6 @@ def _shrink(image: pyvips.Image, factor: int) -> pyvips.Image:
     if (width, height) != (image.width, image.height):
         image = image.embed(0, 0, width, height, extend="copy")
     return image.shrink(factor, factor).copy_memory()
-
-
-def _join(images: Sequence[pyvips.Image], areas: Sequence[_Area]) -> pyvips.Image:
-    """Return the images in one, black between them."""
-    width = max(area.left + area.width for area in areas)
-    height = max(area.top + area.height for area in areas)
-    joined = images[0].embed(0, 0, width, height)
-    for image, area in zip(images[1:], areas[1:], strict=True):
-        joined = joined.insert(image, area.left, area.top)
-    return joined
-
-
-def _luma(light: pyvips.Image) -> pyvips.Image:
-    return light.recomb(_LUMA_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT).bandmean().copy_memory()
 
 
 def _blur(image: pyvips.Image) -> pyvips.Image:
@@ -325,15 +367,18 @@ def _fourth_power(image: pyvips.Image) -> pyvips.Image:
     return square * square
 
 
-def _averages(image: pyvips.Image, area: _Area) -> list[Sequence[float]]:
-    """Return the average of each tile of an area, row by row, for each band."""
-    right, bottom = area.left + area.width, area.top + area.height
-    if right > image.width or bottom > image.height:
-        image = image.embed(0, 0, max(right, image.width), max(bottom, image.height))
+def _tile_averages(image: pyvips.Image, area: _Area) -> list[list[Sequence[float]]]:
+    """Return the average of each tile of an area, row by row, by channel and band."""
     tiles = image.crop(area.left, area.top, area.width, area.height).shrink(*area.tile).cast("float")
     values = array("f")
     values.frombytes(bytes(tiles.write_to_memory()))
-    return [values[band :: image.bands] for band in range(image.bands)]
+    bands = [values[band :: image.bands] for band in range(image.bands)]
+    starts = range(0, tiles.width, area.across + 1)
+    rows = range(0, tiles.width * area.down, tiles.width)
+    return [
+        [[value for row in rows for value in band[row + start : row + start + area.across]] for band in bands]
+        for start in starts
+    ]
 
 
 def _reshape(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
@@ -364,5 +409,5 @@ _TO_LIGHT = pyvips.Image.new_from_list([[round(_light(level)) for level in range
 _TO_CUBE_ROOT = _cube_roots().cast("float").copy_memory()
 _CONES_OF_LIGHT = pyvips.Image.new_from_list(_TO_CONES)
 _LUMA_CONES_OF_LIGHT = pyvips.Image.new_from_list(_TO_CONES[:2])
-_XYB_OF_CONES = pyvips.Image.new_from_list(_TO_XYB)
+_XB_OF_CONES = pyvips.Image.new_from_list(_TO_XB)
 _GAUSSIAN = pyvips.Image.new_from_list([[*_HALF_BLUR, *_HALF_BLUR[-2::-1]]])
