@@ -196,12 +196,10 @@ class _Layout:
         sizes = _sizes(width, height)
         self.areas = self._place(len(sizes))
         marks = [self._mark(scale, *size) for scale, size in enumerate(sizes)]
-        outline, mask, smoothing = self._join_channels(marks).cast("float").copy_memory().bandsplit()
-        self._outline = outline.copy_memory()
-        self.mask = mask.copy_memory()
-        """1 at the pixels that count, and 0 elsewhere."""
-        self.signs = (mask - smoothing * 2).copy_memory()
-        """The same, with -1 if the edges that count are those that were smoothed."""
+        joined = self._join_channels(marks).copy_memory()
+        self._outline, self.mask, self.signs = (band.cast("float").copy_memory() for band in joined.bandsplit())
+        """1 at the pixels of the picture; at those that count; the same, but -1 if the edges that count are those that
+        were smoothed. 0 elsewhere."""
         self.shares = [channels[0][0] for channels in (_tile_averages(self.mask, area) for area in self.areas)]
         """By area: the share of pixels that count, for each tile."""
 
@@ -251,11 +249,16 @@ class _Layout:
         return joined
 
     def _mark(self, scale: int, width: int, height: int) -> pyvips.Image:
-        """Return three bands of 0 and 1: pixels of the picture; those that count; those where smoothing counts."""
-        ones = (pyvips.Image.black(width, height) + 1).cast("uchar")
-        outline = self._sample(ones, scale)
-        mask = outline * self._pattern(scale, width)
-        return outline.bandjoin([mask, mask * int(_SCALES[scale].smoothing)]).cast("uchar")
+        """Return outline, mask and signs of one scale, as bands."""
+        tile, rows = self._tile >> scale, self._rows(scale)
+        margin = 0 if rows == tile else _MARGIN
+        whole, rest = divmod(height, tile)
+        seen = whole * rows + min(max(0, rest - (tile - rows) // 2), rows)
+        outline = _ones(width, seen)
+        counting = _ones(width, rows - 2 * margin).embed(0, margin, width, rows)
+        mask = counting.replicate(1, self._down).crop(0, 0, width, seen)
+        signs = mask.linear(-1, 0) if _SCALES[scale].smoothing else mask
+        return outline.bandjoin([mask, signs]).cast("char").copy_memory()
 
     def _scales(self, image: pyvips.Image) -> list[pyvips.Image]:
         """Return the rows that are looked at of each scale, in linear light."""
@@ -272,12 +275,6 @@ class _Layout:
         """Return how many rows of a tile are looked at, with those around them that have an influence."""
         sampled, all_rows = _SAMPLED_ROWS + 2 * _MARGIN, self._tile >> scale
         return sampled if self._height >= _MIN_SAMPLED_HEIGHT and all_rows >= 2 * _SAMPLED_ROWS + _MARGIN else all_rows
-
-    def _pattern(self, scale: int, width: int) -> pyvips.Image:
-        """Return 1 at the rows that count and 0 at those that only have an influence."""
-        rows = self._rows(scale)
-        margin = 0 if rows == self._tile >> scale else _MARGIN
-        return (pyvips.Image.black(1, rows - 2 * margin) + 1).embed(0, margin, 1, rows).replicate(width, self._down)
 
     def _sample(self, image: pyvips.Image, scale: int, rows: int = 0) -> pyvips.Image:
         """Return the rows of each tile that are looked at, or so many, one strip below the other."""
@@ -326,6 +323,10 @@ def _opaque(image: pyvips.Image, background: int) -> pyvips.Image:
     if image.hasalpha():
         image = image.flatten(background=background)
     return image if image.bands == 3 else image.colourspace("srgb")
+
+
+def _ones(width: int, height: int) -> pyvips.Image:
+    return (pyvips.Image.black(width, height) + 1).cast("char")
 
 
 def _sizes(width: int, height: int) -> list[tuple[int, int]]:
