@@ -355,7 +355,8 @@ def _shrink(image: pyvips.Image, factor: int) -> pyvips.Image:
 def _blur(image: pyvips.Image) -> pyvips.Image:
     """Return the image blurred, with zeros around it."""
     padded = image.embed(_MARGIN, _MARGIN, image.width + 2 * _MARGIN, image.height + 2 * _MARGIN)
-    return padded.convsep(_GAUSSIAN, precision="float").crop(_MARGIN, _MARGIN, image.width, image.height)
+    # What convsep does, without its half a millisecond before the first pixel.
+    return padded.convf(_GAUSSIAN).convf(_GAUSSIAN_DOWN).crop(_MARGIN, _MARGIN, image.width, image.height)
 
 
 def _mean_square(image: pyvips.Image) -> pyvips.Image:
@@ -412,3 +413,4 @@ _CONES_OF_LIGHT = pyvips.Image.new_from_list(_TO_CONES)
 _LUMA_CONES_OF_LIGHT = pyvips.Image.new_from_list(_TO_CONES[:2])
 _XB_OF_CONES = pyvips.Image.new_from_list(_TO_XB)
 _GAUSSIAN = pyvips.Image.new_from_list([[*_HALF_BLUR, *_HALF_BLUR[-2::-1]]])
+_GAUSSIAN_DOWN = _GAUSSIAN.rot90().copy_memory()
