@@ -70,5 +70,5 @@ def test_it_compares_with_the_last_commit(tmp_path: Path, page: Page) -> None:
         subprocess.run([*git, *arguments], check=True)
     assert write(tmp_path, LADDER + "quality = 20\n").returncode == 0
     page.goto((tmp_path / "out.html").as_uri())
-    expect(page.locator(".tile").first).to_contain_text("since the last commit")
+    expect(page.locator(".tile").first).to_contain_text("against the last commit")
     expect(cell(page, "photo.jpg", "card.webp").locator(".edit")).to_have_attribute("title", "against the last commit")

@@ -20,8 +20,8 @@ PRICES = {
 """In dollars: a second of the function, its invocation with reading the source, and writing one object."""
 
 
-def page_html(*, import_map: str, styles: str, entry: str, nonce: str = "", state: str = "") -> str:
-    """Return the page. `state` is empty if a server sends what the page shows."""
+def page_html(*, import_map: str, styles: str, entry: str, nonce: str = "", state: str = "", above: str = "") -> str:
+    """Return the page. `state` is empty if a server sends what the page shows; `above` is HTML."""
     html = (assets.STATIC / "index.html").read_text(encoding="utf-8")
     values = {
         "nonce": nonce,
@@ -30,6 +30,7 @@ def page_html(*, import_map: str, styles: str, entry: str, nonce: str = "", stat
         "styles": styles,
         "state": state,
         "entry": entry,
+        "above": above,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], html)
 

@@ -3,13 +3,15 @@
 import asyncio
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format, format_of_extension
+from image_scaler.renditions.geometry import Point
 from toolbox.play import assets
 from toolbox.play.engine import Engine, cores
 from toolbox.play.page import page_html, script_json
@@ -20,29 +22,47 @@ from toolbox.source_files import SourceFile
 _POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def write_report(html: Path, files: Sequence[SourceFile], renditions: Path) -> None:
-    """Write the page with the renditions of these files.
+@dataclass(frozen=True)
+class Comparison:
+    """What the page compares renditions.toml with."""
+
+    name: str
+    """As the page names it: `the last commit`."""
+    recipe: Recipe | None
+    """None: nothing is compared."""
+    focal_points: Mapping[str, Point] = field(default_factory=dict)
+    """By the keys of the files."""
+    above: str = ""
+    """HTML above the pictures."""
+
+
+def write_report(
+    html: Path, files: Sequence[SourceFile], renditions: Path, comparison: Comparison | None = None
+) -> None:
+    """Write the page with the renditions of these files, compared with those of the last commit by default.
 
     Raises ConfigError if there are no files, renditions.toml has a mistake, or the page cannot be written.
     """
     if not files:
         raise ConfigError("expected at least one picture for --html but received none")
     with tempfile.TemporaryDirectory(prefix="image-scaler-play-") as folder:
-        content = asyncio.run(_content(Path(folder), files, renditions))
+        comparison = comparison or Comparison("the last commit", _committed(renditions))
+        content = asyncio.run(_content(Path(folder), files, renditions, comparison))
     try:
         html.write_text(content, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {html}: {error.strerror}") from error
 
 
-async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) -> str:
+async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path, comparison: Comparison) -> str:
     engine = Engine(cores())
     session = Session(renditions, folder, engine)
     if session.mistakes:
         raise ConfigError(session.mistakes[0].text)
-    session.saved = _committed(renditions) or session.edited
+    session.saved = comparison.recipe or session.edited
     for file in files:
-        session.add(file.ref.key, file.path, is_temporary=False)
+        picture = session.add(file.ref.key, file.path, is_temporary=False)
+        session.set_focal_point(picture.id, comparison.focal_points.get(file.ref.key))
     task = asyncio.create_task(engine.run(session.next_job))
     try:
         while not session.is_idle:
@@ -63,13 +83,15 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     first = {body: name for name, body in reversed(bodies.items())}
     aliases = {name: first[body] for name, body in bodies.items()}
     embedded = {name: _data_url(name, body) for name, body in bodies.items() if aliases[name] == name}
-    state = script_json({"events": events, "files": embedded, "aliases": aliases, "references": references})
+    content = {"events": events, "files": embedded, "aliases": aliases, "references": references}
+    state = script_json(content | {"baseline": comparison.name})
     styles = (assets.STATIC / "play.css").read_text(encoding="utf-8")
     return page_html(
         import_map=assets.embedded_import_map(),
         styles=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{styles}</style>',
         state=f'<script type="application/json" id="state">{state}</script>',
         entry='<script type="module">import "play/app";</script>',
+        above=comparison.above,
     )
 
 

@@ -2,7 +2,7 @@
 
 import "img-comparison-slider";
 import { $, bytes, h, percent, pixels } from "play/dom";
-import { fileUrl, isLive, referenceUrl, send, sourceUrl, state } from "play/store";
+import { baseline, fileUrl, isLive, referenceUrl, send, sourceUrl, state } from "play/store";
 import { cellUrl, describe } from "play/sheet";
 
 const MAX_SCALE = 32;
@@ -33,7 +33,7 @@ function choices(picture) {
     ...edited.map((column) => ({ value: column.id, text: column.id, column, cell: picture.cells[column.id] })),
     ...old.map((column) => ({
       value: `saved:${column.id}`,
-      text: `${column.id}, ${isLive ? "as saved" : "as committed"}`,
+      text: `${column.id} of ${baseline}`,
       column,
       cell: picture.saved_cells[column.id],
     })),

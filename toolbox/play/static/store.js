@@ -5,10 +5,11 @@ import { toast } from "play/dom";
 const embedded = document.getElementById("state");
 
 export const isLive = !embedded;
+const content = isLive ? null : JSON.parse(embedded.textContent);
 export const prices = JSON.parse(document.getElementById("prices").textContent);
 
 /** What the edited recipe is compared with. */
-export const baseline = isLive ? "the saved recipe" : "the last commit";
+export const baseline = isLive ? "the saved recipe" : content.baseline;
 
 /** The recipe, and the pictures by their ids, in their order. */
 export const state = { recipe: null, pictures: new Map() };
@@ -35,7 +36,6 @@ function apply(event) {
 
 export function start() {
   if (!isLive) {
-    const content = JSON.parse(embedded.textContent);
     files = content.files;
     aliases = content.aliases;
     references = content.references;

@@ -38,7 +38,7 @@ function tile(label, before, after, text, note) {
     h(
       "span",
       { className: `note ${difference.startsWith("−") ? "better" : difference ? "worse" : ""}` },
-      difference ? `${difference} ${isLive ? "by the edit" : "since the last commit"}` : note,
+      difference ? `${difference} ${isLive ? "by the edit" : `against ${baseline}`}` : note,
     ),
   );
 }
