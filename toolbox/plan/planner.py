@@ -167,9 +167,9 @@ class Planner:
             listed = list_inventory(self._s3, options.inventory, bucket, options.prefix)
         else:
             listed = list_objects(self._s3, bucket, options.prefix)
-        suffixes = tuple(stack.suffixes())
+        is_source = stack.source_filter(self._deployed.delivery)
         for source in in_manifest_order(in_order(listed, f"the listing of {bucket}")):
-            if source.key.endswith(suffixes):
+            if is_source(source.key):
                 yield source
 
     def _manifests(self, prefix: str) -> Iterator[Listed]:
