@@ -32,6 +32,15 @@ class Counts:
 
 
 @dataclass
+class RuleCounts(Counts):
+    """Objects of the sources that one rule matches."""
+
+    sources: int = 0
+    """All of them, those that are up to date or skipped included."""
+    to_process: int = 0
+
+
+@dataclass
 class Change:
     """What the recipe changes for one source."""
 

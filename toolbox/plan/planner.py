@@ -16,7 +16,7 @@ from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox import prices, stack
 from toolbox.aws_errors import call_errors
 from toolbox.deployed import DeployedStack
-from toolbox.plan.changes import Change, Comparer, Counts, is_up_to_date
+from toolbox.plan.changes import Change, Comparer, Counts, RuleCounts, is_up_to_date
 from toolbox.plan.costs import GB, Estimate, Function, requests_usd
 from toolbox.plan.files import Item, Lists
 from toolbox.plan.inventory import list_inventory
@@ -50,6 +50,19 @@ class Totals:
     gets: int = 0
     orphans: int = 0
     by_rendition: dict[str, Counts] = field(default_factory=dict)
+    by_rule: dict[str | None, RuleCounts] = field(default_factory=dict)
+    """By the pattern of the rule; None: of the sources that no rule matches."""
+
+    @classmethod
+    def of_rules(cls, patterns: Iterable[str]) -> "Totals":
+        """Return totals with zeros for each rule, and for the sources that none matches, in this order."""
+        return cls(by_rule={pattern: RuleCounts() for pattern in (*patterns, None)})
+
+    def see(self, source: Listed, rule: str | None) -> None:
+        """Count a source, whether it changes or not."""
+        self.sources += 1
+        self.bytes += source.size
+        self.by_rule.setdefault(rule, RuleCounts()).sources += 1
 
     def add(self, change: Change) -> None:
         """Count a source that changes."""
@@ -57,8 +70,11 @@ class Totals:
         self.puts += change.puts
         self.gets += change.gets
         self.orphans += len(change.orphans)
+        rule = self.by_rule.setdefault(change.plan.rule, RuleCounts())
+        rule.to_process += 1
         for name, counts in change.by_rendition.items():
             self.by_rendition.setdefault(name, Counts()).add(counts)
+            rule.add(counts)
 
     @property
     def renditions(self) -> Counts:
@@ -122,7 +138,7 @@ class Planner:
         sample = Sample(options.sample, self._renditions.id)
         try:
             with Lists(out) as lists:
-                totals = Totals()
+                totals = Totals.of_rules(self._renditions.patterns)
                 states = with_states(self._sources(options), self._manifests(options.prefix), index, self._look)
                 comparer = Comparer(self._recipe, history, self._listed_keys)
                 for change in self._changes(states, comparer, totals, skipped, options, progress):
@@ -197,8 +213,11 @@ class Planner:
             plan = self._recipe.plan_for(source.key)
             if plan is not None and not plan.targets:
                 continue
-            totals.sources += 1
-            totals.bytes += source.size
+            if plan:
+                totals.see(source, plan.rule)
+            else:
+                rule = self._renditions.rule_for(source.key)
+                totals.see(source, rule.pattern.text if rule else None)
             if totals.sources % 1000 == 0:
                 progress(f"{totals.sources:,} sources")
             if plan is None:
@@ -250,6 +269,7 @@ class Planner:
                 "renditions": asdict(totals.renditions),
             },
             "by_rendition": {name: asdict(counts) for name, counts in totals.by_rendition.items()},
+            "by_rule": [{"match": pattern, **asdict(counts)} for pattern, counts in totals.by_rule.items()],
             "estimate": estimate.as_json(totals.to_process, options.concurrency),
             "prices": prices.AS_OF.isoformat(),
         }

@@ -7,7 +7,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from image_scaler.outcomes import counted
-from toolbox.plan.planner import Options, Plan
+from toolbox.plan.planner import Options, Plan, Totals
 
 COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
 
@@ -23,6 +23,20 @@ def table(plan: Plan) -> Table:
         rows["all"] = plan.totals.renditions
     for name, counts in rows.items():
         found.add_row(name, *(f"{getattr(counts, column):,}" for column in COLUMNS))
+    return found
+
+
+def rules_table(totals: Totals) -> Table | None:
+    """Return the counts of each rule; None if renditions.toml has no rules."""
+    if totals.by_rule.keys() <= {None}:
+        return None
+    found = Table(box=None, header_style="bold")
+    found.add_column("rule", overflow="fold")
+    for column in ("sources", "to process", *COLUMNS):
+        found.add_column(column, justify="right")
+    for pattern, counts in totals.by_rule.items():
+        numbers = (counts.sources, counts.to_process, *(getattr(counts, column) for column in COLUMNS))
+        found.add_row(pattern or "no rule", *(f"{number:,}" for number in numbers))
     return found
 
 
