@@ -17,7 +17,8 @@ from toolbox import prices, stack
 from toolbox.aws_errors import call_errors
 from toolbox.deployed import DeployedStack
 from toolbox.plan.changes import Change, Comparer, Counts, RuleCounts, is_up_to_date
-from toolbox.plan.costs import GB, Estimate, Function, requests_usd
+from toolbox.plan.costs import GB, ONE_VCPU_MB, Estimate, Function, requests_usd
+from toolbox.plan.eye import Eye
 from toolbox.plan.files import Item, Lists
 from toolbox.plan.inventory import list_inventory
 from toolbox.plan.listing import MANIFEST_SUFFIX, Listed, in_manifest_order, in_order, list_objects
@@ -107,6 +108,8 @@ class Plan:
     estimate: Estimate
     content: dict[str, Any]
     """For plan.json and --json."""
+    eye: Eye
+    """What looks different."""
     note: str | None = None
     """Why the next plan will ask for all manifests again."""
 
@@ -146,17 +149,19 @@ class Planner:
                     sample.offer(change)
                     usd = requests_usd(change.puts, change.gets)
                     lists.add(Item(change.source.key, change.source.etag, usd), change.orphans)
-                progress("rendering a sample")
-                estimate = self._estimate(sample, totals, function)
+                vcpus = max(1, round(function.memory / ONE_VCPU_MB))
+                buckets = self._deployed.source_bucket, self._deployed.destination_bucket
+                sampler = Sampler(self._s3, *buckets, self._renditions, vcpus=vcpus)
+                estimate = self._estimate(sample, sampler, totals, function, progress)
                 totals.looked_at = index.looks
-                content = self._content(options, totals, estimate, function)
+                content = self._content(options, totals, estimate, function, sampler.eye)
                 lists.save(content)
             note = None
             if index.looks:
                 note = write_index(self._s3, self._deployed.destination_bucket, index.finish())
         finally:
             index.close()
-        return Plan(totals, estimate, content, note)
+        return Plan(totals, estimate, content, sampler.eye, note)
 
     def _function(self) -> Function:
         name = self._deployed.function
@@ -196,8 +201,8 @@ class Planner:
         return look_at_manifest(self._store, self._deployed.destination_bucket, manifest_key)
 
     def _listed_keys(self, manifest_key: str) -> dict[str, str]:
-        entries = read_manifest(self._s3, self._deployed.destination_bucket, manifest_key)
-        return {entry["key"]: entry["name"] for entry in entries}
+        manifest = read_manifest(self._s3, self._deployed.destination_bucket, manifest_key)
+        return {entry["key"]: entry["name"] for entry in manifest.get("renditions", ())}
 
     def _changes(
         self,
@@ -231,11 +236,19 @@ class Planner:
             else:
                 yield comparer.change(source, plan, state)
 
-    def _estimate(self, sample: Sample, totals: Totals, function: Function) -> Estimate:
-        vcpus = max(1, round(function.memory / 1769))
-        buckets = self._deployed.source_bucket, self._deployed.destination_bucket
-        sampler = Sampler(self._s3, *buckets, self._renditions, vcpus=vcpus)
-        measured = [(stratum, sampler.measure(change)) for stratum, change in sample.chosen()]
+    def _estimate(
+        self,
+        sample: Sample,
+        sampler: Sampler,
+        totals: Totals,
+        function: Function,
+        progress: Callable[[str], None],
+    ) -> Estimate:
+        chosen = sample.chosen()
+        measured = []
+        for number, (stratum, change) in enumerate(chosen, 1):
+            progress(f"rendering a sample, {number} of {len(chosen)}, and comparing it with what exists")
+            measured.append((stratum, sampler.measure(change)))
         found = [(stratum, result) for stratum, result in measured if result]
         all_ = sample.totals(found)
         mean = all_.seconds / totals.to_process if totals.to_process else 0.0
@@ -252,7 +265,9 @@ class Planner:
             storage_usd_month=(after - before) / GB * prices.S3_GB_MONTH,
         )
 
-    def _content(self, options: Options, totals: Totals, estimate: Estimate, function: Function) -> dict[str, Any]:
+    def _content(
+        self, options: Options, totals: Totals, estimate: Estimate, function: Function, eye: Eye
+    ) -> dict[str, Any]:
         return {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "stack": {
@@ -271,5 +286,6 @@ class Planner:
             "by_rendition": {name: asdict(counts) for name, counts in totals.by_rendition.items()},
             "by_rule": [{"match": pattern, **asdict(counts)} for pattern, counts in totals.by_rule.items()],
             "estimate": estimate.as_json(totals.to_process, options.concurrency),
+            "eye": eye.as_json(),
             "prices": prices.AS_OF.isoformat(),
         }
