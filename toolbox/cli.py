@@ -363,7 +363,7 @@ def plan(
     """
     from toolbox.aws_errors import CallError
     from toolbox.plan.planner import Options, Planner
-    from toolbox.plan.report import sentences, table
+    from toolbox.plan.report import eye_table, rules_table, sentences, table
 
     loaded = _load(renditions, exit_code=1)
     options = Options(prefix, inventory, sample, concurrency, everything, retry_rejected)
@@ -382,6 +382,10 @@ def plan(
     else:
         if made.has_changes:
             out.print(table(made))
+            for more in (rules_table(made.totals), eye_table(made.eye)):
+                if more:
+                    out.print()
+                    out.print(more)
         for sentence in sentences(made, options):
             out.print(sentence)
     raise typer.Exit(2 if made.has_changes else 0)

@@ -30,6 +30,8 @@ class DeployedStack:
     function: str
     batch_role: str | None = None
     """Of S3 Batch Operations, if the stack has one."""
+    delivery: str = "s3"
+    """How uploads reach the function: the parameter of this name."""
 
 
 def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
@@ -43,6 +45,7 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
             rejected_queue_url=outputs["RejectedQueueUrl"],
             function=outputs["FunctionName"],
             batch_role=outputs.get("BatchOperationsRoleArn"),
+            delivery=json.loads(outputs.get("Settings", "{}")).get("delivery", "s3"),
         )
     except KeyError as error:
         raise CallError(f"the stack {name} has no output {error}: deploy it again") from error

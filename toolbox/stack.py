@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,18 @@ def suffixes() -> list[str]:
     """Return the suffixes of the keys whose uploads invoke the function, each with its dot."""
     names: list[str] = json.loads((ROOT / "serverless" / "suffixes.json").read_text(encoding="utf-8"))
     return [f".{spelling}" for name in names for spelling in (name, name.upper())]
+
+
+def source_filter(delivery: str) -> Callable[[str], bool]:
+    """Return what tells whether an upload of a key invokes the function; `delivery` is the stack's parameter.
+
+    S3 compares suffixes to the letter, so there is a notification for lower and one for upper case. The rule of
+    EventBridge ignores the case: it also delivers `photo.Jpg`.
+    """
+    spellings = tuple(suffixes())
+    if delivery == "eventbridge":
+        return lambda key: key.lower().endswith(spellings)
+    return lambda key: key.endswith(spellings)
 
 
 def parameters() -> list[str]:

@@ -216,6 +216,8 @@ class SourcePlan:
     """None: the source gets no manifest."""
     ladder: frozenset[str]
     """The names of the renditions of the first ladder: one picture in several widths or formats. Empty without one."""
+    rule: str | None = None
+    """The pattern of the rule that chose the renditions; None if no rule matches the source."""
 
     @cached_property
     def renditions(self) -> tuple[RenditionTarget, ...]:
@@ -339,12 +341,22 @@ class Renditions:
         parts = (specs, rules, self.limits, self.allow_svg, self._has_manifest)
         return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns of the rules, in the order of renditions.toml."""
+        return tuple(rule.pattern.text for rule in self._rules)
+
+    def rule_for(self, source_key: str) -> Rule | None:
+        """Return the first rule that matches a source's key; None if none does."""
+        return next((rule for rule in self._rules if rule.pattern.matches(source_key)), None)
+
     def plan_for(self, source_key: str) -> SourcePlan:
         """Return what is written for a source: the renditions of the first rule that matches its key, or all.
 
         Raises DestinationKeyError if S3 cannot store one of the keys.
         """
-        names = next((rule.renditions for rule in self._rules if rule.pattern.matches(source_key)), tuple(self.by_name))
+        rule = self.rule_for(source_key)
+        names = rule.renditions if rule else tuple(self.by_name)
         has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
         return SourcePlan(
             source_key=source_key,
@@ -353,6 +365,7 @@ class Renditions:
             ladder=next(
                 (self._ladder(name) for name in self.by_name if name in names and self._ladder(name)), frozenset()
             ),
+            rule=rule.pattern.text if rule else None,
         )
 
     def _ladder(self, name: str) -> frozenset[str]:

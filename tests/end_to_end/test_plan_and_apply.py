@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 from tests.drawing import jpeg, photo
 from tests.end_to_end.old_images import SOURCES, OldImages, Reader
+from toolbox.deployed import find_stack
 from toolbox.local.aws import LocalAws
 
 KILLS = 3 if SOURCES < 1000 else 10
@@ -78,6 +80,7 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
     assert {name: counts["make"] for name, counts in first["by_rendition"].items()} == dict.fromkeys(
         ["thumbnail", "web-64", "web-96"], SOURCES + 3
     )
+    assert first["eye"] == {"compared": 0, "changed": 0, "missing": 0, "largest": []}
     apply_with_kills(images, plan, kills=KILLS)
     made = images.destination_objects()
     assert len(made) == 4 * SOURCES  # three renditions and a manifest each; the broken ones have none
@@ -97,6 +100,22 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
         "web-128": {"make": SOURCES + 3, "rewrite": 0, "keep": 0, "superseded": 0, "orphan": 0},
         "web-96": {"make": 0, "rewrite": 0, "keep": 0, "superseded": 0, "orphan": SOURCES},
     }
+    (rule,) = second["by_rule"]
+    assert rule == {
+        "match": None,
+        "sources": SOURCES + 3,
+        "to_process": SOURCES + 3,
+        **second["counts"]["renditions"],
+    }
+    saved = json.loads(plan.read_text())
+    assert (saved["eye"], saved["by_rule"]) == (second["eye"], second["by_rule"])
+    # web-64 is the only rendition that exists and is made with other pixels.
+    eye = second["eye"]
+    sampled = second["estimate"]["sampled"]
+    assert max(5, sampled - 3) <= eye["compared"] <= sampled  # the three broken ones have no renditions
+    assert (eye["changed"], eye["missing"]) == (eye["compared"], 0)
+    assert len(eye["largest"]) == len({change["source"] for change in eye["largest"]}) == 5
+    assert all(change["rendition"] == "web-64" and change["score"] < 90 for change in eye["largest"])
     reader = Reader(images, keys)
     with reader.reading():
         apply_with_kills(images, plan, kills=KILLS)
@@ -208,13 +227,36 @@ def test_a_rejected_source_is_named_and_left_out_of_the_next_plan_but_not_a_bett
     assert images.plan("--prefix=rejected/")["counts"]["to_process"] == 1
 
 
-def test_a_plan_for_people_says_what_it_costs(images: OldImages) -> None:
+def test_the_deployed_stack_says_how_uploads_reach_its_function(
+    images: OldImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", images.env["AWS_ENDPOINT_URL"])
+    session = boto3.Session(
+        images.env["AWS_ACCESS_KEY_ID"], images.env["AWS_SECRET_ACCESS_KEY"], region_name=images.env["AWS_REGION"]
+    )
+    assert find_stack("local", session).delivery == "s3"
+
+
+def test_a_plan_for_people_says_what_it_costs_and_what_looks_different(images: OldImages, tmp_path: Path) -> None:
     images.use_recipe(PLAIN)
     images.fill("people", 2)
-    run = images.command("plan", "--prefix=people/")
+    run = images.command("plan", "--prefix=people/", f"--out={tmp_path / 'plan.json'}")
     assert run.returncode == 2
     for text in ("thumbnail", "2 sources", "0 up to date, 2 to process", "Once: $", "with 8 in parallel", "exact"):
         assert text in run.stdout
+    assert "changes to the eye" not in run.stdout
+    applied = images.command("apply", tmp_path / "plan.json")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    images.renditions.write_text(f'{PLAIN}quality = 10\n[[rules]]\nmatch = "people/0/**"\nrenditions = ["thumbnail"]\n')
+    changed = images.command("plan", "--prefix=people/")
+    for text in (
+        "people/0/**",
+        "no rule",
+        "The largest changes to the eye",
+        "48 x ",
+        "2 renditions of the sample compared with what exists: 2 with other pixels",
+    ):
+        assert text in changed.stdout
 
 
 def test_a_missing_bucket_or_function_or_stage_is_an_error_and_not_a_change(images: OldImages) -> None:

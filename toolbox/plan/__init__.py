@@ -8,6 +8,7 @@ The way of a plan, in this order::
     recipes      the recipes that were used before
     changes      what is made, rewritten, kept and left over of each source
     sampling     bytes and time of some real sources under the new recipe
+    eye          which renditions look different, and how much
     costs        dollars and hours
     planner      all of it, for a stack
     files        plan.json and its lists

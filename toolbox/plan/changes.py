@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from image_scaler.renditions.spec import CopyTarget, SourcePlan, Target
+from image_scaler.renditions.spec import CopyTarget, RenditionTarget, SourcePlan, Target
 from toolbox.plan.listing import Listed
 from toolbox.plan.recipes import History, Recipe
 from toolbox.plan.states import State
@@ -32,6 +32,15 @@ class Counts:
 
 
 @dataclass
+class RuleCounts(Counts):
+    """Objects of the sources that one rule matches."""
+
+    sources: int = 0
+    """All of them, those that are up to date or skipped included."""
+    to_process: int = 0
+
+
+@dataclass
 class Change:
     """What the recipe changes for one source."""
 
@@ -43,6 +52,10 @@ class Change:
     """Requests to S3 that write, and are billed as such."""
     gets: int = 0
     """Requests to S3 that read."""
+    has_manifest: bool = False
+    """Whether the source has a manifest that the function wrote."""
+    kept: set[tuple[str, str]] = field(default_factory=set)
+    """Name and media type of the renditions that exist as they are asked for."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,7 +92,8 @@ class Comparer:
         """Return what changes for a source that is not up to date."""
         new = plan.of_version(source.etag)
         old = self._old(source, plan, state)
-        change = Change(source, plan, gets=2 if plan.copies and not plan.renditions else 1)
+        gets = 2 if plan.copies and not plan.renditions else 1
+        change = Change(source, plan, gets=gets, has_manifest=state is not None and plan.manifest_key is not None)
         # The targets of a version are new objects; their specs are the recipe's own.
         for target in new.targets:
             self._compare(change, target, old)
@@ -107,6 +121,8 @@ class Comparer:
             target.spec
         ):
             counts.keep += 1
+            if isinstance(target, RenditionTarget):
+                change.kept.add((target.spec.name, target.format.traits.media_type))
             change.puts += 0 if is_copy else 1  # a conditional write that S3 refuses is billed
             change.gets += 0 if is_copy else 1
         else:

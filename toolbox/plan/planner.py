@@ -16,8 +16,9 @@ from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox import prices, stack
 from toolbox.aws_errors import call_errors
 from toolbox.deployed import DeployedStack
-from toolbox.plan.changes import Change, Comparer, Counts, is_up_to_date
-from toolbox.plan.costs import GB, Estimate, Function, requests_usd
+from toolbox.plan.changes import Change, Comparer, Counts, RuleCounts, is_up_to_date
+from toolbox.plan.costs import GB, ONE_VCPU_MB, Estimate, Function, requests_usd
+from toolbox.plan.eye import Eye
 from toolbox.plan.files import Item, Lists
 from toolbox.plan.inventory import list_inventory
 from toolbox.plan.listing import MANIFEST_SUFFIX, Listed, in_manifest_order, in_order, list_objects
@@ -50,6 +51,19 @@ class Totals:
     gets: int = 0
     orphans: int = 0
     by_rendition: dict[str, Counts] = field(default_factory=dict)
+    by_rule: dict[str | None, RuleCounts] = field(default_factory=dict)
+    """By the pattern of the rule; None: of the sources that no rule matches."""
+
+    @classmethod
+    def of_rules(cls, patterns: Iterable[str]) -> "Totals":
+        """Return totals with zeros for each rule, and for the sources that none matches, in this order."""
+        return cls(by_rule={pattern: RuleCounts() for pattern in (*patterns, None)})
+
+    def see(self, source: Listed, rule: str | None) -> None:
+        """Count a source, whether it changes or not."""
+        self.sources += 1
+        self.bytes += source.size
+        self.by_rule.setdefault(rule, RuleCounts()).sources += 1
 
     def add(self, change: Change) -> None:
         """Count a source that changes."""
@@ -57,8 +71,11 @@ class Totals:
         self.puts += change.puts
         self.gets += change.gets
         self.orphans += len(change.orphans)
+        rule = self.by_rule.setdefault(change.plan.rule, RuleCounts())
+        rule.to_process += 1
         for name, counts in change.by_rendition.items():
             self.by_rendition.setdefault(name, Counts()).add(counts)
+            rule.add(counts)
 
     @property
     def renditions(self) -> Counts:
@@ -91,6 +108,8 @@ class Plan:
     estimate: Estimate
     content: dict[str, Any]
     """For plan.json and --json."""
+    eye: Eye
+    """What looks different."""
     note: str | None = None
     """Why the next plan will ask for all manifests again."""
 
@@ -122,7 +141,7 @@ class Planner:
         sample = Sample(options.sample, self._renditions.id)
         try:
             with Lists(out) as lists:
-                totals = Totals()
+                totals = Totals.of_rules(self._renditions.patterns)
                 states = with_states(self._sources(options), self._manifests(options.prefix), index, self._look)
                 comparer = Comparer(self._recipe, history, self._listed_keys)
                 for change in self._changes(states, comparer, totals, skipped, options, progress):
@@ -130,17 +149,19 @@ class Planner:
                     sample.offer(change)
                     usd = requests_usd(change.puts, change.gets)
                     lists.add(Item(change.source.key, change.source.etag, usd), change.orphans)
-                progress("rendering a sample")
-                estimate = self._estimate(sample, totals, function)
+                vcpus = max(1, round(function.memory / ONE_VCPU_MB))
+                buckets = self._deployed.source_bucket, self._deployed.destination_bucket
+                sampler = Sampler(self._s3, *buckets, self._renditions, vcpus=vcpus)
+                estimate = self._estimate(sample, sampler, totals, function, progress)
                 totals.looked_at = index.looks
-                content = self._content(options, totals, estimate, function)
+                content = self._content(options, totals, estimate, function, sampler.eye)
                 lists.save(content)
             note = None
             if index.looks:
                 note = write_index(self._s3, self._deployed.destination_bucket, index.finish())
         finally:
             index.close()
-        return Plan(totals, estimate, content, note)
+        return Plan(totals, estimate, content, sampler.eye, note)
 
     def _function(self) -> Function:
         name = self._deployed.function
@@ -167,9 +188,9 @@ class Planner:
             listed = list_inventory(self._s3, options.inventory, bucket, options.prefix)
         else:
             listed = list_objects(self._s3, bucket, options.prefix)
-        suffixes = tuple(stack.suffixes())
+        is_source = stack.source_filter(self._deployed.delivery)
         for source in in_manifest_order(in_order(listed, f"the listing of {bucket}")):
-            if source.key.endswith(suffixes):
+            if is_source(source.key):
                 yield source
 
     def _manifests(self, prefix: str) -> Iterator[Listed]:
@@ -180,8 +201,8 @@ class Planner:
         return look_at_manifest(self._store, self._deployed.destination_bucket, manifest_key)
 
     def _listed_keys(self, manifest_key: str) -> dict[str, str]:
-        entries = read_manifest(self._s3, self._deployed.destination_bucket, manifest_key)
-        return {entry["key"]: entry["name"] for entry in entries}
+        manifest = read_manifest(self._s3, self._deployed.destination_bucket, manifest_key)
+        return {entry["key"]: entry["name"] for entry in manifest.get("renditions", ())}
 
     def _changes(
         self,
@@ -197,8 +218,11 @@ class Planner:
             plan = self._recipe.plan_for(source.key)
             if plan is not None and not plan.targets:
                 continue
-            totals.sources += 1
-            totals.bytes += source.size
+            if plan:
+                totals.see(source, plan.rule)
+            else:
+                rule = self._renditions.rule_for(source.key)
+                totals.see(source, rule.pattern.text if rule else None)
             if totals.sources % 1000 == 0:
                 progress(f"{totals.sources:,} sources")
             if plan is None:
@@ -212,11 +236,19 @@ class Planner:
             else:
                 yield comparer.change(source, plan, state)
 
-    def _estimate(self, sample: Sample, totals: Totals, function: Function) -> Estimate:
-        vcpus = max(1, round(function.memory / 1769))
-        buckets = self._deployed.source_bucket, self._deployed.destination_bucket
-        sampler = Sampler(self._s3, *buckets, self._renditions, vcpus=vcpus)
-        measured = [(stratum, sampler.measure(change)) for stratum, change in sample.chosen()]
+    def _estimate(
+        self,
+        sample: Sample,
+        sampler: Sampler,
+        totals: Totals,
+        function: Function,
+        progress: Callable[[str], None],
+    ) -> Estimate:
+        chosen = sample.chosen()
+        measured = []
+        for number, (stratum, change) in enumerate(chosen, 1):
+            progress(f"rendering a sample, {number} of {len(chosen)}, and comparing it with what exists")
+            measured.append((stratum, sampler.measure(change)))
         found = [(stratum, result) for stratum, result in measured if result]
         all_ = sample.totals(found)
         mean = all_.seconds / totals.to_process if totals.to_process else 0.0
@@ -233,7 +265,9 @@ class Planner:
             storage_usd_month=(after - before) / GB * prices.S3_GB_MONTH,
         )
 
-    def _content(self, options: Options, totals: Totals, estimate: Estimate, function: Function) -> dict[str, Any]:
+    def _content(
+        self, options: Options, totals: Totals, estimate: Estimate, function: Function, eye: Eye
+    ) -> dict[str, Any]:
         return {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "stack": {
@@ -250,6 +284,8 @@ class Planner:
                 "renditions": asdict(totals.renditions),
             },
             "by_rendition": {name: asdict(counts) for name, counts in totals.by_rendition.items()},
+            "by_rule": [{"match": pattern, **asdict(counts)} for pattern, counts in totals.by_rule.items()],
             "estimate": estimate.as_json(totals.to_process, options.concurrency),
+            "eye": eye.as_json(),
             "prices": prices.AS_OF.isoformat(),
         }

@@ -7,7 +7,9 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from image_scaler.outcomes import counted
-from toolbox.plan.planner import Options, Plan
+from image_scaler.storage.base import on_one_line
+from toolbox.plan.eye import Eye, Look
+from toolbox.plan.planner import Options, Plan, Totals
 
 COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
 
@@ -24,6 +26,69 @@ def table(plan: Plan) -> Table:
     for name, counts in rows.items():
         found.add_row(name, *(f"{getattr(counts, column):,}" for column in COLUMNS))
     return found
+
+
+def rules_table(totals: Totals) -> Table | None:
+    """Return the counts of each rule; None if renditions.toml has no rules."""
+    if totals.by_rule.keys() <= {None}:
+        return None
+    found = Table(box=None, header_style="bold")
+    found.add_column("rule", overflow="fold")
+    for column in ("sources", "to process", *COLUMNS):
+        found.add_column(column, justify="right")
+    for pattern, counts in totals.by_rule.items():
+        numbers = (counts.sources, counts.to_process, *(getattr(counts, column) for column in COLUMNS))
+        found.add_row(pattern or "no rule", *(f"{number:,}" for number in numbers))
+    return found
+
+
+def eye_table(eye: Eye) -> Table | None:
+    """Return the largest changes to the eye; None if nothing looks different."""
+    if not eye.largest:
+        return None
+    found = Table(box=None, header_style="bold", title="The largest changes to the eye", title_justify="left")
+    for column in ("source", "rendition", "before", "after"):
+        found.add_column(column, overflow="fold")
+    found.add_column("score", justify="right")
+    for change in eye.largest:
+        notes = [" other crop"] * change.is_other_crop + [" animated or not"] * change.is_other_motion
+        found.add_row(
+            on_one_line(change.source),
+            change.rendition,
+            look(change.before),
+            look(change.after),
+            f"{score(change.score)}{','.join(notes)}",
+        )
+    return found
+
+
+def score(value: float) -> str:
+    """Return a score as people read it: below 0, its size says nothing."""
+    return f"{value:.0f}" if value >= 0 else "below 0"
+
+
+def look(rendition: Look) -> str:
+    """Return size, format, quality and score of a rendition in one line."""
+    parts = [f"{rendition.width} x {rendition.height}", rendition.type.removeprefix("image/")]
+    if rendition.quality is not None:
+        parts.append(f"q{rendition.quality}")
+    if rendition.score is not None:
+        parts.append(f"scores {score(rendition.score)}")
+    return f"{' '.join(parts)}, {decimal(rendition.bytes)}"
+
+
+def eye_sentence(eye: Eye) -> str | None:
+    """Return what was compared; None if nothing was, because nothing that exists is rewritten in the sample."""
+    missing = f"; {eye.missing:,} could not be read" if eye.missing else ""
+    if not eye.compared:
+        return f"No rendition could be compared{missing}" if missing else None
+    compared = f"{counted(eye.compared, 'rendition')} of the sample compared with what exists"
+    if not eye.changed:
+        return f"{compared}: none looks different{missing}"
+    return (
+        f"{compared}: {eye.changed:,} with other pixels{missing}. "
+        "A score of 100 is identical, 90 looks identical, 70 slightly different"
+    )
 
 
 def sentences(plan: Plan, options: Options) -> Iterator[str]:
@@ -59,6 +124,8 @@ def sentences(plan: Plan, options: Options) -> Iterator[str]:
         f"Counts are exact; bytes, dollars and hours come from {counted(estimate.sampled, 'source')} rendered on this "
         f"machine, at the prices of us-east-1 of {plan.content['prices']}"
     )
+    if compared := eye_sentence(plan.eye):
+        yield compared
     if totals.orphans:
         yield f"{counted(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
 

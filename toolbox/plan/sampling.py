@@ -22,6 +22,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from toolbox.aws_errors import call_errors
 from toolbox.plan.changes import Change
+from toolbox.plan.eye import Eye
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -110,10 +111,12 @@ class Sample:
 
 
 class _OneSource:
-    """A store with one source; what is written is measured and forgotten."""
+    """A store with one source; what is written is kept until the next source."""
 
     def __init__(self, source: StoredObject) -> None:
         self._source = source
+        self.bodies: dict[str, bytes] = {}
+        """The renditions by their keys."""
 
     def head(self, ref: ObjectRef) -> ObjectHead:
         return self.get(ref)
@@ -124,6 +127,7 @@ class _OneSource:
         return self._source
 
     def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
+        self.bodies[ref.key] = body
         return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
     def copy(self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, **options: Any) -> None:
@@ -138,6 +142,7 @@ class Sampler:
 
     def __init__(self, s3: "S3Client", bucket: str, destination: str, renditions: Renditions, *, vcpus: int) -> None:
         """`vcpus`: of the function."""
+        self.eye = Eye(lambda key: read_object(s3, destination, key))
         vips.configure(threads=vcpus, allow_svg=renditions.allow_svg)
         self._s3 = s3
         self._bucket = bucket
@@ -153,6 +158,7 @@ class Sampler:
             except self._s3.exceptions.NoSuchKey:
                 return None
             body = answer["Body"].read()
+        manifest = self._manifest(change)
         source = StoredObject(
             read=lambda: body,
             etag=answer["ETag"].strip('"'),
@@ -160,28 +166,34 @@ class Sampler:
             content_type=answer["ContentType"],
             metadata=answer["Metadata"],
         )
-        outcome = Scaler(self._settings, _OneSource(source)).scale(
-            SourceEvent(ref=ObjectRef(self._bucket, key), payload={})
-        )
+        store = _OneSource(source)
+        outcome = Scaler(self._settings, store).scale(SourceEvent(ref=ObjectRef(self._bucket, key), payload={}))
+        if source.etag == change.source.etag:  # it was not replaced since it was listed
+            self.eye.look(change, manifest, outcome.written, store.bodies.__getitem__)
         after: dict[str, int] = {}
         for written in outcome.written:
             after[written.name] = after.get(written.name, 0) + written.bytes
-        return Measured(outcome.timings["total"] / 1000, self._before(change), after)  # type: ignore[index]
+        before: dict[str, int] = {}
+        for entry in manifest.get("renditions", ()):
+            before[entry["name"]] = before.get(entry["name"], 0) + entry["bytes"]
+        return Measured(outcome.timings["total"] / 1000, before, after)  # type: ignore[index]
 
-    def _before(self, change: Change) -> dict[str, int]:
-        found: dict[str, int] = {}
-        if change.plan.manifest_key:
-            for entry in read_manifest(self._s3, self._destination, change.plan.manifest_key):
-                found[entry["name"]] = found.get(entry["name"], 0) + entry["bytes"]
-        return found
+    def _manifest(self, change: Change) -> dict[str, Any]:
+        key = change.plan.manifest_key
+        return read_manifest(self._s3, self._destination, key) if key and change.has_manifest else {}
 
 
-def read_manifest(s3: "S3Client", bucket: str, key: str) -> list[dict[str, Any]]:
-    """Return the renditions that a manifest lists; none if it does not exist."""
+def read_manifest(s3: "S3Client", bucket: str, key: str) -> dict[str, Any]:
+    """Return a manifest; empty if it does not exist."""
+    body = read_object(s3, bucket, key)
+    found: dict[str, Any] = json.loads(body) if body is not None else {}
+    return found
+
+
+def read_object(s3: "S3Client", bucket: str, key: str) -> bytes | None:
+    """Return an object; None if it does not exist, or is in an archive. Raises CallError."""
     with call_errors(f"read s3://{bucket}/{key}"):
         try:
-            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except s3.exceptions.NoSuchKey:
-            return []
-    found: list[dict[str, Any]] = json.loads(body)["renditions"]
-    return found
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except (s3.exceptions.NoSuchKey, s3.exceptions.InvalidObjectState):
+            return None

@@ -1,0 +1,502 @@
+"""The largest changes to the eye: stored renditions, compared with what a recipe makes of their sources."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+import pyvips
+from moto import mock_aws
+from rich.console import Console
+
+from image_scaler.events import SourceEvent
+from image_scaler.manifest import recipe
+from image_scaler.outcomes import WrittenObject
+from image_scaler.renditions.spec import Renditions
+from image_scaler.renditions.toml import parse_renditions
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.s3 import S3Store
+from tests.drawing import RED, decoded, is_near, jpeg, photo, png, quadrants, with_alpha
+from tests.stores import InMemoryStore
+from tests.test_animation import animation
+from tests.test_plan import listed
+from toolbox.plan.changes import Comparer
+from toolbox.plan.eye import CROP, MAX_CHANGES, MAX_COMPARED_SIDE, Eye, compare, crops, pairs
+from toolbox.plan.recipes import History, Recipe
+from toolbox.plan.report import eye_sentence, eye_table
+from toolbox.plan.sampling import Measured, Sampler
+from toolbox.plan.states import State
+
+SMALL = '[renditions.small]\nwidth = 200\nformat = "webp"\nquality = 80\n'
+POORER = SMALL.replace("80", "20")
+OTHER_CROP = SMALL + "height = 200\n"
+LADDER = '[renditions.web]\nwidths = [80, 160, 240, 320]\nformats = ["webp", "jpeg"]\nquality = 80\n'
+
+
+class Bucket:
+    """A destination with the renditions of an old recipe, and an eye that sees the new one."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self.store = InMemoryStore()
+        self.read: list[str] = []
+        self.eye = Eye(self._read)
+        self._old, self._new = parse_renditions(old), parse_renditions(new)
+
+    def _read(self, key: str) -> bytes | None:
+        self.read.append(key)
+        stored = self.store.objects.get(ObjectRef("destination", key))
+        return stored.read() if stored else None
+
+    def fill(self, key: str, body: bytes) -> None:
+        """Upload a source and make its renditions by the old recipe."""
+        self._make(self.store, key, body, self._old)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Replace a rendition."""
+        ref = ObjectRef("destination", key)
+        self.store.objects[ref] = replace(self.store.objects[ref], read=lambda: body, size=len(body))
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        stored = self.store.objects.get(ObjectRef("destination", f"manifests/{key}.json"))
+        content: dict[str, Any] = json.loads(stored.read()) if stored else {}
+        return content
+
+    def look(self, key: str, body: bytes, manifest: Mapping[str, Any] | None = None) -> Eye:
+        """Compare what exists of a source with what the new recipe makes of it."""
+        made = InMemoryStore()
+        written = self._make(made, key, body, self._new)
+        etag = made.objects[ObjectRef("source", key)].etag
+        plan = Recipe(self._new).plan_for(key)
+        assert plan
+        manifest = self.manifest(key) if manifest is None else manifest
+        state = State(manifest["source"]["etag"], recipe(self._old.plan_for(key))) if manifest else None
+        history = History([Recipe(self._old)])
+        change = Comparer(Recipe(self._new), history, lambda key: {}).change(listed(key, etag), plan, state)
+        self.eye.look(change, manifest, written, lambda key: bytes(made.objects[ObjectRef("destination", key)].read()))
+        return self.eye
+
+    @staticmethod
+    def _make(store: InMemoryStore, key: str, body: bytes, renditions: Renditions) -> list[WrittenObject]:
+        ref = ObjectRef("source", key)
+        store.put(ref, body, content_type="image/jpeg")
+        settings = Settings(destination_bucket="destination", renditions=renditions)
+        outcome = Scaler(settings, store).scale(SourceEvent(ref=ref, payload={}))
+        assert outcome.error is None
+        return list(outcome.written)
+
+
+def seen(old: str, new: str, body: bytes) -> Eye:
+    """Return what the eye sees if a recipe replaces another one."""
+    bucket = Bucket(old, new)
+    bucket.fill("a.jpg", body)
+    return bucket.look("a.jpg", body)
+
+
+def counts(eye: Eye) -> tuple[int, int, int]:
+    return eye.compared, eye.changed, eye.missing
+
+
+def webp(image: pyvips.Image, **options: object) -> bytes:
+    return bytes(image.webpsave_buffer(**({"lossless": True} | options)))
+
+
+PHOTO = jpeg(photo(400, 300))
+
+
+def test_another_quality_looks_different() -> None:
+    eye = seen(SMALL, POORER, PHOTO)
+    assert counts(eye) == (1, 1, 0)
+    (change,) = eye.largest
+    assert (change.source, change.rendition, change.key) == ("a.jpg", "small", "small/a.jpg.webp")
+    assert (change.before.quality, change.after.quality) == (80, 20)
+    assert (change.after.width, change.after.height, change.after.type) == (200, 150, "image/webp")
+    assert change.before.bytes > change.after.bytes
+    assert 0 < change.score < 90
+    assert not change.is_other_crop
+    assert not change.is_other_motion
+    assert [(decoded(crop).width, decoded(crop).height) for crop in change.crops] == [(200, 150)] * 2
+    assert change.crops[0] != change.crops[1]
+
+
+def test_the_worse_the_quality_the_larger_the_change() -> None:
+    scores = [seen(SMALL, SMALL.replace("80", str(quality)), PHOTO).largest[0].score for quality in (70, 40, 10)]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_identical_bytes_are_no_change() -> None:
+    eye = seen(SMALL, SMALL + "keep_copyright = false\n", PHOTO)
+    assert counts(eye) == (1, 0, 0)
+    assert eye.largest == []
+
+
+def test_other_bytes_with_identical_pixels_are_no_change() -> None:
+    lossless = '[renditions.small]\nwidth = 200\nformat = "webp"\nlossless = true\n'
+    eye = seen(lossless, lossless + "effort = 1\n", PHOTO)
+    assert counts(eye) == (1, 0, 0)
+    picture = photo(60, 40)
+    assert webp(picture) != png(picture)
+    assert compare(webp(picture), png(picture)) is None
+
+
+def test_a_picture_that_became_larger_is_the_same_crop() -> None:
+    eye = seen(SMALL, SMALL.replace("200", "333"), PHOTO)
+    (change,) = eye.largest
+    assert (change.before.width, change.after.width) == (200, 333)
+    assert not change.is_other_crop
+    assert change.score < 90  # the detail that is won counts
+
+
+@pytest.mark.parametrize(("old", "new"), [(SMALL, OTHER_CROP), (OTHER_CROP, SMALL)])
+def test_another_crop_is_marked(old: str, new: str) -> None:
+    (change,) = seen(old, new, PHOTO).largest
+    assert change.is_other_crop
+    assert change.score < 50
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (9, 7), (333, 250)])
+@pytest.mark.parametrize("other", [(1, 1), (17, 3), (250, 333)])
+def test_pictures_of_all_sizes_can_be_compared(size: tuple[int, int], other: tuple[int, int]) -> None:
+    found = compare(webp(quadrants(*size)), webp(photo(*other)))
+    assert found
+    assert found.score < 100
+    before, after = (decoded(crop) for crop in crops(found))
+    assert (before.width, before.height) == (after.width, after.height)
+    assert before.width <= CROP[0]
+    assert before.height <= CROP[1]
+
+
+def test_large_pictures_are_compared_at_a_bounded_size() -> None:
+    found = compare(jpeg(quadrants(3000, 1500)), jpeg(quadrants(1500, 3000)))
+    assert found
+    assert (found.before.width, found.before.height) == (1024, MAX_COMPARED_SIDE)[::-1]
+
+
+CORNERS = {"left top": (0, 0), "right top": (1, 0), "left bottom": (0, 1), "right bottom": (1, 1)}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_the_region_that_is_shown_is_the_one_that_changed(corner: str) -> None:
+    across, down = CORNERS[corner]
+    picture = photo(1000, 700)
+    x, y = across * (1000 - 24), down * (700 - 24)
+    changed = picture.draw_rect(RED, x, y, 24, 24, fill=True)
+    found = compare(webp(picture), webp(changed))
+    assert found
+    before, after = (decoded(crop) for crop in crops(found))
+    assert (before.width, before.height) == (after.width, after.height) == CROP
+    # The region ends at the edges of the picture: the corner of the one is that of the other.
+    at = across * (CROP[0] - 24), down * (CROP[1] - 24)
+    assert (after.crop(*at, 24, 24) - pyvips.Image.black(24, 24).new_from_image(RED)).abs().max() == 0
+    assert (before.crop(*at, 24, 24) - picture.crop(x, y, 24, 24)).abs().max() == 0
+
+
+def test_a_change_in_the_middle_is_in_the_middle_of_what_is_shown() -> None:
+    picture = photo(1000, 700)
+    found = compare(webp(picture), webp(picture.draw_rect(RED, 600, 300, 30, 30, fill=True)))
+    assert found
+    after = decoded(crops(found)[1])
+    assert is_near(tuple(after(CROP[0] // 2, CROP[1] // 2)), RED)
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_transparency_that_is_lost_or_won_is_a_change(is_before: bool) -> None:
+    opaque, transparent = webp(photo(300, 200)), webp(with_alpha(photo(300, 200)))
+    found = compare(*((transparent, opaque) if is_before else (opaque, transparent)))
+    assert found
+    assert found.score < 60
+    assert [decoded(crop).hasalpha() for crop in crops(found)] == [is_before, not is_before]
+
+
+def test_a_transparent_picture_can_become_a_crop_of_another_shape() -> None:
+    found = compare(webp(with_alpha(photo(300, 200))), webp(photo(100, 100)))
+    assert found
+    assert found.is_other_crop
+
+
+@pytest.mark.parametrize("format", ["webp", "gif"])
+def test_an_animation_that_stops_is_marked_and_comes_first(format: str) -> None:
+    moving = f'[renditions.small]\nwidth = 40\nformat = "{format}"\n'
+    bucket = Bucket(moving, moving + "animated = false\n")
+    for key, body in (("still.jpg", PHOTO), ("moving.gif", animation("gif"))):
+        bucket.fill(key, body)
+        bucket.look(key, body)
+    assert bucket.eye.changed == 1
+    (change,) = bucket.eye.largest
+    assert (change.source, change.is_other_motion) == ("moving.gif", True)
+
+
+def test_the_pages_of_a_document_are_no_motion() -> None:
+    page = photo(60, 40)
+    pages = page.join(page, "vertical")
+    pages.set_type(pyvips.GValue.gint_type, "page-height", 40)
+    document = bytes(pages.tiffsave_buffer())
+    assert compare(document, webp(page)) is None
+
+
+def as_grey(picture: pyvips.Image) -> bytes:
+    return png(picture.colourspace("b-w"))
+
+
+def as_grey_with_alpha(picture: pyvips.Image) -> bytes:
+    return png(with_alpha(picture).colourspace("b-w"))
+
+
+def as_16_bits(picture: pyvips.Image) -> bytes:
+    return png(picture.colourspace("rgb16"))
+
+
+def as_16_bits_of_grey(picture: pyvips.Image) -> bytes:
+    return png(picture.colourspace("grey16"))
+
+
+def as_cmyk(picture: pyvips.Image) -> bytes:
+    return jpeg(picture.icc_export(output_profile="cmyk"))
+
+
+def as_turned(picture: pyvips.Image) -> bytes:
+    return jpeg(picture.rot90(), orientation=8)
+
+
+@pytest.mark.parametrize("store", [as_grey, as_grey_with_alpha, as_16_bits, as_16_bits_of_grey, as_cmyk, as_turned])
+def test_stored_pictures_of_every_kind_are_compared_in_srgb(store: Callable[[pyvips.Image], bytes]) -> None:
+    bucket = Bucket(SMALL, POORER)
+    bucket.fill("a.jpg", PHOTO)
+    bucket.put("small/a.jpg.webp", store(photo(200, 150)))
+    eye = bucket.look("a.jpg", PHOTO)
+    assert counts(eye) == (1, 1, 0)
+    (change,) = eye.largest
+    assert not change.is_other_crop
+    assert all(decoded(crop).interpretation == "srgb" for crop in change.crops)
+
+
+def test_the_stored_object_is_looked_at_and_not_the_old_recipe() -> None:
+    bucket = Bucket(SMALL, POORER)
+    bucket.fill("a.jpg", PHOTO)
+    bucket.put("small/a.jpg.webp", webp(quadrants(200, 150)))
+    (change,) = bucket.look("a.jpg", PHOTO).largest
+    assert change.score < 0
+    assert change.before.bytes == len(webp(quadrants(200, 150)))
+
+
+def test_a_rendition_that_is_gone_or_damaged_is_counted_as_missing() -> None:
+    bucket = Bucket(LADDER, LADDER.replace("quality = 80", "quality = 20"))
+    bucket.fill("a.jpg", PHOTO)
+    del bucket.store.objects[ObjectRef("destination", "web-80/a.jpg")]
+    whole = bucket.store.objects[ObjectRef("destination", "web-160/a.jpg")].read()
+    bucket.put("web-160/a.jpg", whole[: len(whole) // 2])
+    bucket.put("web-240/a.jpg", b"no image")
+    bucket.put("web-320/a.jpg", b"")
+    assert counts(bucket.look("a.jpg", PHOTO)) == (4, 4, 4)
+
+
+def test_renditions_that_are_kept_are_not_read() -> None:
+    more = '[renditions.large]\nwidth = 300\nformat = "webp"\n'
+    bucket = Bucket(SMALL + more, POORER + more)
+    bucket.fill("a.jpg", PHOTO)
+    assert counts(bucket.look("a.jpg", PHOTO)) == (1, 1, 0)
+    assert bucket.read == ["small/a.jpg.webp"]
+
+
+def test_a_source_without_a_manifest_compares_nothing() -> None:
+    bucket = Bucket(SMALL, POORER)
+    assert counts(bucket.look("a.jpg", PHOTO)) == (0, 0, 0)
+
+
+def test_a_manifest_of_another_version_of_the_source_compares_nothing() -> None:
+    bucket = Bucket(SMALL, POORER)
+    bucket.fill("a.jpg", jpeg(quadrants()))
+    assert counts(bucket.look("a.jpg", PHOTO)) == (0, 0, 0)
+    assert bucket.read == []
+
+
+def test_the_five_largest_changes_are_kept_the_largest_first() -> None:
+    bucket = Bucket(LADDER, LADDER.replace("quality = 80", "quality = 20"))
+    bucket.fill("a.jpg", PHOTO)
+    eye = bucket.look("a.jpg", PHOTO)
+    assert counts(eye) == (8, 8, 0)
+    scores = [change.score for change in eye.largest]
+    assert len(scores) == MAX_CHANGES == 5
+    assert scores == sorted(scores)
+
+
+def test_different_sources_come_before_more_of_the_same() -> None:
+    bucket = Bucket(LADDER, LADDER.replace("quality = 80", "quality = 20"))
+    for number in range(7):
+        # The finer the grain, the larger the change; the first source has the largest changes of all.
+        body = jpeg(photo(400, 300, seed=number).gaussblur(0.1 + number / 3))
+        bucket.fill(f"{number}.jpg", body)
+        eye = bucket.look(f"{number}.jpg", body)
+        sources = [change.source for change in eye.largest]
+        assert len(sources) == MAX_CHANGES
+        assert len(set(sources)) == min(number + 1, MAX_CHANGES)
+    scores = [change.score for change in eye.largest]
+    assert scores == sorted(scores)
+    assert "0.jpg" in sources
+    assert counts(eye) == (56, 56, 0)
+
+
+def written(name: str, type_: str | None = "image/webp") -> WrittenObject:
+    return WrittenObject(name=name, key=f"new/{name}.{type_}", bytes=1, width=1, height=1, type=type_)
+
+
+def existing(name: str, type_: str | None = "image/webp") -> dict[str, Any]:
+    return {"name": name, "key": f"old/{name}.{type_}", "type": type_}
+
+
+def paired(new: list[WrittenObject], old: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(one.key, other["key"]) for one, other in pairs(new, old)]
+
+
+def test_a_rendition_takes_the_place_of_the_one_with_its_name_and_type() -> None:
+    new = [written("a", "image/avif"), written("a"), written("b")]
+    old = [existing("b"), existing("a"), existing("a", "image/avif"), existing("c")]
+    assert paired(new, old) == [
+        ("new/a.image/avif", "old/a.image/avif"),
+        ("new/a.image/webp", "old/a.image/webp"),
+        ("new/b.image/webp", "old/b.image/webp"),
+    ]
+
+
+def test_a_new_format_takes_the_place_of_one_that_is_made_no_longer() -> None:
+    new = [written("a", "image/avif"), written("a", "image/jpeg")]
+    old = [existing("a", "image/webp"), existing("a", "image/jpeg")]
+    assert paired(new, old) == [
+        ("new/a.image/avif", "old/a.image/webp"),
+        ("new/a.image/jpeg", "old/a.image/jpeg"),
+    ]
+
+
+def test_a_format_that_is_added_takes_no_place() -> None:
+    new = [written("a", "image/avif"), written("a", "image/jpeg")]
+    assert paired(new, [existing("a", "image/jpeg")]) == [("new/a.image/jpeg", "old/a.image/jpeg")]
+
+
+def test_copies_have_no_pixels_of_their_own() -> None:
+    assert paired([written("a", None)], [existing("a")]) == []
+    assert paired([written("a")], [existing("a", None)]) == []
+
+
+def test_plan_json_has_the_changes_without_their_pictures() -> None:
+    content = seen(SMALL, POORER, PHOTO).as_json()
+    (change,) = json.loads(json.dumps(content))["largest"]
+    assert content["compared"] == content["changed"] == 1
+    assert content["missing"] == 0
+    assert set(change) == {
+        *("source", "rendition", "key", "before", "after"),
+        *("score", "is_other_crop", "is_other_motion"),
+    }
+    assert change["before"]["quality"] == 80
+
+
+class Stack:
+    """A source in S3, with the renditions of an old recipe."""
+
+    def __init__(self, s3: Any) -> None:
+        self.s3 = s3
+        for bucket in ("source", "destination"):
+            s3.create_bucket(Bucket=bucket)
+        self.etag = s3.put_object(Bucket="source", Key="a.jpg", Body=PHOTO, ContentType="image/jpeg")["ETag"].strip('"')
+        self._old, self._new = parse_renditions(SMALL), parse_renditions(POORER)
+        settings = Settings(destination_bucket="destination", renditions=self._old)
+        event = SourceEvent(ref=ObjectRef("source", "a.jpg"), payload={})
+        assert Scaler(settings, S3Store(s3)).scale(event).error is None
+        self.state: State | None = State(self.etag, recipe(self._old.plan_for("a.jpg")))
+
+    def sample(self) -> tuple[Eye, Measured]:
+        """Render the source by the new recipe."""
+        new = Recipe(self._new)
+        plan = new.plan_for("a.jpg")
+        assert plan
+        comparer = Comparer(new, History([Recipe(self._old)]), lambda key: {})
+        sampler = Sampler(self.s3, "source", "destination", self._new, vcpus=1)
+        measured = sampler.measure(comparer.change(listed("a.jpg", self.etag), plan, self.state))
+        assert measured
+        return sampler.eye, measured
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        yield Stack(boto3.client("s3", region_name="us-east-1"))
+
+
+def test_a_sampled_source_is_compared_with_its_renditions_in_s3(stack: Stack) -> None:
+    eye, measured = stack.sample()
+    assert counts(eye) == (1, 1, 0)
+    assert eye.largest[0].before.bytes == measured.before["small"]
+    assert eye.largest[0].after.bytes == measured.after["small"]
+
+
+def test_a_source_that_was_replaced_since_it_was_listed_is_not_compared(stack: Stack) -> None:
+    stack.s3.put_object(Bucket="source", Key="a.jpg", Body=jpeg(quadrants()), ContentType="image/jpeg")
+    assert counts(stack.sample()[0]) == (0, 0, 0)
+
+
+def test_a_rendition_that_is_gone_or_in_an_archive_does_not_stop_the_plan(stack: Stack) -> None:
+    stack.s3.put_object(Bucket="destination", Key="small/a.jpg.webp", Body=PHOTO, StorageClass="GLACIER")
+    assert counts(stack.sample()[0]) == (0, 0, 1)
+    stack.s3.delete_object(Bucket="destination", Key="small/a.jpg.webp")
+    assert counts(stack.sample()[0]) == (0, 0, 1)
+
+
+def test_what_others_stored_under_the_key_of_a_manifest_is_not_read(stack: Stack) -> None:
+    stack.s3.put_object(Bucket="destination", Key="manifests/a.jpg.json", Body=b"no manifest")
+    stack.state = None
+    eye, measured = stack.sample()
+    assert counts(eye) == (0, 0, 0)
+    assert measured.before == {}
+
+
+def eye_of(compared: int, changed: int, missing: int) -> Eye:
+    eye = Eye(lambda key: None)
+    eye.compared, eye.changed, eye.missing = compared, changed, missing
+    return eye
+
+
+@pytest.mark.parametrize(
+    ("counted", "sentence"),
+    [
+        ((0, 0, 0), None),
+        ((0, 0, 2), "No rendition could be compared; 2 could not be read"),
+        ((1, 0, 0), "1 rendition of the sample compared with what exists: none looks different"),
+        ((9, 0, 1), "9 renditions of the sample compared with what exists: none looks different; 1 could not be read"),
+        (
+            (2000, 1500, 1),
+            "2,000 renditions of the sample compared with what exists: 1,500 with other pixels; 1 could not be read. "
+            "A score of 100 is identical, 90 looks identical, 70 slightly different",
+        ),
+    ],
+)
+def test_a_sentence_says_what_was_compared(counted: tuple[int, int, int], sentence: str | None) -> None:
+    assert eye_sentence(eye_of(*counted)) == sentence
+
+
+def test_the_table_of_changes_says_what_each_rendition_was_and_becomes() -> None:
+    bucket = Bucket(SMALL, OTHER_CROP.replace("80", "70"))
+    key = "[red]a\x1b[2J.jpg"
+    bucket.fill(key, PHOTO)
+    table = eye_table(bucket.look(key, PHOTO))
+    assert table
+    console = Console(width=160, markup=False)
+    with console.capture() as capture:
+        console.print(table)
+    printed = capture.get()
+    assert bucket.eye.largest[0].score < 0
+    for text in (
+        "The largest changes to the eye",
+        "[red]a\\x1b[2J.jpg",
+        "200 x 150 webp q80, ",
+        "200 x 200 webp q70, ",
+        "below 0 other crop",
+    ):
+        assert text in printed
+
+
+def test_without_changes_there_is_no_table_of_them() -> None:
+    assert eye_table(Eye(lambda key: None)) is None

@@ -1,0 +1,293 @@
+"""The largest changes to the eye: what the destination has, compared with what the recipe makes of it.
+
+The stored objects are compared, and not the old recipe rendered again: they are what pages show, also if an older
+engine made them, or a recipe that is not kept. Each costs one request and no second rendering.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import pyvips
+
+from image_scaler.exceptions import RejectedError
+from image_scaler.images.header import read_header
+from image_scaler.images.perception import Reference
+from image_scaler.images.rendering import SourceImage
+from image_scaler.images.vips import VIPS_ERRORS
+from image_scaler.outcomes import WrittenObject
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.geometry import Fit
+from image_scaler.renditions.keys import KeyTemplate
+from image_scaler.renditions.limits import DEFAULT_LIMITS
+from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
+from toolbox.plan.changes import Change
+
+MAX_CHANGES = 5
+MAX_COMPARED_SIDE = 2048
+"""In pixels; larger renditions are compared at this size, which bounds memory and time."""
+CROP = (320, 240)
+"""Width and height in pixels of the region that is shown."""
+_GREY = 128
+_COARSE = 8
+"""The side in pixels of the blocks in which the region is looked for."""
+
+_SPEC = RenditionSpec(
+    name="eye",
+    template=KeyTemplate("eye/"),
+    width=MAX_COMPARED_SIDE,
+    height=MAX_COMPARED_SIDE,
+    fit=Fit.INSIDE,
+    animated=False,
+)
+_TARGET = RenditionTarget(_SPEC, "eye", Format.WEBP)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One rendition: as it exists, or as the recipe makes it."""
+
+    width: int
+    height: int
+    type: str
+    bytes: int
+    quality: int | None
+    score: float | None
+    """Of SSIMULACRA 2 against the source; None if it is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisualChange:
+    """A rendition that looks different under the recipe."""
+
+    source: str
+    """The key of the source."""
+    rendition: str
+    key: str
+    """Of the new rendition."""
+    before: Look
+    after: Look
+    score: float
+    """Of SSIMULACRA 2, of the new rendition against the existing one: the lower, the larger the change."""
+    is_other_crop: bool
+    """Whether the two have other proportions; what only one of them shows counts as changed."""
+    is_other_motion: bool
+    """Whether only one of the two is an animation. The score is of the first frame."""
+    old_recipe: str
+    """The recipe that the manifest names."""
+    crops: tuple[bytes, bytes] = field(repr=False)
+    """The region that changes most, before and after, as WebP."""
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """What sorts changes, the largest first."""
+        return not self.is_other_motion, self.score
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for plan.json."""
+        values = asdict(self)
+        del values["crops"], values["old_recipe"]
+        return values
+
+
+class Comparison(NamedTuple):
+    """How different two pictures look."""
+
+    score: float
+    is_other_crop: bool
+    is_other_motion: bool
+    before: pyvips.Image
+    """In memory, in sRGB; both have the same size."""
+    after: pyvips.Image
+
+
+class Eye:
+    """Compares the renditions of sampled sources, and keeps the largest changes only."""
+
+    def __init__(self, read: Callable[[str], bytes | None]) -> None:
+        """`read` returns an object of the destination; None if it does not exist."""
+        self._read = read
+        self._by_source: list[VisualChange] = []
+        """The largest change of each source."""
+        self._all: list[VisualChange] = []
+        self.compared = 0
+        self.changed = 0
+        """Of those compared: the renditions with other pixels."""
+        self.missing = 0
+        """Renditions that a manifest lists, but that do not exist or cannot be decoded."""
+
+    @property
+    def largest(self) -> list[VisualChange]:
+        """The largest changes, of different sources if there are enough."""
+        others = [change for change in self._all if change not in self._by_source]
+        chosen = (self._by_source + others)[:MAX_CHANGES]
+        return sorted(chosen, key=lambda change: change.rank)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for plan.json."""
+        return {
+            "compared": self.compared,
+            "changed": self.changed,
+            "missing": self.missing,
+            "largest": [change.as_json() for change in self.largest],
+        }
+
+    def look(
+        self,
+        change: Change,
+        manifest: Mapping[str, Any],
+        written: Sequence[WrittenObject],
+        body_of: Callable[[str], bytes],
+    ) -> None:
+        """Compare the renditions of a source; `body_of` returns a new rendition by its key."""
+        if manifest.get("source", {}).get("etag") != change.source.etag:
+            return  # nothing exists, or it shows another picture: then the upload changes it, not the recipe
+        mine: list[VisualChange] = []
+        for new, old in pairs(written, manifest["renditions"]):
+            if (new.name, new.type) in change.kept:
+                continue
+            if found := self._compare(change.source.key, manifest["recipe"], new, old, body_of(new.key)):
+                mine = _largest([*mine, found])
+        if mine:
+            self._by_source = _largest([*self._by_source, mine[0]])
+            self._all = _largest([*self._all, *mine])
+
+    def _compare(
+        self, source: str, recipe: str, new: WrittenObject, old: Mapping[str, Any], after: bytes
+    ) -> VisualChange | None:
+        before = self._read(old["key"])
+        if before is None:
+            self.missing += 1
+            return None
+        self.compared += 1
+        if before == after:
+            return None
+        try:
+            found = compare(before, after)
+        except (RejectedError, *VIPS_ERRORS):
+            self.compared -= 1
+            self.missing += 1
+            return None
+        if found is None:
+            return None
+        self.changed += 1
+        return VisualChange(
+            source=source,
+            rendition=new.name,
+            key=new.key,
+            before=_look(old, len(before)),
+            after=_look(asdict(new), new.bytes),
+            score=round(found.score, 1),
+            is_other_crop=found.is_other_crop,
+            is_other_motion=found.is_other_motion,
+            old_recipe=recipe,
+            crops=crops(found),
+        )
+
+
+def pairs(
+    written: Sequence[WrittenObject], existing: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[WrittenObject, Mapping[str, Any]]]:
+    """Yield each rendition with the existing one that it takes the place of, if there is one.
+
+    That has the same name, which has the width of a ladder's step in it. If renditions.toml asks for another format,
+    it is one whose format is no longer made: AVIF in the place of WebP. A copy has no pixels of its own.
+    """
+    for new in written:
+        if new.type is None:
+            continue
+        same_name = [entry for entry in existing if entry["name"] == new.name and entry["type"]]
+        same_type = [entry for entry in same_name if entry["type"] == new.type]
+        types = {other.type for other in written if other.name == new.name}
+        replaced = [entry for entry in same_name if entry["type"] not in types]
+        if found := same_type or replaced:
+            yield new, found[0]
+
+
+def compare(before: bytes, after: bytes) -> Comparison | None:
+    """Return how different two pictures look; None if all their pixels are the same.
+
+    Animations are compared by their first frame. Raises RejectedError if one of the two cannot be decoded.
+    """
+    first, second = _decode(before), _decode(after)
+    is_other_motion = _is_animated(before) != _is_animated(after)
+    one, other, is_other_crop = _align(first, second)
+    is_same = (first.width, first.height) == (second.width, second.height) and (one - other).abs().max() == 0
+    if is_same and not is_other_motion:
+        return None
+    return Comparison(Reference(one).score(other).overall, is_other_crop, is_other_motion, one, other)
+
+
+def crops(found: Comparison) -> tuple[bytes, bytes]:
+    """Return the region of a comparison that changes most, before and after, as WebP without loss."""
+    one, other = (_flat(image) for image in (found.before, found.after))
+    width, height = min(CROP[0], one.width), min(CROP[1], one.height)
+    difference = (one - other).abs().bandmean()
+    factor = min(_COARSE, one.width, one.height)
+    _, x, y = (difference * difference).shrink(factor, factor).gaussblur(4).maxpos()
+    left = min(max(0, round((x + 0.5) * factor - width / 2)), one.width - width)
+    top = min(max(0, round((y + 0.5) * factor - height / 2)), one.height - height)
+    first, second = (
+        bytes(image.crop(left, top, width, height).webpsave_buffer(lossless=True, keep="none"))
+        for image in (found.before, found.after)
+    )
+    return first, second
+
+
+def _decode(body: bytes) -> pyvips.Image:
+    """Return the first frame in memory, in 8-bit sRGB with 3 or 4 bands, no larger than what is compared."""
+    image = SourceImage(body).render([_TARGET]).original(_TARGET)
+    if image.bands < 3:
+        image = image.colourspace("srgb")
+    return image.cast("uchar").copy_memory()
+
+
+def _is_animated(body: bytes) -> bool:
+    return read_header(body, DEFAULT_LIMITS).frames > 1
+
+
+def _align(before: pyvips.Image, after: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image, bool]:
+    """Return both with the same size and bands, and whether they are other crops.
+
+    The smaller one is enlarged, as a screen does with it, so that detail that is lost or won counts. If it has other
+    proportions, it is centred on grey within the larger one.
+    """
+    if before.hasalpha() != after.hasalpha():
+        before, after = (image if image.hasalpha() else image.addalpha() for image in (before, after))
+    is_after_larger = after.width * after.height > before.width * before.height
+    small, large = (before, after) if is_after_larger else (after, before)
+    scale = min(large.width / small.width, large.height / small.height)
+    is_other_crop = False
+    if (small.width, small.height) != (large.width, large.height):
+        fitted = [round(side * scale) for side in (small.width, small.height)]
+        # Sizes are rounded to whole pixels, and with them the proportions.
+        slack = scale + 1
+        is_other_crop = large.width - fitted[0] > slack or large.height - fitted[1] > slack
+        if not is_other_crop:
+            fitted = [large.width, large.height]
+        small = small.thumbnail_image(max(1, fitted[0]), height=max(1, fitted[1]), size="force")
+        if is_other_crop:
+            left, top = (large.width - small.width) // 2, (large.height - small.height) // 2
+            background = [_GREY] * 3 + [255] * (small.bands - 3)
+            small = small.embed(left, top, large.width, large.height, extend="background", background=background)
+        small = small.cast("uchar").copy(interpretation="srgb").copy_memory()
+    return (small, large, is_other_crop) if is_after_larger else (large, small, is_other_crop)
+
+
+def _flat(image: pyvips.Image) -> pyvips.Image:
+    return image.flatten(background=_GREY) if image.hasalpha() else image
+
+
+def _look(entry: Mapping[str, Any], size: int) -> Look:
+    return Look(
+        width=entry["width"],
+        height=entry["height"],
+        type=entry["type"],
+        bytes=size,
+        quality=entry.get("quality"),
+        score=entry.get("score"),
+    )
+
+
+def _largest(changes: Sequence[VisualChange]) -> list[VisualChange]:
+    return sorted(changes, key=lambda change: change.rank)[:MAX_CHANGES]
