@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -168,7 +168,7 @@ class RenditionPipeline:
                     # All pixels are decoded before the first write: a source that is rejected leaves nothing behind.
                     with report.timer.timed(Stage.RENDER):
                         image = SourceImage(body, self._settings.limits)
-                        rendering = image.render(plan.renditions, focal_point_of(stored), deadline.has_time)
+                        rendering = image.render(plan.renditions, focal_point_of(stored.metadata), deadline.has_time)
                         report.search = rendering.search_effort
                     for rendition in report.timer.each(Stage.RENDER, rendering):
                         writes[rendition.target] = pool.submit(self._put, publisher, rendition, version, stored, report)
@@ -352,14 +352,14 @@ def _is_image_type(content_type: str, *, allow_svg: bool) -> bool:
 
 def version_of(source: ObjectHead) -> str:
     """Return what the pixels of a source's renditions depend on besides the recipe."""
-    point = focal_point_of(source)
+    point = focal_point_of(source.metadata)
     return f"{source.etag} {point.x},{point.y}" if point else source.etag
 
 
 _FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"
 
 
-def focal_point_of(source: ObjectHead) -> Point | None:
-    """Return the point in the source's user metadata `focal-point: 0.3,0.7`; None without a valid one."""
-    match = re.fullmatch(f"{_FRACTION},{_FRACTION}", source.metadata.get("focal-point", ""))
+def focal_point_of(metadata: Mapping[str, str]) -> Point | None:
+    """Return the point in a source's user metadata, `focal-point: 0.3,0.7`; None without a valid one."""
+    match = re.fullmatch(f"{_FRACTION},{_FRACTION}", metadata.get("focal-point", ""))
     return Point(float(match[1]), float(match[2])) if match else None

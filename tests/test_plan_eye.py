@@ -493,10 +493,24 @@ def test_the_table_of_changes_says_what_each_rendition_was_and_becomes() -> None
         "[red]a\\x1b[2J.jpg",
         "200 x 150 webp q80, ",
         "200 x 200 webp q70, ",
-        "below 0 other crop",
+        "below 0, other crop",
     ):
         assert text in printed
 
 
 def test_without_changes_there_is_no_table_of_them() -> None:
     assert eye_table(Eye(lambda key: None)) is None
+
+
+def test_a_crop_that_changes_in_all_sources_does_not_hide_the_other_renditions() -> None:
+    both = SMALL + LADDER
+    bucket = Bucket(
+        both, both.replace("quality = 80", "quality = 20").replace("width = 200", "width = 200\nheight = 90")
+    )
+    for number in range(6):
+        body = jpeg(photo(400, 300, seed=number))
+        bucket.fill(f"{number}.jpg", body)
+        eye = bucket.look(f"{number}.jpg", body)
+    assert eye.largest[0].is_other_crop
+    assert sum(change.rendition == "small" for change in eye.largest) == 1
+    assert len({change.source for change in eye.largest}) == MAX_CHANGES

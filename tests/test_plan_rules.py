@@ -16,7 +16,7 @@ from tests.test_plan import listed
 from toolbox.plan.changes import Comparer, Counts
 from toolbox.plan.planner import Totals
 from toolbox.plan.recipes import History, Recipe
-from toolbox.plan.report import rules_table
+from toolbox.plan.report import counts_by_rule, table
 from toolbox.plan.states import State
 
 RENDITIONS = """
@@ -56,9 +56,8 @@ def totals_of(keys: Sequence[str], existing: Sequence[str] = (), renditions: Ren
     return totals
 
 
-def printed(table: Table | None) -> list[list[str]]:
+def printed(table: Table) -> list[list[str]]:
     """Return the words of each line of a table."""
-    assert table
     console = Console(width=160, markup=False)
     with console.capture() as text:
         console.print(table)
@@ -107,7 +106,9 @@ def test_the_table_has_every_rule_in_the_order_of_renditions_toml() -> None:
     totals = Totals.of_rules(NEW.patterns)
     totals.see(listed("a.jpg"), None)
     totals.see(listed("a.png"), "**/*.png")
-    assert printed(rules_table(totals)) == [
+    rows = counts_by_rule(totals)
+    assert rows
+    assert printed(table(rows)) == [
         ["rule", "sources", "to", "process", "make", "rewrite", "keep", "superseded", "orphan"],
         ["avatars/**", *"0000000"],
         ["**/*.png", *"1000000"],
@@ -117,4 +118,4 @@ def test_the_table_has_every_rule_in_the_order_of_renditions_toml() -> None:
 
 def test_without_rules_there_is_no_table_of_rules() -> None:
     renditions = parse_renditions(RENDITIONS)
-    assert rules_table(totals_of(["a.jpg", "b.png"], renditions=renditions)) is None
+    assert counts_by_rule(totals_of(["a.jpg", "b.png"], renditions=renditions)) is None

@@ -107,9 +107,8 @@ class Eye:
     def __init__(self, read: Callable[[str], bytes | None]) -> None:
         """`read` returns an object of the destination; None if it does not exist."""
         self._read = read
-        self._by_source: list[VisualChange] = []
-        """The largest change of each source."""
-        self._all: list[VisualChange] = []
+        self._by_rendition: dict[tuple[str, str | None], list[VisualChange]] = {}
+        """The largest changes of each rendition, by name and media type: one of each source."""
         self.compared = 0
         self.changed = 0
         """Of those compared: the renditions with other pixels."""
@@ -118,9 +117,16 @@ class Eye:
 
     @property
     def largest(self) -> list[VisualChange]:
-        """The largest changes, of different sources if there are enough."""
-        others = [change for change in self._all if change not in self._by_source]
-        chosen = (self._by_source + others)[:MAX_CHANGES]
+        """The largest changes, of different sources and renditions as far as there are enough.
+
+        If a thumbnail gets another crop, it changes more than all else, in all sources alike.
+        """
+        left = [change for changes in self._by_rendition.values() for change in changes]
+        chosen: list[VisualChange] = []
+        while left and len(chosen) < MAX_CHANGES:
+            best = min(left, key=lambda change: (_seen(change, chosen), change.rank))
+            left.remove(best)
+            chosen.append(best)
         return sorted(chosen, key=lambda change: change.rank)
 
     def as_json(self) -> dict[str, Any]:
@@ -142,15 +148,12 @@ class Eye:
         """Compare the renditions of a source; `body_of` returns a new rendition by its key."""
         if manifest.get("source", {}).get("etag") != change.source.etag:
             return  # nothing exists, or it shows another picture: then the upload changes it, not the recipe
-        mine: list[VisualChange] = []
         for new, old in pairs(written, manifest["renditions"]):
             if (new.name, new.type) in change.kept:
                 continue
             if found := self._compare(change.source.key, manifest["recipe"], new, old, body_of(new.key)):
-                mine = _largest([*mine, found])
-        if mine:
-            self._by_source = _largest([*self._by_source, mine[0]])
-            self._all = _largest([*self._all, *mine])
+                changes = [*self._by_rendition.get((new.name, new.type), ()), found]
+                self._by_rendition[new.name, new.type] = sorted(changes, key=lambda change: change.rank)[:MAX_CHANGES]
 
     def _compare(
         self, source: str, recipe: str, new: WrittenObject, old: Mapping[str, Any], after: bytes
@@ -289,5 +292,6 @@ def _look(entry: Mapping[str, Any], size: int) -> Look:
     )
 
 
-def _largest(changes: Sequence[VisualChange]) -> list[VisualChange]:
-    return sorted(changes, key=lambda change: change.rank)[:MAX_CHANGES]
+def _seen(change: VisualChange, chosen: Sequence[VisualChange]) -> int:
+    """Return how often its source and its rendition were chosen."""
+    return sum((change.source == other.source) + (change.rendition == other.rendition) for other in chosen)

@@ -1,6 +1,6 @@
 """Plan a recipe for the existing sources of a stack; nothing is made."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +110,10 @@ class Plan:
     """For plan.json and --json."""
     eye: Eye
     """What looks different."""
+    sampled: Sequence[str]
+    """The keys of the sources that were rendered."""
+    recipe_before: str | None
+    """The renditions.toml by which the largest change looks as it does now; None if it is not kept."""
     note: str | None = None
     """Why the next plan will ask for all manifests again."""
 
@@ -157,11 +161,15 @@ class Planner:
                 content = self._content(options, totals, estimate, function, sampler.eye)
                 lists.save(content)
             note = None
+            largest = next(iter(sampler.eye.largest), None)
+            before = history.find(largest.source, largest.old_recipe) if largest else None
             if index.looks:
                 note = write_index(self._s3, self._deployed.destination_bucket, index.finish())
         finally:
             index.close()
-        return Plan(totals, estimate, content, sampler.eye, note)
+        return Plan(
+            totals, estimate, content, sampler.eye, sampler.sampled, before.recipe.text if before else None, note
+        )
 
     def _function(self) -> Function:
         name = self._deployed.function

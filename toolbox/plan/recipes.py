@@ -20,10 +20,15 @@ class Recipe:
     """A renditions.toml, with the hashes of its renditions in the version of the code that used it."""
 
     def __init__(
-        self, renditions: Renditions, hashes: Sequence[str] | None = None, version: int = manifest.VERSION
+        self,
+        renditions: Renditions,
+        hashes: Sequence[str] | None = None,
+        version: int = manifest.VERSION,
+        text: str | None = None,
     ) -> None:
-        """`hashes`: of each spec; those of this version of the code by default."""
+        """`hashes`: of each spec; those of this version of the code by default. `text`: the renditions.toml."""
         self.renditions = renditions
+        self.text = text
         specs = renditions.specs
         self._version = version
         # By identity: to hash a spec of two dozen fields for each of a million sources takes longer than all else.
@@ -82,6 +87,8 @@ def _read(s3: "S3Client", bucket: str) -> Iterator[Recipe]:
             body = s3.get_object(Bucket=bucket, Key=listed.key)["Body"].read()
         try:
             record = json.loads(body)
-            yield Recipe(parse_renditions(record["toml"]), record["recipes"], record["manifest_version"])
+            yield Recipe(
+                parse_renditions(record["toml"]), record["recipes"], record["manifest_version"], record["toml"]
+            )
         except (ValueError, KeyError, TypeError, ConfigError):
             continue  # of a version with other options: what it made is read from the manifests

@@ -1,44 +1,71 @@
-"""A plan for people: a table and a few sentences."""
+"""A plan for people: tables and a few sentences."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from rich.filesize import decimal
 from rich.table import Table
 
 from image_scaler.outcomes import counted
 from image_scaler.storage.base import on_one_line
-from toolbox.plan.eye import Eye, Look
+from toolbox.plan.changes import Counts
+from toolbox.plan.eye import Eye, Look, VisualChange
 from toolbox.plan.planner import Options, Plan, Totals
 
 COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
 
 
-def table(plan: Plan) -> Table:
-    """Return the counts of each rendition."""
-    found = Table(box=None, header_style="bold")
-    found.add_column("rendition", overflow="fold")
-    for column in COLUMNS:
-        found.add_column(column, justify="right")
-    rows: dict[str, Any] = dict(plan.totals.by_rendition)
-    if len(rows) > 1:
-        rows["all"] = plan.totals.renditions
-    for name, counts in rows.items():
-        found.add_row(name, *(f"{getattr(counts, column):,}" for column in COLUMNS))
-    return found
+def report(plan: Plan, options: Options) -> Iterator[Table | str]:
+    """Yield what the terminal shows."""
+    if plan.has_changes:
+        yield table(counts_by_rendition(plan.totals))
+        if rows := counts_by_rule(plan.totals):
+            yield ""
+            yield table(rows)
+        if changes := eye_table(plan.eye):
+            yield ""
+            yield changes
+    yield from sentences(plan, options)
 
 
-def rules_table(totals: Totals) -> Table | None:
+class Rows(NamedTuple):
+    """A table of counts, for the terminal and for the page."""
+
+    columns: tuple[str, ...]
+    """The first one names the row."""
+    rows: list[tuple[str, list[int]]]
+
+
+def counts_by_rendition(totals: Totals) -> Rows:
+    """Return the counts of each rendition, and of all of them."""
+    counts: dict[str, Counts] = dict(totals.by_rendition)
+    if len(counts) > 1:
+        counts["all"] = totals.renditions
+    return Rows(("rendition", *COLUMNS), [(name, _numbers(of, COLUMNS)) for name, of in counts.items()])
+
+
+def counts_by_rule(totals: Totals) -> Rows | None:
     """Return the counts of each rule; None if renditions.toml has no rules."""
     if totals.by_rule.keys() <= {None}:
         return None
+    columns = ("sources", "to_process", *COLUMNS)
+    rows = [(pattern or "no rule", _numbers(of, columns)) for pattern, of in totals.by_rule.items()]
+    return Rows(("rule", "sources", "to process", *COLUMNS), rows)
+
+
+def _numbers(counts: Counts, names: Iterable[str]) -> list[int]:
+    return [getattr(counts, name) for name in names]
+
+
+def table(rows: Rows) -> Table:
+    """Return counts for the terminal."""
     found = Table(box=None, header_style="bold")
-    found.add_column("rule", overflow="fold")
-    for column in ("sources", "to process", *COLUMNS):
+    label, *columns = rows.columns
+    found.add_column(label, overflow="fold")
+    for column in columns:
         found.add_column(column, justify="right")
-    for pattern, counts in totals.by_rule.items():
-        numbers = (counts.sources, counts.to_process, *(getattr(counts, column) for column in COLUMNS))
-        found.add_row(pattern or "no rule", *(f"{number:,}" for number in numbers))
+    for name, numbers in rows.rows:
+        found.add_row(name, *(f"{number:,}" for number in numbers))
     return found
 
 
@@ -51,15 +78,16 @@ def eye_table(eye: Eye) -> Table | None:
         found.add_column(column, overflow="fold")
     found.add_column("score", justify="right")
     for change in eye.largest:
-        notes = [" other crop"] * change.is_other_crop + [" animated or not"] * change.is_other_motion
+        notes = [score(change.score), *remarks(change)]
         found.add_row(
-            on_one_line(change.source),
-            change.rendition,
-            look(change.before),
-            look(change.after),
-            f"{score(change.score)}{','.join(notes)}",
+            on_one_line(change.source), change.rendition, look(change.before), look(change.after), ", ".join(notes)
         )
     return found
+
+
+def remarks(change: VisualChange) -> list[str]:
+    """Return what the score does not say."""
+    return ["other crop"] * change.is_other_crop + ["animated or not"] * change.is_other_motion
 
 
 def score(value: float) -> str:

@@ -74,12 +74,17 @@ class Sample:
     def chosen(self) -> list[tuple[Stratum, Change]]:
         """Return the sources to render: of each stratum as many as its bytes deserve, and at least one."""
         strata = sorted(self._strata.values(), key=lambda stratum: -stratum.bytes)[: self._size]
-        total = sum(stratum.bytes for stratum in strata) or 1
+        counts = [1] * len(strata)
         free = self._size - len(strata)
-        wanted = [1 + math.floor(free * stratum.bytes / total) for stratum in strata]
+        for _ in range(free):
+            # The stratum in which each rendered source speaks for the most bytes gets one more.
+            open_ = [index for index, stratum in enumerate(strata) if counts[index] < len(stratum.chosen)]
+            if not open_:
+                break
+            counts[max(open_, key=lambda index: strata[index].bytes / counts[index])] += 1
         return [
             (stratum, change)
-            for stratum, count in zip(strata, wanted, strict=True)
+            for stratum, count in zip(strata, counts, strict=True)
             for change in stratum.chosen[:count]
         ]
 
@@ -142,6 +147,8 @@ class Sampler:
 
     def __init__(self, s3: "S3Client", bucket: str, destination: str, renditions: Renditions, *, vcpus: int) -> None:
         """`vcpus`: of the function."""
+        self.sampled: list[str] = []
+        """The keys of the sources that were rendered."""
         self.eye = Eye(lambda key: read_object(s3, destination, key))
         vips.configure(threads=vcpus, allow_svg=renditions.allow_svg)
         self._s3 = s3
@@ -168,6 +175,7 @@ class Sampler:
         )
         store = _OneSource(source)
         outcome = Scaler(self._settings, store).scale(SourceEvent(ref=ObjectRef(self._bucket, key), payload={}))
+        self.sampled.append(key)
         if source.etag == change.source.etag:  # it was not replaced since it was listed
             self.eye.look(change, manifest, outcome.written, store.bodies.__getitem__)
         after: dict[str, int] = {}
