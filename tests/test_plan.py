@@ -216,6 +216,32 @@ def test_an_estimate_is_exact_if_every_source_of_a_stratum_is_alike() -> None:
     assert totals.after == {"small": 75 * 100 + 25 * 5000}
 
 
+def test_every_source_of_a_stratum_may_be_chosen() -> None:
+    plan = parse_renditions(NEW).plan_for
+    comparer = Comparer(Recipe(parse_renditions(NEW)), History([]), lambda key: {})
+    chosen = set()
+    for seed in range(40):
+        sample = Sample(4, str(seed))
+        for number in range(12):
+            key = f"{number:02}.{('jpg', 'png')[number % 2]}"
+            sample.offer(comparer.change(listed(key), plan(key), None))
+        chosen |= {change.source.key for _, change in sample.chosen()}
+    assert len(chosen) == 12
+
+
+def test_the_sample_is_as_large_as_was_asked_for_if_there_are_enough_sources() -> None:
+    plan = parse_renditions(NEW).plan_for
+    comparer = Comparer(Recipe(parse_renditions(NEW)), History([]), lambda key: {})
+    sample = Sample(20, "seed")
+    sizes = {"jpg": 10_000_000, "png": 1000}
+    for number in range(30):
+        key = f"{number}.{'png' if number % 5 else 'jpg'}"
+        sample.offer(comparer.change(listed(key, size=sizes[key[-3:]]), plan(key), None))
+    keys = [change.source.key for _, change in sample.chosen()]
+    assert len(keys) == len(set(keys)) == 20
+    assert sum(key.endswith("jpg") for key in keys) == 6  # all of them: they have most of the bytes
+
+
 def test_strata_without_a_sample_are_like_the_others_by_the_byte() -> None:
     sample = Sample(1, "seed")
     comparer = Comparer(Recipe(parse_renditions(NEW)), History([]), lambda key: {})

@@ -1,15 +1,14 @@
 """The largest changes to the eye: stored renditions, compared with what a recipe makes of their sources."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 import pyvips
 from moto import mock_aws
-from rich.console import Console
 
 from image_scaler.events import SourceEvent
 from image_scaler.manifest import recipe
@@ -24,12 +23,14 @@ from tests.drawing import RED, decoded, is_near, jpeg, photo, png, quadrants, wi
 from tests.stores import InMemoryStore
 from tests.test_animation import animation
 from tests.test_plan import listed
+from toolbox.cli import out
 from toolbox.plan.changes import Comparer
 from toolbox.plan.eye import CROP, MAX_CHANGES, MAX_COMPARED_SIDE, Eye, compare, crops, pairs
 from toolbox.plan.recipes import History, Recipe
-from toolbox.plan.report import eye_sentence, eye_table
+from toolbox.plan.report import eye_sentence, eye_table, score
 from toolbox.plan.sampling import Measured, Sampler
 from toolbox.plan.states import State
+from toolbox.plan.stored import StoredManifest, StoredRendition
 
 SMALL = '[renditions.small]\nwidth = 200\nformat = "webp"\nquality = 80\n'
 POORER = SMALL.replace("80", "20")
@@ -76,7 +77,12 @@ class Bucket:
         state = State(manifest["source"]["etag"], recipe(self._old.plan_for(key))) if manifest else None
         history = History([Recipe(self._old)])
         change = Comparer(Recipe(self._new), history, lambda key: {}).change(listed(key, etag), plan, state)
-        self.eye.look(change, manifest, written, lambda key: bytes(made.objects[ObjectRef("destination", key)].read()))
+        self.eye.look(
+            change,
+            cast("StoredManifest", manifest) or None,
+            written,
+            lambda key: bytes(made.objects[ObjectRef("destination", key)].read()),
+        )
         return self.eye
 
     @staticmethod
@@ -343,12 +349,15 @@ def written(name: str, type_: str | None = "image/webp") -> WrittenObject:
     return WrittenObject(name=name, key=f"new/{name}.{type_}", bytes=1, width=1, height=1, type=type_)
 
 
-def existing(name: str, type_: str | None = "image/webp") -> dict[str, Any]:
-    return {"name": name, "key": f"old/{name}.{type_}", "type": type_}
+def existing(name: str, type_: str | None = "image/webp") -> StoredRendition:
+    return {"name": name, "key": f"old/{name}.{type_}", "type": type_, "width": 1, "height": 1, "bytes": 1}
 
 
-def paired(new: list[WrittenObject], old: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(one.key, other["key"]) for one, other in pairs(new, old)]
+def paired(
+    new: list[WrittenObject], old: list[StoredRendition], left_out: Sequence[tuple[str, str]] = ()
+) -> list[tuple[str, str]]:
+    asked = {*left_out, *((one.name, one.type) for one in new if one.type)}
+    return [(one.key, other["key"]) for one, other in pairs(new, old, asked)]
 
 
 def test_a_rendition_takes_the_place_of_the_one_with_its_name_and_type() -> None:
@@ -375,9 +384,17 @@ def test_a_format_that_is_added_takes_no_place() -> None:
     assert paired(new, [existing("a", "image/jpeg")]) == [("new/a.image/jpeg", "old/a.image/jpeg")]
 
 
-def test_copies_have_no_pixels_of_their_own() -> None:
-    assert paired([written("a", None)], [existing("a")]) == []
-    assert paired([written("a")], [existing("a", None)]) == []
+def test_a_format_that_was_left_out_because_it_is_larger_gives_its_place_to_no_other() -> None:
+    assert paired([written("a")], [existing("a", "image/avif")], left_out=[("a", "image/avif")]) == []
+
+
+def test_what_stays_a_copy_has_no_pixels_of_its_own() -> None:
+    assert paired([written("a", None)], [existing("a", "image/jpeg")]) == []
+    assert paired([written("a")], [existing("a", None)]) == []  # of a source that could not be decoded
+
+
+def test_a_copy_that_becomes_a_rendition_looks_different() -> None:
+    assert paired([written("a")], [existing("a", "image/jpeg")]) == [("new/a.image/webp", "old/a.image/jpeg")]
 
 
 def test_plan_json_has_the_changes_without_their_pictures() -> None:
@@ -445,6 +462,16 @@ def test_a_rendition_that_is_gone_or_in_an_archive_does_not_stop_the_plan(stack:
     assert counts(stack.sample()[0]) == (0, 0, 1)
 
 
+@pytest.mark.parametrize(
+    "body", [b"no json", b"[]", b'{"source": null}', b'{"renditions": null}', b'{"renditions": []}']
+)
+def test_a_damaged_manifest_does_not_stop_the_plan(stack: Stack, body: bytes) -> None:
+    stack.s3.put_object(Bucket="destination", Key="manifests/a.jpg.json", Body=body)
+    eye, measured = stack.sample()
+    assert counts(eye) == (0, 0, 0)
+    assert measured.before == {}
+
+
 def test_what_others_stored_under_the_key_of_a_manifest_is_not_read(stack: Stack) -> None:
     stack.s3.put_object(Bucket="destination", Key="manifests/a.jpg.json", Body=b"no manifest")
     stack.state = None
@@ -479,23 +506,29 @@ def test_a_sentence_says_what_was_compared(counted: tuple[int, int, int], senten
 
 def test_the_table_of_changes_says_what_each_rendition_was_and_becomes() -> None:
     bucket = Bucket(SMALL, OTHER_CROP.replace("80", "70"))
-    key = "[red]a\x1b[2J.jpg"
+    key = "[red]a\x1b[2J:cat:.jpg"
     bucket.fill(key, PHOTO)
     table = eye_table(bucket.look(key, PHOTO))
     assert table
-    console = Console(width=160, markup=False)
-    with console.capture() as capture:
-        console.print(table)
+    with out.capture() as capture:
+        out.print(table)
     printed = capture.get()
     assert bucket.eye.largest[0].score < 0
     for text in (
         "The largest changes to the eye",
-        "[red]a\\x1b[2J.jpg",
+        "[red]a\\x1b[2J:cat:.jpg",
         "200 x 150 webp q80, ",
         "200 x 200 webp q70, ",
         "below 0, other crop",
     ):
         assert text in printed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-572.3, "below 0"), (-0.0, "0"), (63.4, "63"), (99.4, "99"), (99.8, "99.8"), (99.999, "99.9")]
+)
+def test_only_what_is_identical_has_a_score_of_100(value: float, text: str) -> None:
+    assert score(value) == text
 
 
 def test_without_changes_there_is_no_table_of_them() -> None:

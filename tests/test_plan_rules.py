@@ -16,7 +16,7 @@ from tests.test_plan import listed
 from toolbox.plan.changes import Comparer, Counts
 from toolbox.plan.planner import Totals
 from toolbox.plan.recipes import History, Recipe
-from toolbox.plan.report import counts_by_rule, table
+from toolbox.plan.report import counts_by_rendition, counts_by_rule, table
 from toolbox.plan.states import State
 
 RENDITIONS = """
@@ -119,3 +119,12 @@ def test_the_table_has_every_rule_in_the_order_of_renditions_toml() -> None:
 def test_without_rules_there_is_no_table_of_rules() -> None:
     renditions = parse_renditions(RENDITIONS)
     assert counts_by_rule(totals_of(["a.jpg", "b.png"], renditions=renditions)) is None
+
+
+def test_a_rendition_may_be_called_all() -> None:
+    totals = Totals(by_rendition={"all": Counts(rewrite=1), "b": Counts(keep=1)})
+    assert [(name, sum(numbers)) for name, numbers in counts_by_rendition(totals).rows] == [
+        ("all", 1),
+        ("b", 1),
+        ("all", 2),
+    ]

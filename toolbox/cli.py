@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from toolbox.scale import Scaled
 
 main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 RenditionsFile = Annotated[
     Path, typer.Option("--renditions", metavar="FILE", help="A renditions.toml to use instead of the project's.")
@@ -372,15 +372,13 @@ def plan(
     from toolbox.plan.report import report
 
     loaded = _load(renditions, exit_code=1)
-    if html and not html.absolute().parent.is_dir():
-        _stop(f"cannot write {html}: no such folder", exit_code=1)
+    if html and (html.is_dir() or not html.absolute().parent.is_dir()):
+        _stop(f"cannot write {html}: {'it is a folder' if html.is_dir() else 'no such folder'}", exit_code=1)
     options = Options(prefix, inventory, sample, concurrency, everything, retry_rejected)
     try:
         aws, deployed = _find(stage, region, source_bucket, destination_bucket, function)
         with err.status("Reading") as status:
-            made = Planner(deployed, loaded, aws).plan(
-                options, plan_file, lambda text: status.update(f"Reading: {text}")
-            )
+            made = Planner(deployed, loaded, aws).plan(options, plan_file, status.update)
     except CallError as error:
         _stop(str(error), exit_code=1)
     if made.note:

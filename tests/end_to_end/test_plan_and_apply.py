@@ -235,6 +235,9 @@ def test_the_deployed_stack_says_how_uploads_reach_its_function(
         images.env["AWS_ACCESS_KEY_ID"], images.env["AWS_SECRET_ACCESS_KEY"], region_name=images.env["AWS_REGION"]
     )
     assert find_stack("local", session).delivery == "s3"
+    outputs = session.client("cloudformation").describe_stacks()["Stacks"][0]["Outputs"]
+    (settings,) = [output["OutputValue"] for output in outputs if output["OutputKey"] == "Settings"]
+    assert json.loads(settings)["delivery"] == "s3"
 
 
 def test_a_plan_for_people_says_what_it_costs_and_what_looks_different(images: OldImages, tmp_path: Path) -> None:

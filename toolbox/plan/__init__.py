@@ -7,10 +7,12 @@ The way of a plan, in this order::
     states       which version and which recipe each manifest is of
     recipes      the recipes that were used before
     changes      what is made, rewritten, kept and left over of each source
+    stored       what exists: manifests and renditions
     sampling     bytes and time of some real sources under the new recipe
     eye          which renditions look different, and how much
     costs        dollars and hours
     planner      all of it, for a stack
     files        plan.json and its lists
     report       the plan for people
+    page         the plan as a page
 """

@@ -4,8 +4,8 @@ The stored objects are compared, and not the old recipe rendered again: they are
 engine made them, or a recipe that is not kept. Each costs one request and no second rendering.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import pyvips
@@ -22,6 +22,7 @@ from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.limits import DEFAULT_LIMITS
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from toolbox.plan.changes import Change
+from toolbox.plan.stored import StoredManifest, StoredRendition
 
 MAX_CHANGES = 5
 MAX_COMPARED_SIDE = 2048
@@ -78,11 +79,6 @@ class VisualChange:
     crops: tuple[bytes, bytes] = field(repr=False)
     """The region that changes most, before and after, as WebP."""
 
-    @property
-    def rank(self) -> tuple[bool, float]:
-        """What sorts changes, the largest first."""
-        return not self.is_other_motion, self.score
-
     def as_json(self) -> dict[str, Any]:
         """Return it for plan.json."""
         values = asdict(self)
@@ -99,6 +95,7 @@ class Comparison(NamedTuple):
     before: pyvips.Image
     """In memory, in sRGB; both have the same size."""
     after: pyvips.Image
+    bytes_before: int
 
 
 class Eye:
@@ -124,10 +121,10 @@ class Eye:
         left = [change for changes in self._by_rendition.values() for change in changes]
         chosen: list[VisualChange] = []
         while left and len(chosen) < MAX_CHANGES:
-            best = min(left, key=lambda change: (_seen(change, chosen), change.rank))
+            best = min(left, key=lambda change: (_times_seen(change, chosen), _rank(change)))
             left.remove(best)
             chosen.append(best)
-        return sorted(chosen, key=lambda change: change.rank)
+        return sorted(chosen, key=_rank)
 
     def as_json(self) -> dict[str, Any]:
         """Return it for plan.json."""
@@ -141,24 +138,38 @@ class Eye:
     def look(
         self,
         change: Change,
-        manifest: Mapping[str, Any],
+        manifest: StoredManifest | None,
         written: Sequence[WrittenObject],
         body_of: Callable[[str], bytes],
     ) -> None:
         """Compare the renditions of a source; `body_of` returns a new rendition by its key."""
-        if manifest.get("source", {}).get("etag") != change.source.etag:
+        if manifest is None or manifest["source"]["etag"] != change.source.etag:
             return  # nothing exists, or it shows another picture: then the upload changes it, not the recipe
-        for new, old in pairs(written, manifest["renditions"]):
+        asked = {(target.spec.name, target.format.traits.media_type) for target in change.plan.renditions}
+        for new, old in pairs(written, manifest["renditions"], asked):
             if (new.name, new.type) in change.kept:
                 continue
-            if found := self._compare(change.source.key, manifest["recipe"], new, old, body_of(new.key)):
-                changes = [*self._by_rendition.get((new.name, new.type), ()), found]
-                self._by_rendition[new.name, new.type] = sorted(changes, key=lambda change: change.rank)[:MAX_CHANGES]
+            largest = self._by_rendition.setdefault((new.name, new.type), [])
+            found = self._compare(old["key"], body_of(new.key))
+            if found is None or (len(largest) == MAX_CHANGES and _rank(found) >= _rank(largest[-1])):
+                continue
+            seen = VisualChange(
+                source=change.source.key,
+                rendition=new.name,
+                key=new.key,
+                before=replace(_look(old), bytes=found.bytes_before),
+                after=_look(new),
+                score=round(found.score, 1),
+                is_other_crop=found.is_other_crop,
+                is_other_motion=found.is_other_motion,
+                old_recipe=manifest["recipe"],
+                crops=crops(found),
+            )
+            largest[:] = sorted([*largest, seen], key=_rank)[:MAX_CHANGES]
 
-    def _compare(
-        self, source: str, recipe: str, new: WrittenObject, old: Mapping[str, Any], after: bytes
-    ) -> VisualChange | None:
-        before = self._read(old["key"])
+    def _compare(self, key: str, after: bytes) -> Comparison | None:
+        """Return how different a new rendition looks from an object; None if it does not, or cannot be told."""
+        before = self._read(key)
         if before is None:
             self.missing += 1
             return None
@@ -174,35 +185,24 @@ class Eye:
         if found is None:
             return None
         self.changed += 1
-        return VisualChange(
-            source=source,
-            rendition=new.name,
-            key=new.key,
-            before=_look(old, len(before)),
-            after=_look(asdict(new), new.bytes),
-            score=round(found.score, 1),
-            is_other_crop=found.is_other_crop,
-            is_other_motion=found.is_other_motion,
-            old_recipe=recipe,
-            crops=crops(found),
-        )
+        return found
 
 
 def pairs(
-    written: Sequence[WrittenObject], existing: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[WrittenObject, Mapping[str, Any]]]:
-    """Yield each rendition with the existing one that it takes the place of, if there is one.
+    written: Sequence[WrittenObject], existing: Sequence[StoredRendition], asked: Collection[tuple[str, str]]
+) -> Iterator[tuple[WrittenObject, StoredRendition]]:
+    """Yield each new rendition with the existing object that it takes the place of, if there is one.
 
-    That has the same name, which has the width of a ladder's step in it. If renditions.toml asks for another format,
-    it is one whose format is no longer made: AVIF in the place of WebP. A copy has no pixels of its own.
+    That has the same name, which has the width of a ladder's step in it, and the same type. Without one, it is one
+    whose type is not asked for any longer: AVIF in the place of WebP. `asked`: name and media type of each rendition of
+    renditions.toml. What stays a copy has no pixels of its own.
     """
     for new in written:
         if new.type is None:
             continue
         same_name = [entry for entry in existing if entry["name"] == new.name and entry["type"]]
         same_type = [entry for entry in same_name if entry["type"] == new.type]
-        types = {other.type for other in written if other.name == new.name}
-        replaced = [entry for entry in same_name if entry["type"] not in types]
+        replaced = [entry for entry in same_name if (new.name, entry["type"]) not in asked]
         if found := same_type or replaced:
             yield new, found[0]
 
@@ -218,7 +218,7 @@ def compare(before: bytes, after: bytes) -> Comparison | None:
     is_same = (first.width, first.height) == (second.width, second.height) and (one - other).abs().max() == 0
     if is_same and not is_other_motion:
         return None
-    return Comparison(Reference(one).score(other).overall, is_other_crop, is_other_motion, one, other)
+    return Comparison(Reference(one).score(other).overall, is_other_crop, is_other_motion, one, other, len(before))
 
 
 def crops(found: Comparison) -> tuple[bytes, bytes]:
@@ -281,17 +281,23 @@ def _flat(image: pyvips.Image) -> pyvips.Image:
     return image.flatten(background=_GREY) if image.hasalpha() else image
 
 
-def _look(entry: Mapping[str, Any], size: int) -> Look:
+def _look(rendition: StoredRendition | WrittenObject) -> Look:
+    entry = asdict(rendition) if isinstance(rendition, WrittenObject) else rendition
     return Look(
-        width=entry["width"],
-        height=entry["height"],
-        type=entry["type"],
-        bytes=size,
+        width=entry["width"] or 0,
+        height=entry["height"] or 0,
+        type=entry["type"] or "",
+        bytes=entry["bytes"],
         quality=entry.get("quality"),
         score=entry.get("score"),
     )
 
 
-def _seen(change: VisualChange, chosen: Sequence[VisualChange]) -> int:
+def _rank(change: Comparison | VisualChange) -> tuple[bool, float]:
+    """Return what sorts changes, the largest first."""
+    return not change.is_other_motion, change.score
+
+
+def _times_seen(change: VisualChange, chosen: Sequence[VisualChange]) -> int:
     """Return how often its source and its rendition were chosen."""
     return sum((change.source == other.source) + (change.rendition == other.rendition) for other in chosen)

@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from image_scaler.exceptions import ConfigError
 from image_scaler.pipeline import focal_point_of
 from image_scaler.renditions.geometry import Point
-from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.base import ObjectRef, on_one_line
 from toolbox.aws_errors import call_errors
 from toolbox.plan.eye import MAX_CHANGES, VisualChange
 from toolbox.plan.planner import Options, Plan
@@ -27,18 +28,21 @@ BASELINE = "the recipe before"
 def write_page(html: Path, plan: Plan, options: Options, renditions: Path, s3: "S3Client") -> int:
     """Write a plan as one file that needs no server; return the number of sources that it shows.
 
-    These are the sources of the largest changes to the eye, or the first of the sample if nothing looks different; they
-    are rendered with the recipe before, as far as it is kept, and with `renditions`. Raises CallError if a source
-    cannot be read, and ConfigError if there is none, or if the page cannot be written.
+    These are the sources of the largest changes to the eye, or the first of the sample if nothing looks different. They
+    are rendered with `renditions`, and with the recipe that made the largest change's existing rendition if it is kept;
+    sources with another recipe before are left out. Raises CallError if a source cannot be read, and ConfigError if all
+    are gone, or if the page cannot be written.
     """
     bucket = plan.content["stack"]["source_bucket"]
-    changes = plan.eye.largest
-    keys = list(dict.fromkeys(change.source for change in changes)) or plan.sampled[:MAX_CHANGES]
+    before = next(iter(plan.recipes_before.values()), None)
+    keys = [key for key, recipe in plan.recipes_before.items() if recipe == before] or plan.sampled[:MAX_CHANGES]
     with tempfile.TemporaryDirectory(prefix="image-scaler-plan-") as folder:
         files, focal_points = _download(s3, bucket, keys, Path(folder))
+        if not files:
+            raise ConfigError(f"cannot write {html}: the sources that it would show were deleted in the meantime")
         comparison = Comparison(
             name=BASELINE,
-            recipe=read_recipe(plan.recipe_before)[0] if plan.recipe_before else None,
+            recipe=read_recipe(before)[0] if before else None,
             focal_points=focal_points,
             above="".join(_html(plan, options)),
         )
@@ -104,10 +108,11 @@ def _table(rows: Rows) -> Iterator[str]:
 
 def _change(change: VisualChange) -> Iterator[str]:
     notes = [change.rendition, f"score {score(change.score)} between the two", *remarks(change)]
-    yield f'<article class="change"><h3>{escape(change.source)}</h3><p>{escape(" · ".join(notes))}</p><div>'
+    source = on_one_line(change.source)
+    yield f'<article class="change"><h3>{escape(source)}</h3><p>{escape(" · ".join(notes))}</p><div>'
     for name, rendition, crop in zip(("before", "after"), (change.before, change.after), change.crops, strict=True):
         url = f"data:image/webp;base64,{b64encode(crop).decode()}"
-        label = f"{change.rendition} of {change.source}, {name}"
+        label = f"{change.rendition} of {source}, {name}"
         yield f'<figure><img src="{url}" alt="{escape(label)}"><figcaption><b>{name}</b> {escape(look(rendition))}'
         yield "</figcaption></figure>"
     yield "</div></article>"

@@ -1,6 +1,6 @@
 """Plan a recipe for the existing sources of a stack; nothing is made."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,9 @@ from toolbox.plan.files import Item, Lists
 from toolbox.plan.inventory import list_inventory
 from toolbox.plan.listing import MANIFEST_SUFFIX, Listed, in_manifest_order, in_order, list_objects
 from toolbox.plan.recipes import Recipe, read_history
-from toolbox.plan.sampling import Sample, Sampler, read_manifest
+from toolbox.plan.sampling import Sample, Sampler
 from toolbox.plan.states import PARALLEL, Index, Seen, State, look_at_manifest, read_index, with_states, write_index
+from toolbox.plan.stored import read_manifest
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -112,8 +113,8 @@ class Plan:
     """What looks different."""
     sampled: Sequence[str]
     """The keys of the sources that were rendered."""
-    recipe_before: str | None
-    """The renditions.toml by which the largest change looks as it does now; None if it is not kept."""
+    recipes_before: Mapping[str, str | None]
+    """By the sources of the largest changes: the renditions.toml that made what exists; None if it is not kept."""
     note: str | None = None
     """Why the next plan will ask for all manifests again."""
 
@@ -161,15 +162,13 @@ class Planner:
                 content = self._content(options, totals, estimate, function, sampler.eye)
                 lists.save(content)
             note = None
-            largest = next(iter(sampler.eye.largest), None)
-            before = history.find(largest.source, largest.old_recipe) if largest else None
+            made = {change.source: history.find(change.source, change.old_recipe) for change in sampler.eye.largest}
+            before = {key: found.recipe.text if found else None for key, found in made.items()}
             if index.looks:
                 note = write_index(self._s3, self._deployed.destination_bucket, index.finish())
         finally:
             index.close()
-        return Plan(
-            totals, estimate, content, sampler.eye, sampler.sampled, before.recipe.text if before else None, note
-        )
+        return Plan(totals, estimate, content, sampler.eye, sampler.sampled, before, note)
 
     def _function(self) -> Function:
         name = self._deployed.function
@@ -210,7 +209,7 @@ class Planner:
 
     def _listed_keys(self, manifest_key: str) -> dict[str, str]:
         manifest = read_manifest(self._s3, self._deployed.destination_bucket, manifest_key)
-        return {entry["key"]: entry["name"] for entry in manifest.get("renditions", ())}
+        return {entry["key"]: entry["name"] for entry in manifest["renditions"]} if manifest else {}
 
     def _changes(
         self,
@@ -232,7 +231,7 @@ class Planner:
                 rule = self._renditions.rule_for(source.key)
                 totals.see(source, rule.pattern.text if rule else None)
             if totals.sources % 1000 == 0:
-                progress(f"{totals.sources:,} sources")
+                progress(f"Reading: {totals.sources:,} sources")
             if plan is None:
                 totals.unstorable += 1
             elif not options.everything and is_up_to_date(source, plan, state, self._recipe):
@@ -255,7 +254,7 @@ class Planner:
         chosen = sample.chosen()
         measured = []
         for number, (stratum, change) in enumerate(chosen, 1):
-            progress(f"rendering a sample, {number} of {len(chosen)}, and comparing it with what exists")
+            progress(f"Rendering a sample and comparing it with what exists: {number} of {len(chosen)}")
             measured.append((stratum, sampler.measure(change)))
         found = [(stratum, result) for stratum, result in measured if result]
         all_ = sample.totals(found)

@@ -38,10 +38,10 @@ class Rows(NamedTuple):
 
 def counts_by_rendition(totals: Totals) -> Rows:
     """Return the counts of each rendition, and of all of them."""
-    counts: dict[str, Counts] = dict(totals.by_rendition)
-    if len(counts) > 1:
-        counts["all"] = totals.renditions
-    return Rows(("rendition", *COLUMNS), [(name, _numbers(of, COLUMNS)) for name, of in counts.items()])
+    rows = [(name, _numbers(counts, COLUMNS)) for name, counts in totals.by_rendition.items()]
+    if len(rows) > 1:
+        rows.append(("all", _numbers(totals.renditions, COLUMNS)))
+    return Rows(("rendition", *COLUMNS), rows)
 
 
 def counts_by_rule(totals: Totals) -> Rows | None:
@@ -87,12 +87,14 @@ def eye_table(eye: Eye) -> Table | None:
 
 def remarks(change: VisualChange) -> list[str]:
     """Return what the score does not say."""
-    return ["other crop"] * change.is_other_crop + ["animated or not"] * change.is_other_motion
+    return ["other crop"] * change.is_other_crop + ["only one is animated"] * change.is_other_motion
 
 
 def score(value: float) -> str:
-    """Return a score as people read it: below 0, its size says nothing."""
-    return f"{value:.0f}" if value >= 0 else "below 0"
+    """Return a score as people read it: below 0 its size says nothing, and only what is identical has 100."""
+    if value < 0:
+        return "below 0"
+    return f"{abs(value):.0f}" if value < 99.5 else f"{min(value, 99.9):.1f}"
 
 
 def look(rendition: Look) -> str:

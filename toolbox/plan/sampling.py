@@ -5,7 +5,6 @@ others are taken to be like them.
 """
 
 import hashlib
-import json
 import math
 import random
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, Stor
 from toolbox.aws_errors import call_errors
 from toolbox.plan.changes import Change
 from toolbox.plan.eye import Eye
+from toolbox.plan.stored import StoredManifest, read_manifest, read_object
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,7 +85,7 @@ class Sample:
         return [
             (stratum, change)
             for stratum, count in zip(strata, counts, strict=True)
-            for change in stratum.chosen[:count]
+            for change in self._random.sample(stratum.chosen, count)
         ]
 
     def totals(self, measured: Iterable[tuple[Stratum, Measured]]) -> Measured:
@@ -182,26 +182,10 @@ class Sampler:
         for written in outcome.written:
             after[written.name] = after.get(written.name, 0) + written.bytes
         before: dict[str, int] = {}
-        for entry in manifest.get("renditions", ()):
+        for entry in manifest["renditions"] if manifest else ():
             before[entry["name"]] = before.get(entry["name"], 0) + entry["bytes"]
         return Measured(outcome.timings["total"] / 1000, before, after)  # type: ignore[index]
 
-    def _manifest(self, change: Change) -> dict[str, Any]:
+    def _manifest(self, change: Change) -> StoredManifest | None:
         key = change.plan.manifest_key
-        return read_manifest(self._s3, self._destination, key) if key and change.has_manifest else {}
-
-
-def read_manifest(s3: "S3Client", bucket: str, key: str) -> dict[str, Any]:
-    """Return a manifest; empty if it does not exist."""
-    body = read_object(s3, bucket, key)
-    found: dict[str, Any] = json.loads(body) if body is not None else {}
-    return found
-
-
-def read_object(s3: "S3Client", bucket: str, key: str) -> bytes | None:
-    """Return an object; None if it does not exist, or is in an archive. Raises CallError."""
-    with call_errors(f"read s3://{bucket}/{key}"):
-        try:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except (s3.exceptions.NoSuchKey, s3.exceptions.InvalidObjectState):
-            return None
+        return read_manifest(self._s3, self._destination, key) if key and change.has_manifest else None

@@ -48,9 +48,12 @@ def write_report(
     with tempfile.TemporaryDirectory(prefix="image-scaler-play-") as folder:
         comparison = comparison or Comparison("the last commit", _committed(renditions))
         content = asyncio.run(_content(Path(folder), files, renditions, comparison))
+    partial = html.with_name(f"{html.name}.part")
     try:
-        html.write_text(content, encoding="utf-8")
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(html)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise ConfigError(f"cannot write {html}: {error.strerror}") from error
 
 
