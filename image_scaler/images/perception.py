@@ -186,7 +186,8 @@ class _Area(NamedTuple):
 class _Layout:
     """How pictures of one size are arranged: all scales and channels in one image.
 
-    An operation costs as much as 30,000 pixels, so one image takes half the time of one for each scale.
+    An operation costs as much as 30,000 pixels. One image takes three quarters of the time of one for each scale if the
+    picture is small, and the same time if it is large.
     """
 
     def __init__(self, width: int, height: int) -> None:
