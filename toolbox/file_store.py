@@ -4,14 +4,14 @@ import hashlib
 import mimetypes
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
+from toolbox.atomic_file import atomic_file
 
 
 class FileStore:
@@ -51,7 +51,7 @@ class FileStore:
             raise PreconditionFailedError(f"cannot write {_path(ref)}: it exists")
         if if_match is not None:
             self.get(ref, if_match=if_match)
-        with _translated(f"write {_path(ref)}"), _atomic_file(_path(ref)) as file:
+        with _translated(f"write {_path(ref)}"), _new_file(_path(ref)) as file:
             file.write(body)
         return _etag(body)
 
@@ -74,7 +74,7 @@ class FileStore:
         """Copy the file; see ObjectStore.copy."""
         self.get(source, if_match=if_match)
         action = f"copy {_path(source)} to {_path(destination)}"
-        with _translated(action), _path(source).open("rb") as original, _atomic_file(_path(destination)) as file:
+        with _translated(action), _path(source).open("rb") as original, _new_file(_path(destination)) as file:
             shutil.copyfileobj(original, file)
 
 
@@ -97,19 +97,9 @@ def _path(ref: ObjectRef) -> Path:
     return path
 
 
-@contextmanager
-def _atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file to write to; it replaces `path` when the block ends without an error."""
+def _new_file(path: Path) -> AbstractContextManager[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    return atomic_file(path)
 
 
 @contextmanager

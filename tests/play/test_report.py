@@ -49,6 +49,20 @@ def test_it_opens_without_a_server_or_a_network(tmp_path: Path, page: Page) -> N
     assert {url.partition(":")[0] for url in requests} <= {"file", "data", "blob", "about"}
 
 
+def test_it_goes_through_a_pipe_and_to_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(drawing.jpeg(drawing.photo(60, 40)))
+    (tmp_path / "r.toml").write_text("[renditions.a]\nwidth = 30\n")
+    (tmp_path / "real.html").write_text("older")
+    (tmp_path / "link.html").symlink_to("real.html")
+    command = [str(PROGRAM), "play", "photo.jpg", "--renditions", "r.toml", "--html"]
+    piped = subprocess.run([*command, "/dev/stdout"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "<!doctype html>" in piped.stdout
+    subprocess.run([*command, "link.html"], cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "real.html").read_text().startswith("<!doctype html>")
+    assert list(tmp_path.glob("*part*")) == list(tmp_path.glob(".*part*")) == []
+
+
 @pytest.mark.parametrize(
     ("recipe", "sentence"),
     [

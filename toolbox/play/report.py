@@ -12,6 +12,7 @@ from typing import Any
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format, format_of_extension
 from image_scaler.renditions.geometry import Point
+from toolbox.atomic_file import atomic_file
 from toolbox.play import assets
 from toolbox.play.engine import Engine, cores
 from toolbox.play.page import page_html, script_json
@@ -48,12 +49,13 @@ def write_report(
     with tempfile.TemporaryDirectory(prefix="image-scaler-play-") as folder:
         comparison = comparison or Comparison("the last commit", _committed(renditions))
         content = asyncio.run(_content(Path(folder), files, renditions, comparison))
-    partial = html.with_name(f"{html.name}.part")
     try:
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(html)
+        if html.exists() and not html.is_file():  # a pipe or a device
+            html.write_text(content, encoding="utf-8")
+        else:
+            with atomic_file(html.resolve()) as file:
+                file.write(content.encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ConfigError(f"cannot write {html}: {error.strerror}") from error
 
 
@@ -65,7 +67,8 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path, 
     session.saved = comparison.recipe or session.edited
     for file in files:
         picture = session.add(file.ref.key, file.path, is_temporary=False)
-        session.set_focal_point(picture.id, comparison.focal_points.get(file.ref.key))
+        if point := comparison.focal_points.get(file.ref.key):
+            session.set_focal_point(picture.id, point)
     task = asyncio.create_task(engine.run(session.next_job))
     try:
         while not session.is_idle:

@@ -7,8 +7,6 @@ what is wanted; results are kept by a hash of everything that they depend on, so
 import asyncio
 import base64
 import json
-import os
-import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point, Size
 from image_scaler.renditions.spec import CopyTarget
 from image_scaler.storage.base import ObjectHead
+from toolbox.atomic_file import atomic_file
 from toolbox.play.engine import Engine, Job
 from toolbox.play.recipe import COPIES, COPY_WITH_RENDITIONS, Recipe, column_id, read_recipe, set_value
 
@@ -667,12 +666,5 @@ def _write(file: Path, text: str) -> None:
     file = file.resolve()
     if file.exists() and b"\r\n" in file.read_bytes():
         text = text.replace("\n", "\r\n")
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as new:
-            new.write(text)
-        Path(name).chmod(file.stat().st_mode & 0o777 if file.exists() else 0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic_file(file, mode=file.stat().st_mode & 0o777 if file.exists() else 0o644) as new:
+        new.write(text.encode())
