@@ -125,12 +125,12 @@ def explain(
     from toolbox.explain import explain as explain_key
 
     loaded = _load(renditions)
-    suffixes = tuple(stack.suffixes())
+    is_source = stack.source_filter("s3")
     table = _table("source", "rendition", "key", "what")
     is_rejected = False
     for key in keys:
         name = on_one_line(key)
-        if not key.endswith(suffixes):
+        if not is_source(key):
             err.print(f"Note: an upload of {name} invokes nothing: serverless.yml has no event for it.", markup=False)
         try:
             explained = explain_key(key, loaded)

@@ -93,6 +93,11 @@ class SourceImage:
         """Its size when upright."""
         return self._header.size
 
+    @property
+    def frames(self) -> int:
+        """How many pictures it shows one after the other; 1 if it is no animation."""
+        return self._header.frames
+
     def render(
         self,
         targets: Sequence[RenditionTarget],

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pyvips
 
 from image_scaler.exceptions import RejectedError
-from image_scaler.images.header import read_header
 from image_scaler.images.perception import Reference
 from image_scaler.images.rendering import SourceImage
 from image_scaler.images.vips import VIPS_ERRORS
@@ -19,7 +18,6 @@ from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Fit
 from image_scaler.renditions.keys import KeyTemplate
-from image_scaler.renditions.limits import DEFAULT_LIMITS
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from toolbox.plan.changes import Change
 from toolbox.plan.stored import StoredManifest, StoredRendition
@@ -212,8 +210,9 @@ def compare(before: bytes, after: bytes) -> Comparison | None:
 
     Animations are compared by their first frame. Raises RejectedError if one of the two cannot be decoded.
     """
-    first, second = _decode(before), _decode(after)
-    is_other_motion = _is_animated(before) != _is_animated(after)
+    sources = SourceImage(before), SourceImage(after)
+    is_other_motion = len({source.frames > 1 for source in sources}) == 2
+    first, second = map(_decode, sources)
     one, other, is_other_crop = _align(first, second)
     is_same = (first.width, first.height) == (second.width, second.height) and (one - other).abs().max() == 0
     if is_same and not is_other_motion:
@@ -237,16 +236,12 @@ def crops(found: Comparison) -> tuple[bytes, bytes]:
     return first, second
 
 
-def _decode(body: bytes) -> pyvips.Image:
+def _decode(source: SourceImage) -> pyvips.Image:
     """Return the first frame in memory, in 8-bit sRGB with 3 or 4 bands, no larger than what is compared."""
-    image = SourceImage(body).render([_TARGET]).original(_TARGET)
+    image = source.render([_TARGET]).original(_TARGET)
     if image.bands < 3:
         image = image.colourspace("srgb")
     return image.cast("uchar").copy_memory()
-
-
-def _is_animated(body: bytes) -> bool:
-    return read_header(body, DEFAULT_LIMITS).frames > 1
 
 
 def _align(before: pyvips.Image, after: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image, bool]:
