@@ -81,8 +81,8 @@ WEBP = [
     Setting({"effort": 4, "smart_deblock": True}),
 ]
 AVIF = [
-    Setting({"effort": 4, "subsample_mode": "off"}, "sharp's"),
-    Setting({"effort": 3, "subsample_mode": "off"}, "ours"),
+    Setting({"effort": 4, "subsample_mode": "off"}, "sharp's; ours, small images"),
+    Setting({"effort": 3, "subsample_mode": "off"}, "ours, large images"),
     Setting({"effort": 3, "subsample_mode": "on"}),
     *(Setting({"effort": effort, "subsample_mode": mode}) for effort in (0, 1, 2) for mode in ("on", "off")),
     Setting({"effort": 4, "subsample_mode": "on"}),

@@ -37,11 +37,13 @@ REASONS = {
     "whatever the effort.",
     "bytes WebP": "Effort 2 leaves out libwebp's rate-distortion optimisation, which begins at effort 3 and doubles "
     "the time: 4 % more bytes. No effort has both few bytes and little CPU, so only small images get effort 5.",
-    "bytes AVIF": "sharp's effort 4 takes four times the CPU of effort 3 for 6 % fewer bytes, which traffic repays "
-    "only after some 90 views of an image. Where they matter more, `effort = 4` is sharp's equal.",
+    "bytes AVIF": "sharp's effort 4 takes four times the CPU of effort 3 for 5 % fewer bytes, which traffic repays "
+    "only after some 90 views of an image: small images have it, large ones do not. If bytes matter more, `effort = 4` "
+    "is for all sizes.",
     "promise spread": "The search keeps the worst region of a picture and every ground behind transparency; those with "
     "large empty areas or alpha therefore score higher as a whole, on white. None scores lower than the band.",
-    "promise bytes": "sharp's AVIF is encoded with effort 4, in four times the CPU of ours. JPEG and WebP save more.",
+    "promise bytes": "sharp's large AVIFs are encoded with effort 4, in four times the CPU of ours. JPEG and WebP "
+    "save more.",
     "promise CPU": "A trial is an encoding and a measurement; pictures with large flat areas take the most trials.",
     "cold start": "Only the runtime's version of Python can make bytecode. If the machine that packages has none, "
     "Python compiles the package, pyvips and msgspec at each cold start.",

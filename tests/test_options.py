@@ -161,11 +161,17 @@ def test_a_png_of_a_photograph_is_filtered_and_one_of_print_is_not() -> None:
         assert len(render(drawing.png(image), 'width = 400\nformat = "png"').body) <= sizes[better]
 
 
-def test_a_small_webp_gets_more_effort_than_a_large_one_unless_it_says_how_much() -> None:
-    for width, effort in ((600, 5), (800, 2)):
+@pytest.mark.parametrize(("format", "small", "large"), [("webp", 5, 2), ("avif", 4, 3)])
+def test_a_small_image_gets_more_effort_than_a_large_one_unless_it_says_how_much(
+    format: str, small: int, large: int
+) -> None:
+    for width, effort, other in ((600, small, large), (800, large, small)):
         body = drawing.png(drawing.photo(width, width * 2 // 3))
-        default, explicit = (render(body, f'format = "webp"\n{line}').body for line in ("", f"effort = {effort}"))
-        assert default == explicit
+        default, same, not_same = (
+            render(body, f'format = "{format}"\n{line}').body
+            for line in ("", f"effort = {effort}", f"effort = {other}")
+        )
+        assert default == same != not_same
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])

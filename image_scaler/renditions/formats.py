@@ -4,6 +4,9 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
+SMALL_PIXELS = 640 * 640
+"""Up to this many pixels an image gets more effort: it is a tenth of a ladder, and most of what phones load."""
+
 
 class Effort(NamedTuple):
     """How hard an encoder works: more effort takes longer and makes smaller files."""
@@ -104,8 +107,8 @@ _TRAITS = {
         max_side=16_383,
         default_quality=78,
         # At an equal SSIMULACRA 2 score effort 5 needs 0.95 of the bytes of effort 2, in 2.4 times the CPU (38, 93 ms
-        # a megapixel). Small images are a tenth of a ladder's pixels, and most of what phones load.
-        effort=Effort(default=2, max=6, by_pixels=((640 * 640, 5),)),
+        # a megapixel).
+        effort=Effort(default=2, max=6, by_pixels=((SMALL_PIXELS, 5),)),
         options=frozenset({"quality", "effort", "max_bytes", "lossless"}),
     ),
     Format.AVIF: Traits(
@@ -120,7 +123,7 @@ _TRAITS = {
         # Bytes at an equal SSIMULACRA 2 score (CPU for a megapixel): effort 0 1.40 (50 ms), 2 1.10 (250), 3 1.05 (450),
         # 4, sharp's, 1.00 (1,900). Traffic repays effort 3 within 13 views of an image, and effort 4 within 90. Beyond
         # 4 megapixels the efforts fall, so that no rendition takes longer than a few seconds.
-        effort=Effort(default=0, max=9, by_pixels=((4_000_000, 3), (16_000_000, 2))),
+        effort=Effort(default=0, max=9, by_pixels=((SMALL_PIXELS, 4), (4_000_000, 3), (16_000_000, 2))),
         options=frozenset({"quality", "effort", "max_bytes", "chroma_subsampling", "lossless"}),
     ),
     Format.GIF: Traits(
