@@ -18,7 +18,7 @@ import pyvips
 
 from bench import gallery
 from bench.gallery import Exhibit
-from bench.scores import JUDGE, flat, judge
+from bench.scores import JUDGE, judge
 from bench.workplace import BENCH, ROOT, SCRATCH
 from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
@@ -76,7 +76,7 @@ def measure(*, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
             **_by_sharp(references),
         }
         for step, reference in references.items():
-            image = flat(pyvips.Image.new_from_buffer(reference, ""))
+            image = pyvips.Image.new_from_buffer(reference, "")
             pixels = image.width * image.height
             with judge(image) as score:
                 for maker, items in made.items():

@@ -20,44 +20,53 @@ PROGRAM = os.environ.get("SSIMULACRA2_PROGRAM")
 JUDGE = "the original program" if PROGRAM else "the package `ssimulacra2`"
 
 
+_WHITE = 255
+_DARK, _BRIGHT = 26, 230
+"""The levels behind transparency with which both implementations score a picture that has some: 10 and 90 %."""
+
+
 class Judge(Protocol):
     """Returns the score of an encoded picture."""
 
     def __call__(self, encoded: bytes) -> float:
-        """Return the score of a picture of the reference's size; transparent pixels are on white."""
+        """Return the score of a picture of the reference's size.
+
+        If both are transparent, it is the lower of the scores on a dark and on a bright background, as both
+        implementations have it. If one of them is not, as no JPEG is, both are on white.
+        """
 
 
 @contextmanager
 def judge(reference: pyvips.Image) -> Iterator[Judge]:
-    """Return what scores encodings of these pixels: 8-bit sRGB without alpha."""
-    pixels = _ppm(reference)
-    if not PROGRAM:
-        yield lambda encoded: float(compute_ssimulacra2(BytesIO(pixels), BytesIO(_decoded(encoded))))
-        return
-    program = PROGRAM
+    """Return what scores encodings of these pixels: 8-bit sRGB, with or without alpha."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
-        source, rendition = Path(folder) / "source.ppm", Path(folder) / "rendition.ppm"
-        source.write_bytes(pixels)
 
-        def by_program(encoded: bytes) -> float:
-            rendition.write_bytes(_decoded(encoded))
-            done = subprocess.run(
-                [program, str(source), str(rendition)], check=True, capture_output=True, text=True, env={}
+        def score(encoded: bytes) -> float:
+            rendition = pyvips.Image.new_from_buffer(encoded, "")
+            backgrounds = [_DARK, _BRIGHT] if reference.hasalpha() and rendition.hasalpha() else [_WHITE]
+            return min(
+                _score(_ppm(flat(reference, background)), _ppm(flat(rendition, background)), Path(folder))
+                for background in backgrounds
             )
-            return float(done.stdout)
 
-        yield by_program
+        yield score
 
 
-def flat(image: pyvips.Image) -> pyvips.Image:
-    """Return a picture as 8-bit sRGB without alpha, on white."""
+def flat(image: pyvips.Image, background: int = _WHITE) -> pyvips.Image:
+    """Return a picture as 8-bit sRGB without alpha, on white or another level of grey."""
     if image.hasalpha():
-        image = image.flatten(background=[255] * (image.bands - 1))
+        image = image.flatten(background=[background] * (image.bands - 1))
     return image.colourspace("srgb").cast("uchar")
 
 
-def _decoded(encoded: bytes) -> bytes:
-    return _ppm(flat(pyvips.Image.new_from_buffer(encoded, "")))
+def _score(reference: bytes, rendition: bytes, folder: Path) -> float:
+    if not PROGRAM:
+        return float(compute_ssimulacra2(BytesIO(reference), BytesIO(rendition)))
+    paths = folder / "reference.ppm", folder / "rendition.ppm"
+    for path, body in zip(paths, (reference, rendition), strict=True):
+        path.write_bytes(body)
+    done = subprocess.run([PROGRAM, *map(str, paths)], check=True, capture_output=True, text=True, env={})
+    return float(done.stdout)
 
 
 def _ppm(image: pyvips.Image) -> bytes:

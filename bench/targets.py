@@ -40,8 +40,8 @@ REASONS = {
     "bytes AVIF": "sharp's effort 4 takes four times the CPU of effort 3 for 5 % fewer bytes, which traffic repays "
     "only after some 90 views of an image: small images have it, large ones do not. If bytes matter more, `effort = 4` "
     "is for all sizes.",
-    "promise spread": "The search keeps the worst region of a picture and every ground behind transparency; those with "
-    "large empty areas or alpha therefore score higher as a whole, on white. None scores lower than the band.",
+    "promise spread": "The search keeps the worst region of a picture; those with large empty areas therefore score "
+    "higher as a whole.",
     "promise bytes": "sharp's large AVIFs are encoded with effort 4, in four times the CPU of ours. JPEG and WebP "
     "save more.",
     "promise CPU": "A trial is an encoding and a measurement; pictures with large flat areas take the most trials.",
