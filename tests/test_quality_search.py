@@ -17,6 +17,7 @@ from image_scaler.images.quality_search import (
     Found,
     search,
 )
+from image_scaler.renditions.formats import Format
 from image_scaler.renditions.quality import QualityTarget
 
 PIXELS = 300_000
@@ -111,6 +112,16 @@ def test_another_size_of_the_picture_needs_one_trial(curve: Curve, factor: float
     second = search(encode, of_curve(curve, factor), wanted, curve, PIXELS, offset=first.offset, precision=LATER_STEP)
     if 1 < second.quality < 100:
         assert second.trials == 1
+
+
+def test_if_a_higher_quality_scores_lower_it_looks_halfway_to_one_that_is_good() -> None:
+    scores = iter([78.0, 68.0, 67.5, 71.0])
+    encode = Encoder()
+    wanted = QualityTarget(target=70)
+    found = search(encode, lambda _body: Points(next(scores), 100), wanted, CURVES[Format.AVIF], PIXELS)
+    good, bad, worse, halfway = encode.tried
+    assert bad < worse < good
+    assert halfway == found.quality == round((bad + good) / 2)
 
 
 def test_a_bad_region_asks_for_more_quality() -> None:

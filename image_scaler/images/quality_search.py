@@ -194,8 +194,9 @@ def _next_quality(trials: Sequence[Trial], target: QualityTarget, curve: Curve, 
         run = expected - curve.log_loss(other, pixels)
         slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (losses[nearest] - losses[other]) / run))
     guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope, pixels), target)
-    if guess in losses and not opposite:
-        guess = _clamp(nearest + (1 if is_too_bad else -1), target)
+    if guess in losses:
+        beyond = min(opposite, key=lambda quality: abs(quality - nearest), default=nearest + (2 if is_too_bad else -2))
+        guess = _clamp((nearest + beyond) / 2, target)
     return guess if guess not in losses else None
 
 
