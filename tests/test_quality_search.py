@@ -15,6 +15,7 @@ from image_scaler.images.quality_search import (
     LATER_STEP,
     Curve,
     Found,
+    precision_of_step,
     search,
 )
 from image_scaler.renditions.formats import Format
@@ -122,6 +123,21 @@ def test_if_a_higher_quality_scores_lower_it_looks_halfway_to_one_that_is_good()
     good, bad, worse, halfway = encode.tried
     assert bad < worse < good
     assert halfway == found.quality == round((bad + good) / 2)
+
+
+@pytest.mark.parametrize(
+    ("is_first", "pixels", "trials"), [(True, 57_600, 4), (False, 230_400, 3), (False, 921_600, 2)]
+)
+def test_a_step_gets_more_trials_if_others_depend_on_it_or_if_it_is_small(
+    is_first: bool, pixels: int, trials: int
+) -> None:
+    def steep(body: bytes) -> Points:
+        return Points(80 if body[0] > 45 else 60, 100)
+
+    precision = precision_of_step(is_first=is_first, pixels=pixels)
+    found = search(Encoder(), steep, QualityTarget(target=70), CURVES[Format.AVIF], pixels, precision=precision)
+    assert found.trials == trials
+    assert found.score == Points(80, 100)
 
 
 def test_a_bad_region_asks_for_more_quality() -> None:

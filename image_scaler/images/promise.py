@@ -8,7 +8,7 @@ import pyvips
 
 from image_scaler.images.encoding import Encoder, fixed_quality
 from image_scaler.images.perception import Reference, Score
-from image_scaler.images.quality_search import CURVES, FIRST_STEP, LATER_STEP, SearchEffort, search
+from image_scaler.images.quality_search import CURVES, SearchEffort, precision_of_step, search
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.quality import QualityTarget
 from image_scaler.renditions.spec import RenditionSpec
@@ -93,7 +93,7 @@ class PromisedQuality:
             CURVES[format],
             count,
             offset=self._expected_offset(kind, count) if kind in self._offsets else self._last.get(format, 0.0),
-            precision=LATER_STEP if kind in self._offsets else FIRST_STEP,
+            precision=precision_of_step(is_first=kind not in self._offsets, pixels=count),
             has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.has_time(),
         )
         self._offsets.setdefault(kind, {})[count] = self._last[format] = found.offset

@@ -33,9 +33,17 @@ class Precision(NamedTuple):
 
 FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
 """Of the first step of a ladder: its trials cost little, and all other steps depend on it."""
-LATER_STEP = Precision(2.5, 4.0, max_trials=2)
-"""Of the others: 0.75 to 0.9 of them are within it at the first trial, and one trial may take as long as all smaller
-steps together."""
+LATER_SMALL_STEP = Precision(2.5, 4.0, max_trials=3)
+"""Of the others that are small: 0.75 to 0.9 of them are within it at the first trial."""
+LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
+"""Of the large ones: one trial may take as long as all smaller steps together."""
+
+
+def precision_of_step(*, is_first: bool, pixels: int) -> Precision:
+    """Return the precision of a step of a ladder."""
+    if is_first:
+        return FIRST_STEP
+    return LATER_SMALL_STEP if pixels <= SMALL_PIXELS else LATER_STEP
 
 
 class Score(Protocol):
