@@ -37,7 +37,7 @@ REASONS = {
     "whatever the effort.",
     "bytes WebP": "Effort 2 leaves out libwebp's rate-distortion optimisation, which begins at effort 3 and doubles "
     "the time: 4 % more bytes. No effort has both few bytes and little CPU, so only small images get effort 5.",
-    "bytes AVIF": "sharp's effort 4 takes four times the CPU of effort 3 for 5 % fewer bytes, which traffic repays "
+    "bytes AVIF": "sharp's effort 4 takes four times the CPU of effort 3 for 6 % fewer bytes, which traffic repays "
     "only after some 90 views of an image: small images have it, large ones do not. If bytes matter more, `effort = 4` "
     "is for all sizes.",
     "promise kept": "All renditions out of the band are above it. The search keeps the worst region of a picture, so "
@@ -47,8 +47,8 @@ REASONS = {
     "promise bytes": "sharp's large AVIFs are encoded with effort 4, in four times the CPU of ours. JPEG and WebP "
     "save more.",
     "promise CPU": "A trial is an encoding and a measurement, which takes 60 ms for 640 x 427 pixels: twice the time "
-    "of a WebP. Small drawings, whose encoding is quick, take up to five times the CPU, photographs of some megapixels "
-    "1.4 to 2.2 times.",
+    "of a WebP. Most photographs take 1.4 to 2.2 times the CPU, pictures with little in them, whose encoding is "
+    "quick, 3 to 5 times.",
     "memory": "The peak of one process differs by some 10 MB from the next, and this ratio has been 0.80 as well.",
     "cold start": "Only the runtime's version of Python can make bytecode. If the machine that packages has none, "
     "Python compiles the package, pyvips and msgspec at each cold start.",

@@ -120,7 +120,7 @@ _TRAITS = {
         encoding_bytes=48.0,
         max_side=16_384,
         default_quality=56,
-        # Bytes at an equal SSIMULACRA 2 score (CPU for a megapixel): effort 0 1.40 (50 ms), 2 1.10 (250), 3 1.05 (450),
+        # Bytes at an equal SSIMULACRA 2 score (CPU for a megapixel): effort 0 1.40 (50 ms), 2 1.11 (250), 3 1.06 (450),
         # 4, sharp's, 1.00 (1,900). Traffic repays effort 3 within 13 views of an image, and effort 4 within 90. Beyond
         # 4 megapixels the efforts fall, so that no rendition takes longer than a few seconds.
         effort=Effort(default=0, max=9, by_pixels=((SMALL_PIXELS, 4), (4_000_000, 3), (16_000_000, 2))),
