@@ -49,7 +49,6 @@ REASONS = {
     "promise CPU": "A trial is an encoding and a measurement, which takes 60 ms for 640 x 427 pixels: twice the time "
     "of a WebP. Most photographs take 1.4 to 2.2 times the CPU, pictures with little in them, whose encoding is "
     "quick, 3 to 5 times.",
-    "memory": "The peak of one process differs by some 10 MB from the next, and this ratio has been 0.80 as well.",
     "cold start": "Only the runtime's version of Python can make bytecode. If the machine that packages has none, "
     "Python compiles the package, pyvips and msgspec at each cold start.",
 }
