@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,6 @@ from ssimulacra2 import compute_ssimulacra2
 
 PROGRAM = os.environ.get("SSIMULACRA2_PROGRAM")
 JUDGE = "the original program" if PROGRAM else "the package `ssimulacra2`"
-
 
 _WHITE = 255
 _DARK, _BRIGHT = 26, 230
@@ -41,11 +41,15 @@ def judge(reference: pyvips.Image) -> Iterator[Judge]:
     """Return what scores encodings of these pixels: 8-bit sRGB, with or without alpha."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
 
+        @cache
+        def reference_on(background: int) -> bytes:
+            return _ppm(flat(reference, background))
+
         def score(encoded: bytes) -> float:
             rendition = pyvips.Image.new_from_buffer(encoded, "")
             backgrounds = [_DARK, _BRIGHT] if reference.hasalpha() and rendition.hasalpha() else [_WHITE]
             return min(
-                _score(_ppm(flat(reference, background)), _ppm(flat(rendition, background)), Path(folder))
+                _score(reference_on(background), _ppm(flat(rendition, background)), Path(folder))
                 for background in backgrounds
             )
 

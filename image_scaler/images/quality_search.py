@@ -202,9 +202,10 @@ def _next_quality(trials: Sequence[Trial], target: QualityTarget, curve: Curve, 
         run = expected - curve.log_loss(other, pixels)
         slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (losses[nearest] - losses[other]) / run))
     guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope, pixels), target)
-    if guess in losses:
-        beyond = min(opposite, key=lambda quality: abs(quality - nearest), default=nearest + (2 if is_too_bad else -2))
-        guess = _clamp((nearest + beyond) / 2, target)
+    if guess in losses and opposite:  # halfway to the nearest on the other side
+        guess = round((nearest + min(opposite, key=lambda quality: abs(quality - nearest))) / 2)
+    elif guess in losses:
+        guess = _clamp(nearest + (1 if is_too_bad else -1), target)
     return guess if guess not in losses else None
 
 
