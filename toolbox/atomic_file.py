@@ -1,7 +1,6 @@
 """Write a file completely or not at all."""
 
-import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +8,18 @@ from typing import IO
 
 
 @contextmanager
-def atomic_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """Yield a file to write to; it replaces `path` when the block ends without an error. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+def atomic_file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Yield a file to write to; it replaces `path` when the block ends without an error. Raises OSError.
+
+    Without a mode, the umask says who may read it, as of any new file.
+    """
+    partial = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with partial.open("xb") as file:
+            if mode is not None:
+                partial.chmod(mode)
             yield file
-        Path(name).chmod(mode)
-        Path(name).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise

@@ -99,7 +99,7 @@ def _path(ref: ObjectRef) -> Path:
 
 def _new_file(path: Path) -> AbstractContextManager[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return atomic_file(path)
+    return atomic_file(path, mode=0o644)
 
 
 @contextmanager

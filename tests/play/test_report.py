@@ -49,6 +49,14 @@ def test_it_opens_without_a_server_or_a_network(tmp_path: Path, page: Page) -> N
     assert {url.partition(":")[0] for url in requests} <= {"file", "data", "blob", "about"}
 
 
+def test_the_umask_says_who_may_read_it(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(drawing.jpeg(drawing.photo(60, 40)))
+    (tmp_path / "r.toml").write_text("[renditions.a]\nwidth = 30\n")
+    command = [str(PROGRAM), "play", "photo.jpg", "--renditions", "r.toml", "--html", "report.html"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, umask=0o077)
+    assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o600
+
+
 def test_it_goes_through_a_pipe_and_to_where_a_link_leads(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(drawing.jpeg(drawing.photo(60, 40)))
     (tmp_path / "r.toml").write_text("[renditions.a]\nwidth = 30\n")

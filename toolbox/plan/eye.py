@@ -211,7 +211,7 @@ def compare(before: bytes, after: bytes) -> Comparison | None:
     Animations are compared by their first frame. Raises RejectedError if one of the two cannot be decoded.
     """
     sources = SourceImage(before), SourceImage(after)
-    is_other_motion = len({source.frames > 1 for source in sources}) == 2
+    is_other_motion = (sources[0].frames > 1) != (sources[1].frames > 1)
     first, second = map(_decode, sources)
     one, other, is_other_crop = _align(first, second)
     is_same = (first.width, first.height) == (second.width, second.height) and (one - other).abs().max() == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
+from toolbox.atomic_file import atomic_file
 from toolbox.aws_errors import CallError
 
 VERSION = 1
@@ -117,9 +118,8 @@ class Lists:
         progress_path(self._path).unlink(missing_ok=True)  # it is of the plan that this one replaces
         content = content | {"version": VERSION, "lists": _digests(self._path)}
         text = json.dumps(content | {"checksum": _checksum(content)}, indent=2, ensure_ascii=False)
-        partial = _partial(self._path)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(self._path)
+        with atomic_file(self._path) as plan:
+            plan.write(f"{text}\n".encode())
 
 
 def load(path: Path) -> PlanFile:
