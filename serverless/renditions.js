@@ -1,8 +1,57 @@
-// renditions.toml, as the stack reads it.
+// renditions.toml, as the stack reads it. ARNs are those of keys in the destination bucket.
+//   keys             what the function may write: renditions, manifests, recipes, and records of rejected sources
+//   versions         those of renditions that have {hash} in their key
+//   readable         what a distribution may read: renditions, manifests, and records of rejected sources
+//   copies           byte-for-byte copies, which have everything of the upload
+//   removes, events  whether on_source_delete = "remove" and events = true
+//   supersededDays   how long replaced renditions with {hash} in their key still exist
 'use strict';
 
 const fs = require('fs');
 const path = require('path');
 const { parse } = require('smol-toml');
 
-module.exports = () => parse(fs.readFileSync(path.join(__dirname, '..', 'renditions.toml'), 'utf8'));
+module.exports = async ({ resolveVariable }) => {
+  const text = fs.readFileSync(path.join(__dirname, '..', 'renditions.toml'), 'utf8');
+  const { renditions, manifest = true, ...settings } = parse(text);
+  const bucket = { Bucket: { 'Fn::Sub': await resolveVariable('self:custom.destinationBucket') } };
+  const arns = (patterns) =>
+    [...new Set(patterns)].map((pattern) => ({ 'Fn::Sub': ['arn:${AWS::Partition}:s3:::${Bucket}/' + pattern, bucket] }));
+  const specs = Object.entries(renditions).map(([name, spec]) => ({ name, ...spec, key: template(spec) }));
+  const copies = specs.filter(isCopy);
+  const scaled = specs.filter((spec) => !isCopy(spec));
+  const manifests = manifest ? ['manifests/*'] : [];
+  return {
+    keys: arns([...specs.map(broadPattern), ...manifests, 'recipes/*', 'rejected/*']),
+    versions: arns(specs.filter(({ key }) => key.includes('{hash}')).map(broadPattern)),
+    readable: arns([...scaled.flatMap(exactPatterns), ...manifests, 'rejected/*']),
+    copies: arns(copies.flatMap(exactPatterns)),
+    removes: settings.on_source_delete === 'remove',
+    events: settings.events === true,
+    supersededDays: settings.superseded_days ?? 30,
+  };
+};
+
+const template = ({ key, widths }) => key ?? (widths ? '{name}-{width}/{key}' : '{name}/{key}');
+
+// No size, no format and nothing else that needs one.
+const isCopy = (spec) => Object.keys(spec).every((field) => ['name', 'key'].includes(field));
+
+// One pattern for all widths and formats, since the policies of a role have 10,240 characters together.
+function broadPattern({ name, key }) {
+  return key.replaceAll('{name}', name).replaceAll(/\{\w+\}.*?(?=\/|$)/g, '*');
+}
+
+// A pattern for each width and format: a broad one could match a copy, or recipes/.
+function exactPatterns({ name, key, width, widths = [width], format, formats = [format] }) {
+  return widths.flatMap((width) =>
+    formats.map((format) => {
+      const values = { name, width, key: '*', hash: '?'.repeat(16), ...names(format) };
+      return key.replaceAll(/\{(\w+)\}/g, (_, field) => values[field]);
+    }),
+  );
+}
+
+function names(format) {
+  return ['jpg', 'jpeg'].includes(format) ? { format: 'jpeg', ext: 'jpg' } : { format, ext: format };
+}

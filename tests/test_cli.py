@@ -226,7 +226,7 @@ def test_check_says_that_uploads_of_svg_invoke_nothing(folder: Path) -> None:
     (folder / "r.toml").write_text("[renditions.small]\nwidth = 1\n[inputs]\nsvg = true")
     done = run("check", "--renditions", "r.toml", "--region", "eu-west-1", cwd=folder)
     assert done.returncode == 0
-    assert "add svg to serverless/suffixes.json" in done.stderr
+    assert "add events for .svg to serverless.yml" in done.stderr
 
 
 @pytest.mark.parametrize(("key", "is_noted"), [("dir/a.jpg", False), ("a.JPG", False), ("a.Jpg", True), ("dir/", True)])

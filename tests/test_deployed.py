@@ -1,6 +1,5 @@
 """What the commands know of a deployed stack, and which uploads invoke its function."""
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -74,12 +73,12 @@ def test_eventbridge_delivers_suffixes_in_any_case() -> None:
 
 @pytest.mark.parametrize("delivery", ["s3", "eventbridge"])
 def test_a_stack_knows_how_uploads_reach_its_function(session: boto3.Session, delivery: str) -> None:
-    deploy(**OUTPUTS, Settings=json.dumps({"delivery": delivery, "memorySize": "1792"}))
+    deploy(**OUTPUTS, Delivery=delivery)
     found = find_stack("dev", session)
     assert (found.source_bucket, found.function, found.delivery) == ("source", "resize", delivery)
 
 
-def test_a_stack_that_does_not_say_its_settings_has_the_default_delivery(session: boto3.Session) -> None:
+def test_a_stack_that_does_not_say_its_delivery_has_the_default(session: boto3.Session) -> None:
     deploy(**OUTPUTS)
     assert find_stack("dev", session).delivery == "s3"
 

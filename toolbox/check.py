@@ -1,19 +1,14 @@
 """Check renditions.toml and the stack's settings before anything is deployed."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import boto3
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import did_you_mean, load_renditions
 from image_scaler.settings import BUCKET
 from toolbox import stack
-from toolbox.deployed import find_settings
 
 MAX_BUCKET_NAME = 63
 
@@ -34,6 +29,7 @@ _VALUES = {
     "existingDestinationBucket": _BUCKET,
     "batchOperations": ("true|false", "true or false"),
     "keepReplacedDays": (r"[1-9]\d*", "a number of days from 1"),
+    "distributionReadsCopies": ("true|false", "true or false"),
     "distribution": (r"arn:[\w-]+:cloudfront::\d{12}:distribution/\w+", "the ARN of a CloudFront distribution"),
     "corsOrigins": (r"(https?://[^,\s]+|\*)(,(https?://[^,\s]+|\*))*", "origins separated by commas"),
     "sourceKmsKey": _KEY,
@@ -43,41 +39,12 @@ _VALUES = {
 """Parameters whose values sls does not check, or refuses with a message that does not help: pattern and words."""
 
 
-class StackSettings(NamedTuple):
-    """The settings that sls would deploy."""
-
-    region: str
-    values: str
-    """The parameters and a hash of renditions.toml, as JSON with `${AWS::AccountId}` and `${AWS::Region}` in it."""
-
-
-def check(
-    renditions_file: Path, stage: str, params: Sequence[str], region: str | None = None
-) -> tuple[Renditions, StackSettings]:
-    """Return the renditions and the settings of the stack.
-
-    Raises ConfigError with one sentence if they cannot work.
-    """
+def check(renditions_file: Path, stage: str, params: Sequence[str], region: str | None = None) -> Renditions:
+    """Return the renditions; raises ConfigError with one sentence if they or the stack's settings cannot work."""
     renditions = load_renditions(renditions_file)
     _check_given(stage, params)
-    return renditions, _check_stack(stage, params, region)
-
-
-def changes(stage: str, settings: StackSettings, session: boto3.Session) -> list[str]:
-    """Return what a deployment would change in the settings of the deployed stack, a phrase for each.
-
-    Raises CallError if the stack does not exist or cannot be read.
-    """
-    deployed = find_settings(stage, session)
-    if not deployed.values:
-        return []
-    known = {"AWS::AccountId": deployed.account, "AWS::Region": deployed.region}
-    planned: dict[str, str] = json.loads(_substitute(settings.values, known))
-    return [
-        f"{name} from {deployed.values.get(name, 'none')} to {planned.get(name, 'none')}"
-        for name in sorted(deployed.values.keys() | planned.keys())
-        if deployed.values.get(name) != planned.get(name)
-    ]
+    _check_stack(stage, params, region)
+    return renditions
 
 
 def _substitute(text: str, known: Mapping[str, str]) -> str:
@@ -101,14 +68,12 @@ def _check_given(stage: str, params: Sequence[str]) -> None:
             raise ConfigError(f"expected {words} for {name} but received {value!r}")
 
 
-def _check_stack(stage: str, params: Sequence[str], region: str | None) -> StackSettings:
-    """Return the settings of the stack.
+def _check_stack(stage: str, params: Sequence[str], region: str | None) -> None:
+    """Raise ConfigError if sls refuses serverless.yml, or if its parameters cannot work together.
 
-    Raises ConfigError if sls refuses serverless.yml, or if its parameters cannot work together. sls checks the ranges
-    of numbers and the runtime, against its own schema.
+    sls checks the ranges of numbers and the runtime, against its own schema.
     """
     settings = stack.resolved(stage, params, region)
-    values: Any = settings["resources"]["Outputs"]["Settings"]["Value"]["Fn::Sub"]
     known = {"AWS::AccountId": "0" * 12, "AWS::Region": settings["provider"]["region"]}
     buckets = {kind: _substitute(settings["custom"][f"{kind}Bucket"], known) for kind in ("source", "destination")}
     for kind, bucket in buckets.items():
@@ -123,4 +88,3 @@ def _check_stack(stage: str, params: Sequence[str], region: str | None) -> Stack
         raise ConfigError(
             f"the source and the destination are both {buckets['source']}: every rendition would be an upload again"
         )
-    return StackSettings(settings["provider"]["region"], values)

@@ -153,41 +153,22 @@ def explain(
 @main.command()
 def check(
     renditions: RenditionsFile = PROJECT_RENDITIONS,
-    stage: Annotated[
-        str | None,
-        typer.Option(help="The stage of the stack; dev by default. If given, compare the deployed one."),
-    ] = None,
+    stage: Annotated[str, typer.Option(help="The stage of the stack.")] = "dev",
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack, as for sls.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region, as for sls.")] = None,
 ) -> None:
-    """Check renditions.toml and the stack's settings before anything is deployed.
-
-    With --stage, also print what a deployment would change in the settings of the deployed stack, if AWS can be asked.
-    """
-    from toolbox.aws_errors import CallError
-    from toolbox.check import changes
+    """Check renditions.toml and the stack's settings before anything is deployed."""
     from toolbox.check import check as check_settings
-    from toolbox.deployed import session
 
     try:
-        loaded, settings = check_settings(renditions, stage or "dev", param or [], region)
+        loaded = check_settings(renditions, stage, param or [], region)
     except ConfigError as error:
         _stop(str(error))
     if loaded.allow_svg and ".svg" not in stack.suffixes():
-        err.print("Note: no upload of an SVG invokes the function: add svg to serverless/suffixes.json.")
-    names = ", ".join(loaded.by_name)
-    out.print(f"{renditions.name} and the settings of stage {stage or 'dev'} are valid. Renditions: {names}")
-    if not stage:
-        return
-    try:
-        changed = changes(stage, settings, session(settings.region))
-    except CallError as error:
-        err.print(f"Note: the deployed stack was not compared: {on_one_line(str(error))}", markup=False)
-        return
-    for change in changed:
-        out.print(f"A deployment changes {change}.")
+        err.print("Note: no upload of an SVG invokes the function: add events for .svg to serverless.yml.")
+    out.print(f"{renditions.name} and the settings of stage {stage} are valid. Renditions: {', '.join(loaded.by_name)}")
 
 
 @main.command()

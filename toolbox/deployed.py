@@ -1,6 +1,5 @@
-"""The deployed stack: its region, its outputs, and the settings that it was deployed with."""
+"""The deployed stack: its region and its outputs."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,27 +44,10 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
             rejected_queue_url=outputs["RejectedQueueUrl"],
             function=outputs["FunctionName"],
             batch_role=outputs.get("BatchOperationsRoleArn"),
-            delivery=json.loads(outputs.get("Settings", "{}")).get("delivery", "s3"),
+            delivery=outputs.get("Delivery", "s3"),
         )
     except KeyError as error:
         raise CallError(f"the stack {name} has no output {error}: deploy it again") from error
-
-
-@dataclass(frozen=True)
-class DeployedSettings:
-    """The settings of a stack at its last deployment, its account and its region."""
-
-    account: str
-    region: str
-    values: Mapping[str, str]
-    """The parameters by their names, and the hash of `renditions.toml`; empty if the stack does not say them."""
-
-
-def find_settings(stage: str, session: boto3.Session) -> DeployedSettings:
-    """Return the settings of the deployed stack; raises CallError if it does not exist or cannot be read."""
-    found = _describe(stage, session)
-    _, _, _, region, account, _ = found["StackId"].split(":", 5)
-    return DeployedSettings(account, region, json.loads(_outputs(found).get("Settings", "{}")))
 
 
 def _describe(stage: str, session: boto3.Session) -> Mapping[str, Any]:

@@ -8,16 +8,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from image_scaler.exceptions import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 SLS = ROOT / "node_modules" / ".bin" / "sls"
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML with CloudFormation's tags, such as !Sub, whose values are left out."""
+
+
+_Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+
+
 def suffixes() -> list[str]:
     """Return the suffixes of the keys whose uploads invoke the function, each with its dot."""
-    names: list[str] = json.loads((ROOT / "serverless" / "suffixes.json").read_text(encoding="utf-8"))
-    return [f".{spelling}" for name in names for spelling in (name, name.upper())]
+    with (ROOT / "serverless.yml").open(encoding="utf-8") as file:
+        stack = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader
+    return [event["s3"]["rules"][0]["suffix"] for event in stack["functions"]["resize"]["events"]]
 
 
 def source_filter(delivery: str) -> Callable[[str], bool]:
@@ -34,9 +44,8 @@ def source_filter(delivery: str) -> Callable[[str], bool]:
 
 def parameters() -> list[str]:
     """Return the names of the stack's parameters."""
-    files = [ROOT / "serverless.yml", *(ROOT / "serverless").iterdir()]
-    used = {name for file in files for name in re.findall(r"\bparam:(\w+)", file.read_text(encoding="utf-8"))}
-    return sorted(used)
+    text = (ROOT / "serverless.yml").read_text(encoding="utf-8")
+    return sorted(set(re.findall(r"\bparam:(\w+)", text)))
 
 
 def resolved(stage: str, params: Sequence[str], region: str | None = None) -> dict[str, Any]:
@@ -55,8 +64,6 @@ def resolved(stage: str, params: Sequence[str], region: str | None = None) -> di
         check=False,
     )
     if run.returncode:
-        if own := re.search(r"Returned JS function errored with: Error: (.+)", run.stdout + run.stderr):
-            raise ConfigError(own[1])  # of a file in serverless/
         _, _, reason = (run.stdout + run.stderr).rpartition("Error:\n")
         lines = (line.strip() for line in re.split(r"\n\n|\nEnvironment: ", reason.strip())[0].splitlines())
         reason = " ".join(dict.fromkeys(lines))  # each once: sls repeats the message for every use of the value

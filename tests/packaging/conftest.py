@@ -24,6 +24,17 @@ width = 600
 format = "jpeg"
 key = "cards/large-{name}/{format}/{key}"
 """
+READER_RENDITIONS = """
+[renditions.original]
+key = "img/copies/{key}"
+[renditions.web]
+widths = [640, 1280]
+formats = ["avif", "jpg"]
+key = "img/{hash}/{width}/{format}/{key}.{ext}"
+[renditions.card]
+widths = [300]
+key = "{width}/{key}"
+"""
 HASHES_AND_EVENTS = """
 events = true
 superseded_days = 7
@@ -84,7 +95,7 @@ def with_existing_bucket(tmp_path_factory: pytest.TempPathFactory) -> Package:
 @pytest.fixture(scope="session")
 def with_existing_buckets(tmp_path_factory: pytest.TempPathFactory) -> Package:
     parameters = (
-        *("existingSourceBucket=my-uploads", "existingDestinationBucket=my-renditions"),
+        *("existingSourceBucket=hardened", "existingDestinationBucket=readers"),
         *(f"sourceKmsKey={SOURCE_KEY}", f"destinationKmsKey={DESTINATION_KEY}"),
     )
     folder = tmp_path_factory.mktemp("existing-buckets")
@@ -124,6 +135,24 @@ def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
 def with_everything(tmp_path_factory: pytest.TempPathFactory) -> Package:
     folder = tmp_path_factory.mktemp("hashes")
     return package(folder, "--param=batchOperations=true", wheels=False, renditions=HASHES_AND_EVENTS)
+
+
+@pytest.fixture(scope="session")
+def with_a_reader(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """A distribution reads renditions whose patterns could match more than them."""
+    folder = tmp_path_factory.mktemp("reader")
+    return package(folder, f"--param=distribution={DISTRIBUTION}", wheels=False, renditions=READER_RENDITIONS)
+
+
+@pytest.fixture(scope="session")
+def with_a_distribution(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("distribution"), f"--param=distribution={DISTRIBUTION}", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_copies_read(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = (f"--param=distribution={DISTRIBUTION}", "--param=distributionReadsCopies=true")
+    return package(tmp_path_factory.mktemp("copies-read"), *parameters, wheels=False)
 
 
 @pytest.fixture(scope="session")
