@@ -1,0 +1,28 @@
+// A plugin: compress the package with zlib. serverless-python-requirements compresses it with JSZip, in JavaScript, which
+// takes 12 of the 22 s of packaging; zlib takes 3, for 2 % more bytes.
+'use strict';
+
+const JSZip = require('jszip');
+const yazl = require('yazl');
+
+// The first time that a zip can have. Zips have local times, so this one is the same in every time zone.
+const TIME = { mtime: new Date(1980, 0, 1), forceDosTimestamp: true };
+
+JSZip.prototype.generateNodeStream = function generateNodeStream() {
+  const zip = new yazl.ZipFile();
+  addFiles(this, zip).then(
+    () => zip.end(),
+    (error) => zip.outputStream.destroy(error),
+  );
+  return zip.outputStream;
+};
+
+async function addFiles(source, zip) {
+  for (const [name, file] of Object.entries(source.files).sort()) {
+    if (!file.dir) {
+      zip.addBuffer(await file.async('nodebuffer'), name, { mode: file.unixPermissions, compressionLevel: 9, ...TIME });
+    }
+  }
+}
+
+module.exports = class Zip {};
