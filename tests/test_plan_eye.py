@@ -19,13 +19,13 @@ from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.s3 import S3Store
-from tests.drawing import RED, decoded, is_near, jpeg, photo, png, quadrants, with_alpha
+from tests.drawing import jpeg, photo, png, quadrants, with_alpha
 from tests.stores import InMemoryStore
 from tests.test_animation import animation
 from tests.test_plan import listed
 from toolbox.cli import out
 from toolbox.plan.changes import Comparer
-from toolbox.plan.eye import CROP, MAX_CHANGES, MAX_COMPARED_SIDE, Eye, compare, crops, pairs
+from toolbox.plan.eye import MAX_CHANGES, MAX_COMPARED_SIDE, Eye, compare, pairs
 from toolbox.plan.recipes import History, Recipe
 from toolbox.plan.report import eye_sentence, eye_table, score
 from toolbox.plan.sampling import Measured, Sampler
@@ -124,8 +124,6 @@ def test_another_quality_looks_different() -> None:
     assert 0 < change.score < 90
     assert not change.is_other_crop
     assert not change.is_other_motion
-    assert [(decoded(crop).width, decoded(crop).height) for crop in change.crops] == [(200, 150)] * 2
-    assert change.crops[0] != change.crops[1]
 
 
 def test_the_worse_the_quality_the_larger_the_change() -> None:
@@ -169,43 +167,14 @@ def test_pictures_of_all_sizes_can_be_compared(size: tuple[int, int], other: tup
     found = compare(webp(quadrants(*size)), webp(photo(*other)))
     assert found
     assert found.score < 100
-    before, after = (decoded(crop) for crop in crops(found))
-    assert (before.width, before.height) == (after.width, after.height)
-    assert before.width <= CROP[0]
-    assert before.height <= CROP[1]
 
 
 def test_large_pictures_are_compared_at_a_bounded_size() -> None:
-    found = compare(jpeg(quadrants(3000, 1500)), jpeg(quadrants(1500, 3000)))
+    stripes = pyvips.Image.identity(ushort=True).crop(0, 0, 4 * MAX_COMPARED_SIDE, 1) % 2 * 255
+    striped = stripes.cast("uchar").embed(0, 0, stripes.width, 64, extend="repeat")
+    found = compare(png(striped), png((striped * 0 + 127.5).cast("uchar")))
     assert found
-    assert (found.before.width, found.before.height) == (1024, MAX_COMPARED_SIDE)[::-1]
-
-
-CORNERS = {"left top": (0, 0), "right top": (1, 0), "left bottom": (0, 1), "right bottom": (1, 1)}
-
-
-@pytest.mark.parametrize("corner", CORNERS)
-def test_the_region_that_is_shown_is_the_one_that_changed(corner: str) -> None:
-    across, down = CORNERS[corner]
-    picture = photo(1000, 700)
-    x, y = across * (1000 - 24), down * (700 - 24)
-    changed = picture.draw_rect(RED, x, y, 24, 24, fill=True)
-    found = compare(webp(picture), webp(changed))
-    assert found
-    before, after = (decoded(crop) for crop in crops(found))
-    assert (before.width, before.height) == (after.width, after.height) == CROP
-    # The region ends at the edges of the picture: the corner of the one is that of the other.
-    at = across * (CROP[0] - 24), down * (CROP[1] - 24)
-    assert (after.crop(*at, 24, 24) - pyvips.Image.black(24, 24).new_from_image(RED)).abs().max() == 0
-    assert (before.crop(*at, 24, 24) - picture.crop(x, y, 24, 24)).abs().max() == 0
-
-
-def test_a_change_in_the_middle_is_in_the_middle_of_what_is_shown() -> None:
-    picture = photo(1000, 700)
-    found = compare(webp(picture), webp(picture.draw_rect(RED, 600, 300, 30, 30, fill=True)))
-    assert found
-    after = decoded(crops(found)[1])
-    assert is_near(tuple(after(CROP[0] // 2, CROP[1] // 2)), RED)
+    assert found.score > 90  # at their own size one has black and white stripes, and the other is grey
 
 
 @pytest.mark.parametrize("is_before", [True, False])
@@ -214,7 +183,6 @@ def test_transparency_that_is_lost_or_won_is_a_change(is_before: bool) -> None:
     found = compare(*((transparent, opaque) if is_before else (opaque, transparent)))
     assert found
     assert found.score < 60
-    assert [decoded(crop).hasalpha() for crop in crops(found)] == [is_before, not is_before]
 
 
 def test_a_transparent_picture_can_become_a_crop_of_another_shape() -> None:
@@ -276,7 +244,6 @@ def test_stored_pictures_of_every_kind_are_compared_in_srgb(store: Callable[[pyv
     assert counts(eye) == (1, 1, 0)
     (change,) = eye.largest
     assert not change.is_other_crop
-    assert all(decoded(crop).interpretation == "srgb" for crop in change.crops)
 
 
 def test_the_stored_object_is_looked_at_and_not_the_old_recipe() -> None:
@@ -397,7 +364,7 @@ def test_a_copy_that_becomes_a_rendition_looks_different() -> None:
     assert paired([written("a")], [existing("a", "image/jpeg")]) == [("new/a.image/webp", "old/a.image/jpeg")]
 
 
-def test_plan_json_has_the_changes_without_their_pictures() -> None:
+def test_plan_json_has_the_changes() -> None:
     content = seen(SMALL, POORER, PHOTO).as_json()
     (change,) = json.loads(json.dumps(content))["largest"]
     assert content["compared"] == content["changed"] == 1

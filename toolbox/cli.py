@@ -335,10 +335,6 @@ def plan(
     everything: Annotated[bool, typer.Option("--all", help="Also sources that are up to date.")] = False,
     retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Also sources rejected before.")] = False,
     plan_file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the plan for apply.")] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a page: the plan, and the sources that change most to the eye."),
-    ] = None,
     renditions: RenditionsFile = PROJECT_RENDITIONS,
     as_json: AsJson = False,
 ) -> None:
@@ -347,14 +343,10 @@ def plan(
     Nothing is made. Exit code 0: nothing to do; 2: something would change; 1: an error.
     """
     from toolbox.aws_errors import CallError
-    from toolbox.local.processes import signals_as_exit
-    from toolbox.plan.page import write_page
     from toolbox.plan.planner import Options, Planner
     from toolbox.plan.report import report
 
     loaded = _load(renditions, exit_code=1)
-    if html and (html.is_dir() or not html.absolute().parent.is_dir()):
-        _stop(f"cannot write {html}: {'it is a folder' if html.is_dir() else 'no such folder'}", exit_code=1)
     options = Options(prefix, inventory, sample, concurrency, everything, retry_rejected)
     try:
         aws, deployed = _find(stage, region, source_bucket, destination_bucket, function)
@@ -369,16 +361,6 @@ def plan(
     else:
         for part in report(made, options):
             out.print(part)
-    if html:
-        message = f"{html} is not written: there is nothing to show"
-        if made.has_changes:
-            try:
-                with err.status("Rendering the pictures of the page"), signals_as_exit():
-                    shown = write_page(html, made, options, renditions, aws.client("s3"))
-            except (CallError, ConfigError) as error:
-                _stop(str(error), exit_code=1)
-            message = f"{html}: {counted(shown, 'picture')}"
-        (err if as_json else out).print(message, markup=False)
     raise typer.Exit(2 if made.has_changes else 0)
 
 

@@ -14,5 +14,4 @@ The way of a plan, in this order::
     planner      all of it, for a stack
     files        plan.json and its lists
     report       the plan for people
-    page         the plan as a page
 """

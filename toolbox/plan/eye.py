@@ -5,7 +5,7 @@ engine made them, or a recipe that is not kept. Each costs one request and no se
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import pyvips
@@ -25,11 +25,7 @@ from toolbox.plan.stored import StoredManifest, StoredRendition
 MAX_CHANGES = 5
 MAX_COMPARED_SIDE = 2048
 """In pixels; larger renditions are compared at this size, which bounds memory and time."""
-CROP = (320, 240)
-"""Width and height in pixels of the region that is shown."""
 _GREY = 128
-_COARSE = 8
-"""The side in pixels of the blocks in which the region is looked for."""
 
 _SPEC = RenditionSpec(
     name="eye",
@@ -72,16 +68,6 @@ class VisualChange:
     """Whether the two have other proportions; what only one of them shows counts as changed."""
     is_other_motion: bool
     """Whether only one of the two is an animation. The score is of the first frame."""
-    old_recipe: str
-    """The recipe that the manifest names."""
-    crops: tuple[bytes, bytes] = field(repr=False)
-    """The region that changes most, before and after, as WebP."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for plan.json."""
-        values = asdict(self)
-        del values["crops"], values["old_recipe"]
-        return values
 
 
 class Comparison(NamedTuple):
@@ -90,9 +76,6 @@ class Comparison(NamedTuple):
     score: float
     is_other_crop: bool
     is_other_motion: bool
-    before: pyvips.Image
-    """In memory, in sRGB; both have the same size."""
-    after: pyvips.Image
     bytes_before: int
 
 
@@ -130,7 +113,7 @@ class Eye:
             "compared": self.compared,
             "changed": self.changed,
             "missing": self.missing,
-            "largest": [change.as_json() for change in self.largest],
+            "largest": [asdict(change) for change in self.largest],
         }
 
     def look(
@@ -160,8 +143,6 @@ class Eye:
                 score=round(found.score, 1),
                 is_other_crop=found.is_other_crop,
                 is_other_motion=found.is_other_motion,
-                old_recipe=manifest["recipe"],
-                crops=crops(found),
             )
             largest[:] = sorted([*largest, seen], key=_rank)[:MAX_CHANGES]
 
@@ -217,23 +198,7 @@ def compare(before: bytes, after: bytes) -> Comparison | None:
     is_same = (first.width, first.height) == (second.width, second.height) and (one - other).abs().max() == 0
     if is_same and not is_other_motion:
         return None
-    return Comparison(Reference(one).score(other).overall, is_other_crop, is_other_motion, one, other, len(before))
-
-
-def crops(found: Comparison) -> tuple[bytes, bytes]:
-    """Return the region of a comparison that changes most, before and after, as WebP without loss."""
-    one, other = (_flat(image) for image in (found.before, found.after))
-    width, height = min(CROP[0], one.width), min(CROP[1], one.height)
-    difference = (one - other).abs().bandmean()
-    factor = min(_COARSE, one.width, one.height)
-    _, x, y = (difference * difference).shrink(factor, factor).gaussblur(4).maxpos()
-    left = min(max(0, round((x + 0.5) * factor - width / 2)), one.width - width)
-    top = min(max(0, round((y + 0.5) * factor - height / 2)), one.height - height)
-    first, second = (
-        bytes(image.crop(left, top, width, height).webpsave_buffer(lossless=True, keep="none"))
-        for image in (found.before, found.after)
-    )
-    return first, second
+    return Comparison(Reference(one).score(other).overall, is_other_crop, is_other_motion, len(before))
 
 
 def _decode(source: SourceImage) -> pyvips.Image:
@@ -270,10 +235,6 @@ def _align(before: pyvips.Image, after: pyvips.Image) -> tuple[pyvips.Image, pyv
             small = small.embed(left, top, large.width, large.height, extend="background", background=background)
         small = small.cast("uchar").copy(interpretation="srgb").copy_memory()
     return (small, large, is_other_crop) if is_after_larger else (large, small, is_other_crop)
-
-
-def _flat(image: pyvips.Image) -> pyvips.Image:
-    return image.flatten(background=_GREY) if image.hasalpha() else image
 
 
 def _look(rendition: StoredRendition | WrittenObject) -> Look:

@@ -1,6 +1,6 @@
 """Plan a recipe for the existing sources of a stack; nothing is made."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,10 +111,6 @@ class Plan:
     """For plan.json and --json."""
     eye: Eye
     """What looks different."""
-    sampled: Sequence[str]
-    """The keys of the sources that were rendered."""
-    recipes_before: Mapping[str, str | None]
-    """By the sources of the largest changes: the renditions.toml that made what exists; None if it is not kept."""
     note: str | None = None
     """Why the next plan will ask for all manifests again."""
 
@@ -162,13 +158,11 @@ class Planner:
                 content = self._content(options, totals, estimate, function, sampler.eye)
                 lists.save(content)
             note = None
-            made = {change.source: history.find(change.source, change.old_recipe) for change in sampler.eye.largest}
-            before = {key: found.recipe.text if found else None for key, found in made.items()}
             if index.looks:
                 note = write_index(self._s3, self._deployed.destination_bucket, index.finish())
         finally:
             index.close()
-        return Plan(totals, estimate, content, sampler.eye, sampler.sampled, before, note)
+        return Plan(totals, estimate, content, sampler.eye, note)
 
     def _function(self) -> Function:
         name = self._deployed.function

@@ -29,7 +29,7 @@ def report(plan: Plan, options: Options) -> Iterator[Table | str]:
 
 
 class Rows(NamedTuple):
-    """A table of counts, for the terminal and for the page."""
+    """A table of counts, for the terminal."""
 
     columns: tuple[str, ...]
     """The first one names the row."""

@@ -147,8 +147,6 @@ class Sampler:
 
     def __init__(self, s3: "S3Client", bucket: str, destination: str, renditions: Renditions, *, vcpus: int) -> None:
         """`vcpus`: of the function."""
-        self.sampled: list[str] = []
-        """The keys of the sources that were rendered."""
         self.eye = Eye(lambda key: read_object(s3, destination, key))
         vips.configure(threads=vcpus, allow_svg=renditions.allow_svg)
         self._s3 = s3
@@ -175,7 +173,6 @@ class Sampler:
         )
         store = _OneSource(source)
         outcome = Scaler(self._settings, store).scale(SourceEvent(ref=ObjectRef(self._bucket, key), payload={}))
-        self.sampled.append(key)
         if source.etag == change.source.etag:  # it was not replaced since it was listed
             self.eye.look(change, manifest, outcome.written, store.bodies.__getitem__)
         after: dict[str, int] = {}

@@ -5,7 +5,6 @@ names them.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from image_scaler.exceptions import ConfigError
 from toolbox.stack import ROOT
 
 STATIC = Path(__file__).with_name("static")
+TEMPLATES = Path(__file__).with_name("templates")
 _NODE_MODULES = ROOT / "node_modules"
 
 PACKAGES = {
@@ -51,20 +51,18 @@ def package_file(name: str) -> Path:
     return path
 
 
-def import_map(prefix: str) -> str:
+def import_map(prefix: str) -> dict[str, dict[str, str]]:
     """Return the import map for a server: the URL of each module."""
     imports = {name: f"{prefix}static/{path.name}" for name, path in own_modules().items()}
     imports |= {name: f"{prefix}packages/{name}" for name in PACKAGES}
-    return json.dumps({"imports": imports})
+    return {"imports": imports}
 
 
-def embedded_import_map() -> str:
+def embedded_import_map() -> dict[str, dict[str, str]]:
     """Return an import map with the modules themselves, for a page without a server."""
     files = {name: path for name, path in own_modules().items() if name != "play/editor"}
     files |= {name: package_file(name) for name in REPORT_PACKAGES}
-    return json.dumps(
-        {"imports": {name: data_url(path.read_bytes(), "text/javascript") for name, path in files.items()}}
-    )
+    return {"imports": {name: data_url(path.read_bytes(), "text/javascript") for name, path in files.items()}}
 
 
 def data_url(body: bytes, media_type: str) -> str:

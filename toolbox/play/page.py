@@ -1,7 +1,9 @@
-"""The page's HTML: the template with its values."""
+"""The page's HTML: with a server, and as one file."""
 
-import json
-import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
 
 from toolbox import prices
 from toolbox.play import assets
@@ -19,22 +21,25 @@ PRICES = {
 }
 """In dollars: a second of the function, its invocation with reading the source, and writing one object."""
 
-
-def page_html(*, import_map: str, styles: str, entry: str, nonce: str = "", state: str = "", above: str = "") -> str:
-    """Return the page. `state` is empty if a server sends what the page shows; `above` is HTML."""
-    html = (assets.STATIC / "index.html").read_text(encoding="utf-8")
-    values = {
-        "nonce": nonce,
-        "importmap": import_map,
-        "prices": script_json(PRICES),
-        "styles": styles,
-        "state": state,
-        "entry": entry,
-        "above": above,
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], html)
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(assets.TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
+_REPORT_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def script_json(value: object) -> str:
-    """Return JSON that cannot end the script element that it is in."""
-    return json.dumps(value).replace("<", "\\u003c")
+def served_page(nonce: str) -> str:
+    """Return the page for a server, which sends what the page shows; `nonce` is in its Content-Security-Policy."""
+    return _TEMPLATES.get_template("index.html").render(
+        import_map=assets.import_map("/"), prices=PRICES, nonce=nonce, state=None
+    )
+
+
+def report_page(state: Mapping[str, Any]) -> str:
+    """Return the page as one file, with what it shows."""
+    return _TEMPLATES.get_template("index.html").render(
+        import_map=assets.embedded_import_map(),
+        prices=PRICES,
+        state=state,
+        policy=_REPORT_POLICY,
+        styles=(assets.STATIC / "play.css").read_text(encoding="utf-8"),
+    )

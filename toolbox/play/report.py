@@ -3,52 +3,34 @@
 import asyncio
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format, format_of_extension
-from image_scaler.renditions.geometry import Point
 from toolbox.atomic_file import atomic_file
 from toolbox.play import assets
 from toolbox.play.engine import Engine, cores
-from toolbox.play.page import page_html, script_json
+from toolbox.play.page import report_page
 from toolbox.play.recipe import Recipe, read_recipe
 from toolbox.play.session import RefusedError, Session
 from toolbox.source_files import SourceFile
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
+BASELINE = "the last commit"
+"""What the page compares renditions.toml with, as it names it."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What the page compares renditions.toml with."""
-
-    name: str
-    """As the page names it: `the last commit`."""
-    recipe: Recipe | None
-    """None: nothing is compared."""
-    focal_points: Mapping[str, Point] = field(default_factory=dict)
-    """By the keys of the files."""
-    above: str = ""
-    """HTML above the pictures."""
-
-
-def write_report(
-    html: Path, files: Sequence[SourceFile], renditions: Path, comparison: Comparison | None = None
-) -> None:
-    """Write the page with the renditions of these files, compared with those of the last commit by default.
+def write_report(html: Path, files: Sequence[SourceFile], renditions: Path) -> None:
+    """Write the page with the renditions of these files, compared with those of the last commit.
 
     Raises ConfigError if there are no files, renditions.toml has a mistake, or the page cannot be written.
     """
     if not files:
         raise ConfigError("expected at least one picture for --html but received none")
     with tempfile.TemporaryDirectory(prefix="image-scaler-play-") as folder:
-        comparison = comparison or Comparison("the last commit", _committed(renditions))
-        content = asyncio.run(_content(Path(folder), files, renditions, comparison))
+        content = asyncio.run(_content(Path(folder), files, renditions))
     try:
         if html.exists() and not html.is_file():  # a pipe or a device
             html.write_text(content, encoding="utf-8")
@@ -59,16 +41,14 @@ def write_report(
         raise ConfigError(f"cannot write {html}: {error.strerror}") from error
 
 
-async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path, comparison: Comparison) -> str:
+async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) -> str:
     engine = Engine(cores())
     session = Session(renditions, folder, engine)
     if session.mistakes:
         raise ConfigError(session.mistakes[0].text)
-    session.saved = comparison.recipe or session.edited
+    session.saved = _committed(renditions) or session.edited
     for file in files:
-        picture = session.add(file.ref.key, file.path, is_temporary=False)
-        if point := comparison.focal_points.get(file.ref.key):
-            session.set_focal_point(picture.id, point)
+        session.add(file.ref.key, file.path, is_temporary=False)
     task = asyncio.create_task(engine.run(session.next_job))
     try:
         while not session.is_idle:
@@ -90,15 +70,7 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path, 
     aliases = {name: first[body] for name, body in bodies.items()}
     embedded = {name: _data_url(name, body) for name, body in bodies.items() if aliases[name] == name}
     content = {"events": events, "files": embedded, "aliases": aliases, "references": references}
-    state = script_json(content | {"baseline": comparison.name})
-    styles = (assets.STATIC / "play.css").read_text(encoding="utf-8")
-    return page_html(
-        import_map=assets.embedded_import_map(),
-        styles=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{styles}</style>',
-        state=f'<script type="application/json" id="state">{state}</script>',
-        entry='<script type="module">import "play/app";</script>',
-        above=comparison.above,
-    )
+    return report_page(content | {"baseline": BASELINE})
 
 
 def _committed(file: Path) -> Recipe | None:

@@ -11,15 +11,19 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
+from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
@@ -27,31 +31,31 @@ from image_scaler.renditions.geometry import Point
 from toolbox import schema
 from toolbox.play import assets
 from toolbox.play.engine import MAX_SECONDS, Engine, cores
-from toolbox.play.page import page_html
+from toolbox.play.page import served_page
 from toolbox.play.recipe import MAX_TEXT_BYTES
 from toolbox.play.session import END, RefusedError, Session
 from toolbox.source_files import SourceFile
 
 HOST = "127.0.0.1"
-KEEP_ALIVE_SECONDS = 15.0
-"""The time after which a stream of events says something, so that a browser that is gone is noticed."""
+HOSTS = (HOST, "localhost")
+PING_SECONDS = 15
+"""The time after which a stream of events sends something, so that the server notices that a browser is gone."""
 MAX_JSON_BYTES = 2 * MAX_TEXT_BYTES
 
 _IMAGE_TYPES = {f".{format.extension}": format.traits.media_type for format in OUTPUT_FORMATS}
-_SCRIPT_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 class Guard:
     """Refuses every request but those of the page itself.
 
     Another page may send requests here, under any name that its DNS points at 127.0.0.1, and another user of the
-    machine may connect. So the Host and the Origin must be those of the server, and the token must be in the address
-    or, after the first page, in a cookie.
+    machine may connect. So the Host must be this machine, which TrustedHostMiddleware checks. The Origin must be that
+    of the server, and the token must be in the address or, after the first page, in a cookie.
     """
 
     def __init__(self, app: ASGIApp, port: int, token: str) -> None:
         self._app = app
-        self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
+        self._origins = {f"http://{host}:{port}" for host in HOSTS}
         self._token = token
         self._cookie = cookie_name(port)
 
@@ -62,15 +66,13 @@ class Guard:
             return
         request = Request(scope)
         if reason := self._refusal(request):
-            await _secured(Response(reason, 403, media_type="text/plain"))(scope, receive, send)
+            await Response(reason, 403, media_type="text/plain")(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _refusal(self, request: Request) -> str:
-        if request.headers.get("host") not in self._hosts:
-            return "403: this server answers only under the address that image-scaler play printed\n"
         origin = request.headers.get("origin")
-        if origin is not None and origin not in {f"http://{host}" for host in self._hosts}:
+        if origin is not None and origin not in self._origins:
             return "403: another page sent this request\n"
         if request.method not in ("GET", "HEAD") and origin is None:
             return "403: a request that changes something needs an Origin\n"
@@ -86,22 +88,42 @@ def cookie_name(port: int) -> str:
     return f"image-scaler-play-{port}"
 
 
-def _secured(response: Response, nonce: str = "") -> Response:
-    """Return a response with the headers that keep a browser from running or embedding it anywhere else."""
-    if nonce:
-        policy = (
-            f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
-            "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-    else:
-        policy = "default-src 'none'; sandbox; frame-ancestors 'none'"
-    response.headers["Content-Security-Policy"] = policy
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
+class SecurityHeaders:
+    """Adds the headers that keep a browser from running or embedding a response anywhere else.
+
+    A response that has a Content-Security-Policy or a Cache-Control keeps it.
+    """
+
+    _HEADERS: ClassVar = {
+        "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add the headers to its response."""
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_secured)
+
+
+def _page_policy(nonce: str) -> str:
+    return (
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -112,9 +134,9 @@ def _json(handler: Handler) -> Handler:
 
     async def handle(request: Request) -> Response:
         try:
-            return _secured(await handler(request))
+            return await handler(request)
         except RefusedError as error:
-            return _secured(JSONResponse({"error": str(error)}, 400))
+            return JSONResponse({"error": str(error)}, 400)
 
     return handle
 
@@ -127,7 +149,7 @@ class Page:
         self._port = port
         self._token = token
 
-    def routes(self) -> Sequence[Route]:
+    def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
 
         def route(path: str, handler: Handler, method: str = "GET") -> Route:
@@ -135,7 +157,7 @@ class Page:
 
         return [
             Route("/", self._index),
-            route("/static/{name}", self._static),
+            Mount("/static", StaticFiles(directory=assets.STATIC)),
             route("/packages/{name:path}", self._package),
             route("/events", self._events),
             route("/schema.json", self._schema),
@@ -155,22 +177,9 @@ class Page:
         if "token" in request.query_params:  # moved to a cookie: the address may be shown or shared
             response: Response = RedirectResponse("/", 303)
             response.set_cookie(cookie_name(self._port), self._token, httponly=True, samesite="strict")
-            return _secured(response)
+            return response
         nonce = secrets.token_urlsafe(16)
-        html = page_html(
-            import_map=assets.import_map("/"),
-            styles='<link rel="stylesheet" href="/static/play.css">',
-            entry='<script type="module" src="/static/app.js"></script>',
-            nonce=nonce,
-        )
-        return _secured(HTMLResponse(html), nonce)
-
-    async def _static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        path = assets.STATIC / name
-        if not re.fullmatch(r"[\w-]+\.(js|css|svg)", name) or not path.is_file():
-            return Response(status_code=404)
-        return FileResponse(path, media_type=_SCRIPT_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(served_page(nonce), headers={"Content-Security-Policy": _page_policy(nonce)})
 
     async def _package(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -183,19 +192,12 @@ class Page:
         return Response(schema.text(), media_type="application/json")
 
     async def _events(self, request: Request) -> Response:
-        async def stream() -> AsyncIterator[str]:
+        async def stream() -> AsyncIterator[dict[str, str]]:
             with self._session.subscribed() as events:
-                while True:
-                    try:
-                        event = await asyncio.wait_for(events.get(), KEEP_ALIVE_SECONDS)
-                    except TimeoutError:
-                        yield ": still here\n\n"
-                        continue
-                    if event is END:
-                        return
-                    yield f"data: {json.dumps(event)}\n\n"
+                while (event := await events.get()) is not END:
+                    yield {"data": json.dumps(event)}
 
-        return StreamingResponse(stream(), media_type="text/event-stream")
+        return EventSourceResponse(stream(), ping=PING_SECONDS)
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -295,18 +297,6 @@ async def _body(request: Request) -> dict[str, Any]:
     return found
 
 
-class _Server(uvicorn.Server):
-    """Ends its streams of events when it is asked to end."""
-
-    def __init__(self, config: uvicorn.Config, session: Session) -> None:
-        super().__init__(config)
-        self._session = session
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        super().handle_exit(sig, frame)
-        self._session.close()
-
-
 def bind(port: int) -> socket.socket:
     """Return a socket that listens on a port of 127.0.0.1; 0: any free one. Raises ConfigError if it is in use."""
     listening = socket.socket()
@@ -336,8 +326,12 @@ def application(session: Session, port: int, token: str, started: Callable[[], N
             with suppress(asyncio.CancelledError):
                 await task
 
-    guard = Middleware(Guard, port=port, token=token)
-    return Starlette(routes=Page(session, port, token).routes(), middleware=[guard], lifespan=lifespan)
+    middleware = [
+        Middleware(SecurityHeaders),
+        Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
+        Middleware(Guard, port=port, token=token),
+    ]
+    return Starlette(routes=Page(session, port, token).routes(), middleware=middleware, lifespan=lifespan)
 
 
 def play(
@@ -364,7 +358,7 @@ def play(
 
         app = application(session, number, token, started)
         config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
-        server = _Server(config, session)
+        server = uvicorn.Server(config)
         with suppress(AttributeError, ValueError):
             signal.signal(signal.SIGHUP, lambda number, frame: server.handle_exit(number, frame))
         with suppress(KeyboardInterrupt):

@@ -506,11 +506,6 @@ class Session:
                 self._subscribers.discard(events)
                 events.put_nowait(END)
 
-    def close(self) -> None:
-        """End the streams of events."""
-        for events in self._subscribers:
-            events.put_nowait(END)
-
     def changed(self, *pictures: Picture) -> None:
         """Tell the page of pictures, soon: several changes of one picture become one event."""
         self._dirty |= {picture.id for picture in pictures}
