@@ -35,6 +35,7 @@ test: $(READY) .venv-audit/ready .venv-oldest/ready ## run the linters and all t
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports
 	@.venv/bin/python -m tests.oldest_sdk .venv-oldest
 	@.venv/bin/pytest
 
