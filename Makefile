@@ -63,7 +63,7 @@ format: $(READY) ## format the code, and fix what the linter can
 
 .PHONY: deploy
 deploy: $(READY) ## deploy to AWS; STAGE=dev by default, PARAMS="--param=memorySize=3538" for parameters
-	@.venv/bin/image-scaler check --stage "$(STAGE)" $(PARAMS)
+	@.venv/bin/image-scaler check --credentials --stage "$(STAGE)" $(PARAMS)
 	@$(SLS) deploy --stage "$(STAGE)" $(PARAMS)
 
 .PHONY: smoke

@@ -168,7 +168,7 @@ def test_explain_says_so_when_nothing_is_made(folder: Path) -> None:
 
 
 def test_check_accepts_the_project(tmp_path: Path) -> None:
-    done = run("check", cwd=tmp_path)
+    done = run("check", "--region", "eu-west-1", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the settings of stage dev are valid. Renditions: resized, thumbnail, web" in done.stdout
 

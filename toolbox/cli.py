@@ -39,7 +39,9 @@ RenditionsFile = Annotated[
 ]
 PROJECT_RENDITIONS = stack.ROOT / "renditions.toml"
 Stage = Annotated[str | None, typer.Option(help="The stage of the deployed stack, whose names are read from AWS.")]
-Region = Annotated[str | None, typer.Option(help="Its region; AWS_REGION or the AWS profile's by default.")]
+Region = Annotated[
+    str | None, typer.Option(help="By default AWS_REGION, AWS_DEFAULT_REGION, or that of your AWS profile.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one line for each source or rendition.")]
 
 # The commands import their modules when they run: boto3, libvips and sls are slow to load, and few commands need them.
@@ -157,14 +159,22 @@ def check(
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack, as for sls.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="The region, as for sls.")] = None,
+    region: Region = None,
+    credentials: Annotated[
+        bool, typer.Option("--credentials", help="First ask AWS which account the credentials are of.")
+    ] = False,
 ) -> None:
     """Check renditions.toml and the stack's settings before anything is deployed."""
+    from toolbox.aws_errors import CallError
     from toolbox.check import check as check_settings
+    from toolbox.session import account_of, open_session
 
     try:
-        loaded = check_settings(renditions, stage, param or [], region)
-    except ConfigError as error:
+        aws = open_session(region)
+        if credentials:
+            out.print(f"The account is {account_of(aws)}, the region is {aws.region_name}.")
+        loaded = check_settings(renditions, stage, param or [], aws.region_name)
+    except (CallError, ConfigError) as error:
         _stop(str(error))
     if loaded.allow_svg and ".svg" not in stack.suffixes():
         err.print("Note: no upload of an SVG invokes the function: add events for .svg to serverless.yml.")
@@ -179,13 +189,14 @@ def smoke(stage: Stage = "dev", region: Region = None, renditions: RenditionsFil
     not; 2: the stack does not exist, or AWS does not answer.
     """
     from toolbox.aws_errors import CallError
-    from toolbox.deployed import find_stack, session
+    from toolbox.deployed import find_stack
+    from toolbox.session import open_session
     from toolbox.smoke import Smoke
 
     all_ok = True
     table = _table("check", "result", "seconds")
     try:
-        aws = session(region)
+        aws = open_session(region)
         tried = Smoke(find_stack(stage or "dev", aws), _load(renditions), aws)
         with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
             progress.add_task(f"Trying the stack, with keys in {tried.prefix}", total=None)
@@ -257,13 +268,14 @@ def redrive(
     queue; 2: a queue or the function does not answer.
     """
     from toolbox.aws_errors import CallError
-    from toolbox.deployed import find_stack, session
+    from toolbox.deployed import find_stack
     from toolbox.redrive import FailureQueueReader
+    from toolbox.session import open_session
 
     table = _table("source", "status", "reason", "" if send or discard_rejected else "with --send")
     all_readable = True
     try:
-        aws = session(region)
+        aws = open_session(region)
         if stage:
             deployed = find_stack(stage, aws)
             queue_url, rejected_queue_url = deployed.failure_queue_url, deployed.rejected_queue_url
@@ -442,9 +454,10 @@ def _find(
 ) -> "tuple[boto3.Session, DeployedStack]":
     """Return a session, and the stack of a stage or of the given names; raises CallError."""
     from toolbox.aws_errors import CallError
-    from toolbox.deployed import DeployedStack, find_stack, session
+    from toolbox.deployed import DeployedStack, find_stack
+    from toolbox.session import open_session
 
-    aws = session(region)
+    aws = open_session(region)
     if stage:
         return aws, find_stack(stage, aws)
     if source and destination and function:

@@ -1,21 +1,15 @@
-"""The deployed stack: its region and its outputs."""
+"""The names of the deployed stack, from its outputs."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from botocore.config import Config
 
 from toolbox.aws_errors import CallError, call_errors
+from toolbox.session import QUICK
 
 SERVICE = "image-scaler"
-
-
-def session(region: str | None = None) -> boto3.Session:
-    """Return a session in the region that sls would deploy to: this one, AWS_REGION, or that of the AWS profile."""
-    return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
 
 
 @dataclass(frozen=True)
@@ -52,10 +46,8 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
 
 def _describe(stage: str, session: boto3.Session) -> Mapping[str, Any]:
     name = f"{SERVICE}-{stage}"
-    # A laptop without credentials or network hears of it soon.
-    config = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
-    with call_errors(f"read the outputs of the stack {name} in {session.region_name or 'no region'}"):
-        [found] = session.client("cloudformation", config=config).describe_stacks(StackName=name)["Stacks"]
+    with call_errors(f"read the outputs of the stack {name} in {session.region_name}"):
+        [found] = session.client("cloudformation", config=QUICK).describe_stacks(StackName=name)["Stacks"]
     return dict(found)
 
 

@@ -8,7 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from toolbox.aws_errors import CallError, call_errors
-from toolbox.deployed import find_stack, session
+from toolbox.deployed import find_stack
+from toolbox.session import open_session
 from toolbox.stack import ROOT, SLS
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make remove", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--param", action="append", default=[], help="a parameter for sls, as name=value")
+    parser.add_argument("--region", help="the region of the stack")
     options = parser.parse_args()
     try:
-        aws = session()
+        aws = open_session(options.region)
         found = find_stack(options.stage, aws)
-        command = [str(SLS), "remove", "--stage", options.stage, *(f"--param={param}" for param in options.param)]
+        command = [str(SLS), "remove", "--stage", options.stage, "--region", aws.region_name]
+        command += [f"--param={param}" for param in options.param]
         if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
             raise SystemExit(code)
         count = remove_notifications(aws.client("s3"), found.source_bucket, found.function)

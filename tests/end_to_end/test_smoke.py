@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 from image_scaler.renditions.toml import parse_renditions
 from tests.end_to_end.stack import Stack
 from toolbox.cli import main
-from toolbox.deployed import find_stack, session
+from toolbox.deployed import find_stack
+from toolbox.session import open_session
 from toolbox.smoke import Smoke
 
 CHECKS = 6
@@ -41,7 +42,7 @@ def test_a_rendition_that_the_stack_does_not_make_fails_the_check(stack: Stack) 
     with pytest.MonkeyPatch.context() as environment:
         for name, value in stack.env.items():
             environment.setenv(name, value)
-        aws = session()
+        aws = open_session()
         tried = Smoke(find_stack("local", aws), never_deployed, aws, max_seconds=90)
         check = next(tried.run())
     assert check.problem is not None
