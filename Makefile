@@ -16,7 +16,7 @@ setup: $(READY) ## install everything
 
 .PHONY: run
 run: $(READY) ## show it at work, without an AWS account; FILES="a.jpg 'my photo.heic'" for your own images
-	@.venv/bin/python -m toolbox.local.demo
+	@eval "set -- $${FILES:-}" && exec .venv/bin/image-scaler run "$$@"
 
 .PHONY: play
 play: $(READY) ## see the renditions of the samples in a browser, and tune renditions.toml; FILES="a.jpg 'my photo.heic'"
@@ -24,11 +24,11 @@ play: $(READY) ## see the renditions of the samples in a browser, and tune rendi
 
 .PHONY: up
 up: $(READY) ## start a local AWS with the stack in it, and keep it running
-	@.venv/bin/python -m toolbox.local.up_down up
+	@.venv/bin/image-scaler up
 
 .PHONY: down
 down: $(READY) ## stop it
-	@.venv/bin/python -m toolbox.local.up_down down
+	@.venv/bin/image-scaler down
 
 .PHONY: test
 test: $(READY) .venv-audit/ready .venv-oldest/ready ## run the linters and all tests
@@ -72,7 +72,7 @@ smoke: $(READY) ## try the deployed stack with a few uploads, and delete them ag
 
 .PHONY: remove
 remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
-	@.venv/bin/python -m toolbox.remove --stage "$(STAGE)" $(PARAMS)
+	@.venv/bin/image-scaler remove --stage "$(STAGE)" $(PARAMS)
 
 .venv/ready: requirements-dev.txt pyproject.toml
 	@echo "Installing the Python packages into .venv ..."

@@ -1,5 +1,5 @@
 // The region, as the AWS CLI finds it: AWS_REGION, AWS_DEFAULT_REGION, that of the AWS profile; else us-east-1, with a
-// note. toolbox/session.py does the same for the other commands.
+// note. toolbox/aws/session.py does the same for the other commands.
 'use strict';
 
 const { loadSharedConfigFiles } = require('@smithy/core/config');

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from toolbox.apply import DONE, FAILED, REJECTED, Progress, Result, _billed_seconds
-from toolbox.aws_errors import CallError
-from toolbox.plan.files import Lists, PlanFile, load, progress_path
+from toolbox.aws.errors import CallError
+from toolbox.migration.apply import DONE, FAILED, REJECTED, Progress, Result, _billed_seconds
+from toolbox.migration.files import Lists, PlanFile, load, progress_path
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from toolbox.aws_errors import CallError
-from toolbox.batch import BatchOperations, Status, Task
-from toolbox.deployed import DeployedStack
-from toolbox.plan.files import Item
+from toolbox.aws.deployed import DeployedStack
+from toolbox.aws.errors import CallError
+from toolbox.migration.batch import BatchOperations, Status, Task
+from toolbox.migration.files import Item
 
 ROLE = "arn:aws:iam::123456789012:role/batch"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:resize"

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import boto3
 import pytest
 
-from toolbox.aws_errors import CallError
-from toolbox.deployed import find_stack
+from toolbox.aws.deployed import find_stack
+from toolbox.aws.errors import CallError
 from toolbox.stack import source_filter
 
 OUTPUTS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from toolbox.failure_records import read_record
+from toolbox.aws.failure_records import read_record
 
 EVENTS = Path(__file__).parent.parent / "events"
 KEY = "dir/my photo+1.jpg"

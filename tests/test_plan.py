@@ -18,15 +18,15 @@ from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.storage.base import ObjectRef
 from tests.stores import InMemoryStore
-from toolbox.aws_errors import CallError
-from toolbox.plan import inventory
-from toolbox.plan.changes import Comparer, Counts, is_up_to_date
-from toolbox.plan.costs import Function
-from toolbox.plan.files import Item, Lists, load
-from toolbox.plan.listing import Listed, in_manifest_order, in_order
-from toolbox.plan.recipes import History, Recipe
-from toolbox.plan.sampling import Measured, Sample
-from toolbox.plan.states import Index, Indexed, Seen, State, look_at_manifest, with_states
+from toolbox.aws.errors import CallError
+from toolbox.migration import inventory
+from toolbox.migration.changes import Comparer, Counts, is_up_to_date
+from toolbox.migration.costs import Function
+from toolbox.migration.files import Item, Lists, load
+from toolbox.migration.listing import Listed, in_manifest_order, in_order
+from toolbox.migration.recipes import History, Recipe
+from toolbox.migration.sampling import Measured, Sample
+from toolbox.migration.states import Index, Indexed, Seen, State, look_at_manifest, with_states
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 KEYS = st.lists(st.text("ab!-./ü", min_size=1, max_size=6), unique=True, max_size=40)

@@ -23,14 +23,14 @@ from tests.drawing import jpeg, photo, png, quadrants, with_alpha
 from tests.stores import InMemoryStore
 from tests.test_animation import animation
 from tests.test_plan import listed
-from toolbox.cli import out
-from toolbox.plan.changes import Comparer
-from toolbox.plan.eye import MAX_CHANGES, MAX_COMPARED_SIDE, Eye, compare, pairs
-from toolbox.plan.recipes import History, Recipe
-from toolbox.plan.report import eye_sentence, eye_table, score
-from toolbox.plan.sampling import Measured, Sampler
-from toolbox.plan.states import State
-from toolbox.plan.stored import StoredManifest, StoredRendition
+from toolbox.console import out
+from toolbox.migration.changes import Comparer
+from toolbox.migration.eye import MAX_CHANGES, MAX_COMPARED_SIDE, Eye, compare, pairs
+from toolbox.migration.recipes import History, Recipe
+from toolbox.migration.report import eye_sentence, eye_table, score
+from toolbox.migration.sampling import Measured, Sampler
+from toolbox.migration.states import State
+from toolbox.migration.stored import StoredManifest, StoredRendition
 
 SMALL = '[renditions.small]\nwidth = 200\nformat = "webp"\nquality = 80\n'
 POORER = SMALL.replace("80", "20")

@@ -13,11 +13,11 @@ from image_scaler.manifest import recipe
 from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import parse_renditions
 from tests.test_plan import listed
-from toolbox.plan.changes import Comparer, Counts
-from toolbox.plan.planner import Totals
-from toolbox.plan.recipes import History, Recipe
-from toolbox.plan.report import counts_by_rendition, counts_by_rule, table
-from toolbox.plan.states import State
+from toolbox.migration.changes import Comparer, Counts
+from toolbox.migration.planner import Totals
+from toolbox.migration.recipes import History, Recipe
+from toolbox.migration.report import counts_by_rendition, counts_by_rule, table
+from toolbox.migration.states import State
 
 RENDITIONS = """
 [renditions.small]

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.test_docs import words
-from toolbox.local.demo import SAMPLES, samples
+from toolbox.commands.run import SAMPLES
+from toolbox.source_files import source_files
 
 GPS = 0x8825
 ORIENTATION = 0x0112
@@ -19,11 +20,12 @@ def opened(name: str) -> Image.Image:
 
 
 def test_the_readme_of_the_samples_lists_each() -> None:
-    assert samples().keys() == words((SAMPLES / "README.md").read_text(encoding="utf-8")) - {"make run"}
+    keys = {file.ref.key for file in source_files([SAMPLES])}
+    assert keys == words((SAMPLES / "README.md").read_text(encoding="utf-8")) - {"make run"}
 
 
 def test_the_samples_are_3_mb_at_most() -> None:
-    assert sum(path.stat().st_size for path in samples().values()) <= 3_000_000
+    assert sum(path.stat().st_size for path in SAMPLES.iterdir()) <= 3_000_000
 
 
 def test_one_sample_has_12_megapixels_and_a_name_with_spaces_and_an_upper_case_extension() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from image_scaler.renditions.keys import is_image_key
 from image_scaler.storage.base import ObjectRef
+from toolbox.console import CommandError
 
 
-class InputError(Exception):
+class InputError(CommandError):
     """The paths cannot be scaled into one folder; says why."""
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.toml import load_renditions
-from toolbox.failure_records import take
+from toolbox.aws.failure_records import take
 from toolbox.local.aws import ACCOUNT, LocalAws
 from toolbox.stack import ROOT
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_removed_stack_leaves_buckets_that_the_next_stack_uses(own_aws: LocalA
     first.upload("before.jpg", UPLOADED)
     first.eventually(lambda: first.keys_of("before.jpg") == first.expected_keys("before.jpg"), "the renditions")
     run = subprocess.run(
-        [sys.executable, "-m", "toolbox.remove", "--stage", "local"],
+        [Path(sys.executable).with_name("image-scaler"), "remove", "--stage", "local"],
         cwd=ROOT,
         env=sls_environment() | own_aws.env,
         capture_output=True,

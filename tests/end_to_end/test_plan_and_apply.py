@@ -11,7 +11,7 @@ import pytest
 
 from tests.drawing import jpeg, photo
 from tests.end_to_end.old_images import SOURCES, OldImages, Reader
-from toolbox.deployed import find_stack
+from toolbox.aws.deployed import find_stack
 from toolbox.local.aws import LocalAws
 
 KILLS = 3 if SOURCES < 1000 else 10

@@ -5,10 +5,10 @@ from typer.testing import CliRunner
 
 from image_scaler.renditions.toml import parse_renditions
 from tests.end_to_end.stack import Stack
+from toolbox.aws.deployed import find_stack
+from toolbox.aws.session import open_session
 from toolbox.cli import main
-from toolbox.deployed import find_stack
-from toolbox.session import open_session
-from toolbox.smoke import Smoke
+from toolbox.commands.smoke import Smoke
 
 CHECKS = 6
 

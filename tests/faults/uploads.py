@@ -16,7 +16,7 @@ from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from tests.drawing import photo, png
 from tests.faults.proxy import Proxy
-from toolbox.failure_records import take
+from toolbox.aws.failure_records import take
 from toolbox.local.aws import LocalAws
 
 SOURCE, DESTINATION = "source", "destination"

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.load.load import Fate, Load, Upload, uploads
-from toolbox.local import processes
+from toolbox import processes
 from toolbox.local.aws import LocalAws, LocalAwsError
 from toolbox.progress import Steps
 

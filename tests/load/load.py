@@ -14,7 +14,7 @@ from PIL import Image
 
 from image_scaler.renditions.spec import CopyTarget, Target
 from image_scaler.renditions.toml import load_renditions
-from toolbox.failure_records import read_record, take
+from toolbox.aws.failure_records import read_record, take
 from toolbox.local.aws import LocalAws
 from toolbox.stack import ROOT
 

@@ -11,7 +11,7 @@ from toolbox.stack import ROOT, SLS
 
 PROFILES = "[default]\nregion = eu-north-1\n[profile sweden]\nregion = eu-south-2\n"
 NOTE = "Note: no AWS region is set: using us-east-1"
-FOUND = "import sys; from toolbox.session import open_session; print(open_session(*sys.argv[1:]).region_name)"
+FOUND = "import sys; from toolbox.aws.session import open_session; print(open_session(*sys.argv[1:]).region_name)"
 
 
 def run(command: list[str], folder: Path, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":

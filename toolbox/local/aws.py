@@ -21,7 +21,8 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from toolbox.local import processes
+from toolbox import processes
+from toolbox.console import CommandError
 from toolbox.local.package_cache import PackageError, local_package, locked, sls_environment
 from toolbox.stack import ROOT, SLS
 
@@ -38,7 +39,7 @@ Step = Callable[[str], AbstractContextManager[object]]
 """Shows a step while its block runs: `with step("Starting"): ...`."""
 
 
-class LocalAwsError(Exception):
+class LocalAwsError(CommandError):
     """The local AWS did not start, or the stack was not deployed; says why, with the end of the log."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolbox.local import processes
+from toolbox import processes
 from toolbox.stack import ROOT, SLS
 
 PACKAGES = ROOT / ".local" / "packages"

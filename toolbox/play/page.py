@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from toolbox import prices
+from toolbox.aws import prices
 from toolbox.play import assets
 
 MEMORY_GB = 1792 / 1024

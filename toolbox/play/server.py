@@ -334,7 +334,7 @@ def application(session: Session, port: int, token: str, started: Callable[[], N
     return Starlette(routes=Page(session, port, token).routes(), middleware=middleware, lifespan=lifespan)
 
 
-def play(
+def serve(
     files: Sequence[SourceFile],
     renditions: Path,
     port: int,

@@ -1,0 +1,33 @@
+"""Sessions with AWS: the region and the credentials of every command."""
+
+import os
+import sys
+
+import boto3
+from botocore.config import Config
+
+from toolbox.aws.errors import call_errors
+
+DEFAULT_REGION = "us-east-1"
+QUICK = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
+"""For the first request of a command: a laptop without credentials or network hears of it soon."""
+
+
+def open_session(region: str | None = None) -> boto3.Session:
+    """Return a session in the region that sls would deploy to.
+
+    That is the given one, AWS_REGION, AWS_DEFAULT_REGION, or that of the AWS profile; else us-east-1, and a note on
+    stderr says so. Raises CallError if the profile does not exist.
+    """
+    with call_errors("read the AWS profile"):
+        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+        if session.region_name:
+            return session
+        sys.stderr.write(f"Note: no AWS region is set: using {DEFAULT_REGION}. Set AWS_REGION, or pass --region.\n")
+        return boto3.Session(region_name=DEFAULT_REGION)
+
+
+def account_of(session: boto3.Session) -> str:
+    """Return the account that the credentials are of; raises CallError if there are none or AWS refuses them."""
+    with call_errors("find out which AWS account the credentials are of (set AWS_PROFILE, or run aws configure)"):
+        return session.client("sts", config=QUICK).get_caller_identity()["Account"]

@@ -1,0 +1,1 @@
+"""A module for each command of `image-scaler`: it does the work, prints, and returns the exit code."""

@@ -1,0 +1,81 @@
+"""`image-scaler explain`: what an upload becomes, without an image."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from image_scaler.exceptions import DestinationKeyError
+from image_scaler.renditions.spec import CopyTarget, Renditions, RenditionTarget, Target
+from image_scaler.storage.base import on_one_line
+from toolbox import stack
+from toolbox.console import err, make_table, out, print_error, print_json
+
+
+class Explained(NamedTuple):
+    """An object that the function would write."""
+
+    name: str
+    """Of the rendition, or `manifest`."""
+    key: str
+    format: str | None
+    """None for a copy."""
+    description: str
+
+
+def explain(keys: Sequence[str], renditions: Renditions, *, as_json: bool) -> int:
+    """Print what would be written for an upload under each key; return the exit code."""
+    is_source = stack.source_filter("s3")
+    table = make_table("source", "rendition", "key", "what")
+    is_rejected = False
+    for key in keys:
+        name = on_one_line(key)
+        if not is_source(key):
+            err.print(f"Note: an upload of {name} invokes nothing: serverless.yml has no event for it.", markup=False)
+        try:
+            explained = explain_key(key, renditions)
+        except DestinationKeyError as error:
+            is_rejected = True
+            print_error(str(error))
+            continue
+        for target in explained:
+            if as_json:
+                print_json({"source": key, "name": target.name, "key": target.key, "format": target.format})
+            table.add_row(name, target.name, on_one_line(target.key), target.description)
+            name = ""
+        if not explained:
+            table.add_row(name, "none", "", "a rule without renditions matches the key")
+    if not as_json and table.rows:
+        out.print(table)
+    return 1 if is_rejected else 0
+
+
+def explain_key(key: str, renditions: Renditions) -> list[Explained]:
+    """Return what would be written for an upload under a key.
+
+    Raises DestinationKeyError if a destination key would be longer than S3 allows.
+    """
+    plan = renditions.plan_for(key)
+    found = [Explained(target.spec.name, target.key, _format(target), _describe(target)) for target in plan.targets]
+    if plan.manifest_key:
+        found.append(Explained("manifest", plan.manifest_key, "json", "the list of renditions, in JSON"))
+    return found
+
+
+def _format(target: Target) -> str | None:
+    return None if isinstance(target, CopyTarget) else target.format
+
+
+def _describe(target: Target) -> str:
+    if isinstance(target, CopyTarget):
+        return "copy, byte for byte"
+    spec = target.spec
+    box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
+    fit = f"{spec.fit}, " if spec.width and spec.height else ""
+    return f"{box}{fit}{target.format}{_describe_quality(target)}"
+
+
+def _describe_quality(target: RenditionTarget) -> str:
+    """Return which quality is searched for; nothing if it is fixed."""
+    wanted = target.spec.searched_target(target.format)
+    if wanted is None:
+        return ""
+    return f", quality from {wanted.min} to {wanted.max} for a score of {wanted.target:g}"

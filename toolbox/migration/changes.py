@@ -1,0 +1,146 @@
+"""What is made, rewritten, kept and left over of each source."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from image_scaler.renditions.spec import CopyTarget, RenditionTarget, SourcePlan, Target
+from toolbox.migration.listing import Listed
+from toolbox.migration.recipes import History, Recipe
+from toolbox.migration.states import State
+
+
+@dataclass
+class Counts:
+    """Objects of one rendition, or of all."""
+
+    make: int = 0
+    """Keys that do not exist yet."""
+    rewrite: int = 0
+    """Keys that exist with other content."""
+    keep: int = 0
+    """Keys that exist as they are asked for."""
+    superseded: int = 0
+    """Keys with a hash that are replaced under another one: they go by themselves after superseded_days."""
+    orphan: int = 0
+    """Keys that no recipe makes any longer: they stay until somebody deletes them."""
+
+    def add(self, other: "Counts") -> None:
+        """Add the numbers of others."""
+        for name in ("make", "rewrite", "keep", "superseded", "orphan"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass
+class RuleCounts(Counts):
+    """Objects of the sources that one rule matches."""
+
+    sources: int = 0
+    """All of them, those that are up to date or skipped included."""
+    to_process: int = 0
+
+
+@dataclass
+class Change:
+    """What the recipe changes for one source."""
+
+    source: Listed
+    plan: SourcePlan
+    by_rendition: dict[str, Counts] = field(default_factory=dict)
+    orphans: list[str] = field(default_factory=list)
+    puts: int = 0
+    """Requests to S3 that write, and are billed as such."""
+    gets: int = 0
+    """Requests to S3 that read."""
+    has_manifest: bool = False
+    """Whether the source has a manifest that the function wrote."""
+    kept: set[tuple[str, str]] = field(default_factory=set)
+    """Name and media type of the renditions that exist as they are asked for."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The renditions that are made."""
+        return tuple(target.spec.name for target in self.plan.targets)
+
+
+class Old(NamedTuple):
+    """What exists under the keys of one source."""
+
+    hashes: dict[str, str | None]
+    """The recipe of each key; None if that is not known."""
+    names: dict[str, str]
+    """The rendition of each key."""
+    is_current: bool
+    """Whether it was made of the current version of the source."""
+
+
+def is_up_to_date(source: Listed, plan: SourcePlan, state: State | None, recipe: Recipe) -> bool:
+    """Return whether everything exists as the recipe asks for it."""
+    return state is not None and state.source_etag == source.etag and state.recipe == recipe.of_manifest(plan)
+
+
+class Comparer:
+    """Compares what exists with a recipe."""
+
+    def __init__(self, recipe: Recipe, history: History, listed_keys: Callable[[str], dict[str, str]]) -> None:
+        """`listed_keys` returns the keys in a manifest, with their renditions; for a recipe that is not kept."""
+        self._recipe = recipe
+        self._history = history
+        self._listed_keys = listed_keys
+
+    def change(self, source: Listed, plan: SourcePlan, state: State | None) -> Change:
+        """Return what changes for a source that is not up to date."""
+        new = plan.of_version(source.etag)
+        old = self._old(source, plan, state)
+        gets = 2 if plan.copies and not plan.renditions else 1
+        change = Change(source, plan, gets=gets, has_manifest=state is not None and plan.manifest_key is not None)
+        # The targets of a version are new objects; their specs are the recipe's own.
+        for target in new.targets:
+            self._compare(change, target, old)
+        for key in old.hashes.keys() - {target.key for target in new.targets}:
+            counts = change.by_rendition.setdefault(old.names[key], Counts())
+            if plan.has_version(key):
+                counts.superseded += 1
+                change.puts += 1
+                change.gets += 1
+            else:
+                counts.orphan += 1
+                change.orphans.append(key)
+        if plan.manifest_key:
+            change.puts += 2 if state else 1
+            change.gets += 3 if state else 0  # the manifest, and a look at the source after an overwrite
+        return change
+
+    def _compare(self, change: Change, target: Target, old: Old) -> None:
+        counts = change.by_rendition.setdefault(target.spec.name, Counts())
+        is_copy = isinstance(target, CopyTarget)
+        if target.key not in old.hashes:
+            counts.make += 1
+            change.puts += 1
+        elif (old.is_current or target.spec.template.has_hash) and old.hashes[target.key] == self._recipe.hash_of(
+            target.spec
+        ):
+            counts.keep += 1
+            if isinstance(target, RenditionTarget):
+                change.kept.add((target.spec.name, target.format.traits.media_type))
+            change.puts += 0 if is_copy else 1  # a conditional write that S3 refuses is billed
+            change.gets += 0 if is_copy else 1
+        else:
+            counts.rewrite += 1
+            change.puts += 1 if is_copy else 2
+            change.gets += 0 if is_copy else 1
+        change.gets += 2 if is_copy else 0  # it is compared by its ETag before and after
+
+    def _old(self, source: Listed, plan: SourcePlan, state: State | None) -> Old:
+        if state is None or plan.manifest_key is None:
+            return Old({}, {}, is_current=False)
+        made = self._history.find(source.key, state.recipe)
+        if made is None:
+            names = self._listed_keys(plan.manifest_key)
+            return Old(dict.fromkeys(names), names, is_current=False)
+        targets: Sequence[Target] = made.plan.of_version(state.source_etag).targets
+        return Old(
+            {target.key: made.recipe.hash_of(target.spec) for target in targets},
+            {target.key: target.spec.name for target in targets},
+            is_current=state.source_etag == source.etag,
+        )

@@ -1,0 +1,172 @@
+"""A plan for people: tables and a few sentences."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from rich.filesize import decimal
+from rich.table import Table
+
+from image_scaler.outcomes import counted
+from image_scaler.storage.base import on_one_line
+from toolbox.migration.changes import Counts
+from toolbox.migration.eye import Eye, Look, VisualChange
+from toolbox.migration.planner import Options, Plan, Totals
+
+COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
+
+
+def report(plan: Plan, options: Options) -> Iterator[Table | str]:
+    """Yield what the terminal shows."""
+    if plan.has_changes:
+        yield table(counts_by_rendition(plan.totals))
+        if rows := counts_by_rule(plan.totals):
+            yield ""
+            yield table(rows)
+        if changes := eye_table(plan.eye):
+            yield ""
+            yield changes
+    yield from sentences(plan, options)
+
+
+class Rows(NamedTuple):
+    """A table of counts, for the terminal."""
+
+    columns: tuple[str, ...]
+    """The first one names the row."""
+    rows: list[tuple[str, list[int]]]
+
+
+def counts_by_rendition(totals: Totals) -> Rows:
+    """Return the counts of each rendition, and of all of them."""
+    rows = [(name, _numbers(counts, COLUMNS)) for name, counts in totals.by_rendition.items()]
+    if len(rows) > 1:
+        rows.append(("all", _numbers(totals.renditions, COLUMNS)))
+    return Rows(("rendition", *COLUMNS), rows)
+
+
+def counts_by_rule(totals: Totals) -> Rows | None:
+    """Return the counts of each rule; None if renditions.toml has no rules."""
+    if totals.by_rule.keys() <= {None}:
+        return None
+    columns = ("sources", "to_process", *COLUMNS)
+    rows = [(pattern or "no rule", _numbers(of, columns)) for pattern, of in totals.by_rule.items()]
+    return Rows(("rule", "sources", "to process", *COLUMNS), rows)
+
+
+def _numbers(counts: Counts, names: Iterable[str]) -> list[int]:
+    return [getattr(counts, name) for name in names]
+
+
+def table(rows: Rows) -> Table:
+    """Return counts for the terminal."""
+    found = Table(box=None, header_style="bold")
+    label, *columns = rows.columns
+    found.add_column(label, overflow="fold")
+    for column in columns:
+        found.add_column(column, justify="right")
+    for name, numbers in rows.rows:
+        found.add_row(name, *(f"{number:,}" for number in numbers))
+    return found
+
+
+def eye_table(eye: Eye) -> Table | None:
+    """Return the largest changes to the eye; None if nothing looks different."""
+    if not eye.largest:
+        return None
+    found = Table(box=None, header_style="bold", title="The largest changes to the eye", title_justify="left")
+    for column in ("source", "rendition", "before", "after"):
+        found.add_column(column, overflow="fold")
+    found.add_column("score", justify="right")
+    for change in eye.largest:
+        notes = [score(change.score), *remarks(change)]
+        found.add_row(
+            on_one_line(change.source), change.rendition, look(change.before), look(change.after), ", ".join(notes)
+        )
+    return found
+
+
+def remarks(change: VisualChange) -> list[str]:
+    """Return what the score does not say."""
+    return ["other crop"] * change.is_other_crop + ["only one is animated"] * change.is_other_motion
+
+
+def score(value: float) -> str:
+    """Return a score as people read it: below 0 its size says nothing, and only what is identical has 100."""
+    if value < 0:
+        return "below 0"
+    return f"{abs(value):.0f}" if value < 99.5 else f"{min(value, 99.9):.1f}"
+
+
+def look(rendition: Look) -> str:
+    """Return size, format, quality and score of a rendition in one line."""
+    parts = [f"{rendition.width} x {rendition.height}", rendition.type.removeprefix("image/")]
+    if rendition.quality is not None:
+        parts.append(f"q{rendition.quality}")
+    if rendition.score is not None:
+        parts.append(f"scores {score(rendition.score)}")
+    return f"{' '.join(parts)}, {decimal(rendition.bytes)}"
+
+
+def eye_sentence(eye: Eye) -> str | None:
+    """Return what was compared; None if nothing was, because nothing that exists is rewritten in the sample."""
+    missing = f"; {eye.missing:,} could not be read" if eye.missing else ""
+    if not eye.compared:
+        return f"No rendition could be compared{missing}" if missing else None
+    compared = f"{counted(eye.compared, 'rendition')} of the sample compared with what exists"
+    if not eye.changed:
+        return f"{compared}: none looks different{missing}"
+    return (
+        f"{compared}: {eye.changed:,} with other pixels{missing}. "
+        "A score of 100 is identical, 90 looks identical, 70 slightly different"
+    )
+
+
+def sentences(plan: Plan, options: Options) -> Iterator[str]:
+    """Yield what is to know besides the table."""
+    totals, estimate = plan.totals, plan.estimate
+    yield (
+        f"{counted(totals.sources, 'source')} ({decimal(totals.bytes)}): {totals.up_to_date:,} up to date, "
+        f"{totals.to_process:,} to process"
+    )
+    skipped = [
+        (totals.rejected_before, "rejected before, in this version and with this recipe (--retry-rejected)"),
+        (totals.archived, "in an archive (Glacier): restore them first"),
+        (totals.unstorable, "with a key too long for its renditions"),
+    ]
+    for number, reason in skipped:
+        if number:
+            yield f"{number:,} skipped: {reason}"
+    if not plan.has_changes:
+        return
+    change = estimate.bytes_after - estimate.bytes_before
+    yield (
+        f"Renditions of these sources: {decimal(round(estimate.bytes_before))} now, "
+        f"{decimal(round(estimate.bytes_after))} then: "
+        f"{'+' if change >= 0 else '-'}{dollars(abs(estimate.storage_usd_month))} of storage a month"
+    )
+    duration = hours(estimate.hours(options.concurrency))
+    yield (
+        f"Once: {dollars(estimate.usd)} ({dollars(estimate.function_usd)} function, "
+        f"{dollars(estimate.requests_usd + estimate.events_usd)} requests), {duration} "
+        f"with {options.concurrency} in parallel; with --via batch {dollars(estimate.batch_usd(totals.to_process))}"
+    )
+    yield (
+        f"Counts are exact; bytes, dollars and hours come from {counted(estimate.sampled, 'source')} rendered on this "
+        f"machine, at the prices of us-east-1 of {plan.content['prices']}"
+    )
+    if compared := eye_sentence(plan.eye):
+        yield compared
+    if totals.orphans:
+        yield f"{counted(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
+
+
+def dollars(amount: float) -> str:
+    """Return an amount as people read it."""
+    return f"${amount:,.2f}" if amount >= 0.005 or not amount else f"${amount:.4f}"
+
+
+def hours(amount: float) -> str:
+    """Return a duration as people read it."""
+    if amount >= 1:
+        return f"{amount:,.1f} hours"
+    return counted(max(1, round(amount * 60)), "minute")
