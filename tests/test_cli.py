@@ -130,7 +130,7 @@ def test_explain_prints_each_rendition_with_its_key(folder: Path) -> None:
     done = run("explain", "dir/IMG 1.HEIC", "--renditions", "r.toml", cwd=folder)
     assert done.returncode == 0
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "dir/IMG 1.HEIC resized resized/dir/IMG 1.HEIC copy, byte for byte" in lines
+    assert "dir/IMG 1.HEIC resized resized/dir/IMG 1.HEIC copy, byte for byte, with all metadata" in lines
     assert "small small/dir/IMG 1.HEIC.webp 100 x any, webp" in lines
     assert "manifest manifests/dir/IMG 1.HEIC.json the list of renditions, in JSON" in lines
 

@@ -10,14 +10,17 @@ import pytest
 import typer
 import yaml
 from botocore.validate import validate_parameters
+from rich.filesize import decimal
 
+from image_scaler.images.quality_search import SearchEffort
 from image_scaler.manifest import Source, manifest
-from image_scaler.outcomes import Stage, Status, WrittenObject
+from image_scaler.outcomes import Outcome, Stage, Status, WrittenObject
 from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
 from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_renditions
-from image_scaler.telemetry import Metric
+from image_scaler.storage.base import ObjectRef
+from image_scaler.telemetry import Metric, Telemetry
 from toolbox import cli, stack
 
 ROOT = Path(__file__).parent.parent
@@ -159,11 +162,37 @@ def test_every_metric_is_explained() -> None:
     assert {name for cell in table("docs/operations.md", "metric") for name in words(cell)} == set(Metric)
 
 
-def test_the_sample_line_of_the_log_has_every_stage_and_its_metrics() -> None:
+def test_the_sample_line_of_the_log_has_the_fields_of_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     (sample,) = code("docs/operations.md", "jsonc")
-    line = json.loads(sample)
-    assert line["ms"].keys() == set(Stage)
-    assert line.keys() & set(Metric) == set(Metric) - {Metric.REJECTED, Metric.FAILED, Metric.SUPERSEDED}
+    shown = json.loads(sample)
+    assert shown["ms"].keys() == set(Stage)
+    telemetry = Telemetry(shown["service"], shown["sdk"])
+    telemetry.begin(shown["request_id"])
+    telemetry.observe(
+        Outcome(
+            source=ObjectRef(**shown["source"]),
+            status=Status(shown["status"]),
+            source_bytes=shown["bytes_in"],
+            search=SearchEffort(shown["search"]["trials"], shown["search"]["ms"] / 1000),
+            timings={Stage(stage): value for stage, value in shown["ms"].items()},
+        )
+    )
+    line = json.loads(capsys.readouterr().out)
+    assert list(shown) == list(line)
+    not_compared = {"timestamp", "written", "bytes_out", "RenditionsWritten", "BytesSaved", "_aws"}
+    assert {name: value for name, value in shown.items() if name not in not_compared} == {
+        name: value for name, value in line.items() if name not in not_compared
+    }
+
+
+def test_a_file_has_one_size_in_all_samples() -> None:
+    (sample,) = code("docs/operations.md", "jsonc")
+    manifest, *_ = code("docs/web.md", "json")
+    size = (ROOT / "samples" / "Lighthouse at dusk.JPG").stat().st_size
+    sizes = {entry["key"].split("/")[0]: decimal(entry["bytes"]) for entry in json.loads(manifest)["renditions"]}
+    shown = dict(re.findall(r"([\w-]+)/Lighthouse at dusk.JPG(?:.avif)? .* (\d+\.\d kB) ", README))
+    assert json.loads(sample)["bytes_in"] == json.loads(manifest)["source"]["bytes"] == size
+    assert {folder: shown[folder] for folder in sizes} == sizes
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """The samples: small to clone, and each shows what its README says."""
 
+from pathlib import Path
+
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from tests.test_docs import words
+from image_scaler.renditions.toml import parse_renditions
+from tests.test_docs import CONFIGURATION, words
 from toolbox.commands.run import SAMPLES
+from toolbox.commands.scale import scale_files
 from toolbox.source_files import source_files
 
 GPS = 0x8825
@@ -39,6 +43,16 @@ def test_one_sample_is_a_sideways_portrait_in_display_p3_with_a_gps_position() -
     assert owl.getexif()[ORIENTATION] == 6
     assert owl.getexif().get_ifd(GPS)
     assert owl.info["icc_profile"]
+
+
+@pytest.mark.parametrize(("line", "is_kept"), [("", True), ("quality = 90", False), ("width = 1600", False)])
+def test_only_the_copy_of_the_portrait_keeps_its_gps_position(line: str, is_kept: bool, tmp_path: Path) -> None:
+    assert f"`{line}` after it" in CONFIGURATION or is_kept
+    renditions = parse_renditions(f"[renditions.resized]\n{line}")
+    list(scale_files(source_files([SAMPLES / "owl.jpg"]), tmp_path, renditions))
+    with Image.open(tmp_path / "resized" / "owl.jpg") as made:
+        assert bool(made.getexif().get_ifd(GPS)) is is_kept
+        assert ImageOps.exif_transpose(made).size == (1536, 2048)
 
 
 @pytest.mark.parametrize(("name", "format"), [("harbour.heic", "HEIF"), ("badge.png", "PNG")])

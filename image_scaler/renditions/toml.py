@@ -29,7 +29,7 @@ OutputFormat = Literal["jpeg", "png", "webp", "avif", "gif"]
 
 
 class RenditionTable(RenditionOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A `[renditions.<name>]` table. With no field but `key` it is a byte-for-byte copy."""
+    """A `[renditions.<name>]` table. With no field but `key` it is a byte-for-byte copy, with all metadata."""
 
     width: Side | None = None
     height: Side | None = None

@@ -66,7 +66,7 @@ def _format(target: Target) -> str | None:
 
 def _describe(target: Target) -> str:
     if isinstance(target, CopyTarget):
-        return "copy, byte for byte"
+        return "copy, byte for byte, with all metadata"
     spec = target.spec
     box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
     fit = f"{spec.fit}, " if spec.width and spec.height else ""
