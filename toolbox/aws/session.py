@@ -4,6 +4,7 @@ import os
 import sys
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from toolbox.aws.errors import call_errors
@@ -14,17 +15,19 @@ QUICK = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts"
 
 
 def open_session(region: str | None = None) -> boto3.Session:
-    """Return a session in the region that sls would deploy to.
+    """Return a session in the region, and with the credentials, that sls would deploy with.
 
-    That is the given one, AWS_REGION, AWS_DEFAULT_REGION, or that of the AWS profile; else us-east-1, and a note on
-    stderr says so. Raises CallError if the profile does not exist.
+    The region is the given one, AWS_REGION, AWS_DEFAULT_REGION, or that of the AWS profile; else us-east-1, and a note
+    on stderr says so. Raises CallError if the profile does not exist.
     """
     with call_errors("read the AWS profile"):
-        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
-        if session.region_name:
-            return session
-        sys.stderr.write(f"Note: no AWS region is set: using {DEFAULT_REGION}. Set AWS_REGION, or pass --region.\n")
-        return boto3.Session(region_name=DEFAULT_REGION)
+        # sls prefers AWS_PROFILE to AWS_DEFAULT_PROFILE and to keys in the environment; botocore prefers both to it.
+        found = botocore.session.Session(profile=os.environ.get("AWS_PROFILE"))
+        region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        region = region or found.get_scoped_config().get("region")
+        if not region:
+            sys.stderr.write(f"Note: no AWS region is set: using {DEFAULT_REGION}. Set AWS_REGION, or pass --region.\n")
+        return boto3.Session(botocore_session=found, region_name=region or DEFAULT_REGION)
 
 
 def account_of(session: boto3.Session) -> str:

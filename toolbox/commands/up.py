@@ -103,7 +103,9 @@ def _write_env(aws: LocalAws) -> None:
         "LOCAL_ARCHITECTURE": architecture(),
         "SLS_AWS_MONITORING_FREQUENCY": "100",
     }
-    ENV_FILE.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in values.items()]
+    lines.append("unset AWS_PROFILE\n")  # sls prefers a profile to the keys
+    ENV_FILE.write_text("".join(lines))
     ENV_FILE.chmod(0o600)
 
 
