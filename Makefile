@@ -1,6 +1,7 @@
 # The front door. Each command installs what it needs by itself: Python packages in .venv, Node's in node_modules.
 PYTHON ?= python3
 STAGE ?= dev
+WORKERS ?= auto
 SLS := NODE_NO_WARNINGS=1 npx --no-install sls
 READY := .venv/ready node_modules/ready
 # As it was given: make would take a $ in a file's name for a variable of its own.
@@ -29,6 +30,13 @@ up: $(READY) ## start a local AWS with the stack in it, and keep it running
 .PHONY: down
 down: $(READY) ## stop it
 	@.venv/bin/image-scaler down
+
+.PHONY: check
+check: $(READY) ## run the linters and the quick tests
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/pytest --numprocesses $(WORKERS) --dist worksteal -m "not aws and not browser and not packaging and not slow"
 
 .PHONY: test
 test: $(READY) .venv-audit/ready .venv-oldest/ready ## run the linters and all tests

@@ -40,6 +40,8 @@ def render_rounds(rounds: int) -> list[int]:
     return taken
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(330)
 @pytest.mark.skipif(not resident(), reason="this system does not tell how much memory a process takes")
 def test_memory_does_not_grow_from_image_to_image() -> None:
     with Watched(render_rounds, seconds=300) as process:

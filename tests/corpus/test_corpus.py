@@ -9,9 +9,12 @@ from tests.corpus.rendering import Outcome, rendered
 from tests.drawing import decoded
 from tests.watched import Watched
 
-pytestmark = pytest.mark.skipif(
-    corpus() is None, reason=f"{VARIABLE} does not name a folder with the corpus and its MANIFEST.tsv"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        corpus() is None, reason=f"{VARIABLE} does not name a folder with the corpus and its MANIFEST.tsv"
+    ),
+]
 NUMBERED = {row: number for number, row in enumerate(rows())}
 HARMLESS = [row for row in rows() if not row.is_hostile]
 HOSTILE = [row for row in rows() if row.is_hostile]

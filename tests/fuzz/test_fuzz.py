@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.corpus.manifest import corpus
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.cases import SMALL, Case, case, outcome
 from tests.fuzz.seeds import seeds
 
 
+@pytest.mark.slow
 def test_damaged_images_become_renditions_or_are_rejected(tmp_path: Path) -> None:
     summary = fuzz(0, range(300), corpus(), found=tmp_path)
     assert not summary.failures, "\n".join(f"{failure.name}: {failure.reason}" for failure in summary.failures)
