@@ -4,7 +4,7 @@ import struct
 
 import pytest
 import pyvips
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_scaler.images.attribution import Credits, read_credits
@@ -12,6 +12,7 @@ from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
+from tests.examples import examples
 
 lines = st.text(st.characters(codec="utf-8"), max_size=60).map(
     lambda text: " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -43,7 +44,7 @@ fields_of_exif = st.one_of(
 anything = st.none() | st.integers() | st.binary(max_size=20) | st.text(max_size=20)
 
 
-@settings(max_examples=600, deadline=None)
+@examples(120)
 @given(xmp=packets | anything, iptc=blocks | anything, owner=fields_of_exif | anything, artist=fields_of_exif)
 @example(xmp=b"<x:xmpmeta>" * 90_000 + b"</x:xmpmeta>", iptc=b"\x1c\x02", owner=" (" * 9000, artist="")
 def test_no_metadata_can_make_reading_fail(xmp: object, iptc: object, owner: object, artist: str) -> None:
@@ -66,7 +67,7 @@ def test_nested_elements_do_not_multiply_their_text() -> None:
     assert read_credits({"xmp-data": packet}) == Credits()  # 100,000 characters are too long for a credit line
 
 
-@settings(max_examples=200, deadline=None)
+@examples(40)
 @given(credits=any_credits)
 def test_credits_survive_being_written_as_xmp(credits: Credits) -> None:
     assert read_credits({"xmp-data": credits.as_xmp()}) == credits
@@ -114,7 +115,7 @@ def test_credits_from_iptc_without_photoshops_resources_are_read() -> None:
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-@settings(max_examples=40, deadline=None)
+@examples(8)
 @given(credits=any_credits)
 @example(credits=Credits("\u00a9 2026 (a) (b)", "Zoe \u5b57 & <Co>", "'\"&amp;"))
 @example(credits=Credits("a" * 1000, "\u00e9" * 1000, "&" * 1000))

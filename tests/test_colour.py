@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 import pyvips
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_scaler.images.colour import is_complete, is_srgb
@@ -13,6 +13,7 @@ from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
+from tests.examples import examples
 
 PRIMARIES = {b"rXYZ": (0.4361, 0.2225, 0.0139), b"gXYZ": (0.3851, 0.7169, 0.0971), b"bXYZ": (0.1431, 0.0606, 0.7142)}
 CURVE_OF_SRGB = struct.pack(
@@ -87,7 +88,7 @@ def test_a_linear_or_a_wide_profile_is_not_srgb_whatever_its_name() -> None:
     assert not is_srgb(profile(CURVE_OF_SRGB, PRIMARIES | {b"rXYZ": (0.5151, 0.2412, -0.0011)}))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(60)
 @given(at=st.integers(0, 400), new=st.binary(min_size=1, max_size=8), length=st.integers(0, 700))
 def test_a_damaged_profile_does_not_raise(at: int, new: bytes, length: int) -> None:
     intact = profile(CURVE_OF_SRGB)

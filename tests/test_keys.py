@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_scaler.renditions.keys import KeyPattern
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_two_stars_match_folders_and_one_matches_within_a_folder(
 SEGMENTS = st.lists(st.one_of(st.just("**"), st.text("ab*?[", max_size=4).filter(lambda s: "**" not in s)), min_size=1)
 
 
-@settings(max_examples=2000, deadline=None)
+@examples(400)
 @given(segments=SEGMENTS, key=st.text("ab[/", max_size=9))
 def test_it_matches_like_a_regular_expression(segments: list[str], key: str) -> None:
     *folders, name = segments

@@ -350,7 +350,7 @@ def test_a_narrow_image_is_not_enlarged_beyond_the_limit_of_pixels() -> None:
 
 @pytest.mark.parametrize(("saver", "is_buffered"), [("gifsave", True), ("webpsave", True), ("jpegsave", False)])
 def test_the_memory_of_buffering_decoders_is_checked(saver: str, is_buffered: bool) -> None:
-    body = bytes(getattr(drawing.photo(1000, 1000), f"{saver}_buffer")())
+    body = bytes(getattr(drawing.quadrants(1000, 1000), f"{saver}_buffer")())
     limits = DEFAULT_LIMITS.in_memory(132 * 1024**2)
     if is_buffered:
         with pytest.raises(ImageTooLargeError, match="raise memorySize"):

@@ -161,7 +161,9 @@ def test_a_png_of_a_photograph_is_filtered_and_one_of_print_is_not() -> None:
         assert len(render(drawing.png(image), 'width = 400\nformat = "png"').body) <= sizes[better]
 
 
-@pytest.mark.parametrize(("format", "small", "large"), [("webp", 5, 2), ("avif", 4, 3)])
+@pytest.mark.parametrize(
+    ("format", "small", "large"), [("webp", 5, 2), pytest.param("avif", 4, 3, marks=pytest.mark.slow)]
+)
 def test_a_small_image_gets_more_effort_than_a_large_one_unless_it_says_how_much(
     format: str, small: int, large: int
 ) -> None:

@@ -385,12 +385,13 @@ class BucketsOfVersionsWithRemoval(BucketsWithRemoval, BucketsOfVersions):
     renditions = BucketsOfVersions.renditions
 
 
-CASES = int(os.environ.get("ORDER_CASES", 400))
+CASES = int(os.environ.get("ORDER_CASES", 40))
 T = TypeVar("T", bound=type[Buckets])
 
 
 def case_of(machine: T) -> Any:
     test = machine.TestCase
+    test.pytestmark = [pytest.mark.timeout(60 + CASES)]
     test.settings = settings(stateful_step_count=12, max_examples=CASES, deadline=None)
     return test
 

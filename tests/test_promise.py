@@ -71,8 +71,8 @@ def test_equal_steps_are_searched_once() -> None:
 
 
 def test_a_rendition_by_itself_has_the_same_bytes_as_among_all() -> None:
-    body = drawing.png(drawing.photo(640, 480))
-    table = 'widths = [200, 320, 400]\nformats = ["avif", "webp"]\nquality = "high"\nskip_larger = true'
+    body = drawing.png(drawing.photo(320, 240))
+    table = 'widths = [100, 160, 200]\nformats = ["avif", "webp"]\nquality = "high"\nskip_larger = true'
     for item in render(body, table):
         (chosen,) = rendering(body, table).select([item.target])
         assert chosen == item
@@ -208,8 +208,8 @@ def test_a_format_that_is_not_smaller_than_a_later_one_is_marked(quality: str) -
 
 
 def test_a_rendition_has_the_same_bytes_alone_and_among_all() -> None:
-    body = drawing.png(drawing.photo(420, 280))
-    made = rendering(body, 'widths = [120, 240, 400]\nformats = ["jpeg", "webp"]\nquality = "high"')
+    body = drawing.png(drawing.photo(210, 140))
+    made = rendering(body, 'widths = [60, 120, 200]\nformats = ["jpeg", "webp"]\nquality = "high"')
     bodies = {item.target: item.body for item in made}
     for target, expected in reversed(bodies.items()):
         (alone,) = made.select([target])

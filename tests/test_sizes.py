@@ -1,6 +1,6 @@
 """Whatever the source and the box: the rendition has the size that was planned."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_scaler.images.rendering import SourceImage
@@ -9,6 +9,7 @@ from image_scaler.renditions.geometry import Fit, Point, Position, Size, plan
 from image_scaler.renditions.toml import parse_renditions
 from tests import drawing
 from tests.drawing import decoded
+from tests.examples import examples
 
 sides = st.integers(1, 60)
 boxes = st.none() | st.integers(1, 90)
@@ -26,7 +27,7 @@ def source(kind: str, size: Size, orientation: int) -> bytes:
     return savers[kind]()
 
 
-@settings(max_examples=250, deadline=None)
+@examples(50)
 @given(
     kind=st.sampled_from(["JPEG", "JPEG", "PNG", "WebP", "GIF", "TIFF"]),
     stored=st.builds(Size, sides, sides),

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 import pyvips
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +16,7 @@ from image_scaler.images.attribution import NO_CREDITS, Credits
 from image_scaler.images.stripping import MAX_PARTS, strip
 from image_scaler.renditions.formats import Format
 from tests import drawing
+from tests.examples import examples
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import Seed, seeds
 
@@ -56,7 +57,7 @@ def assert_same_pixels(one: bytes, other: bytes, **options: int) -> None:
         assert (before.get_typeof(field) and before.get(field)) == (after.get_typeof(field) and after.get(field)), field
 
 
-@settings(max_examples=150, deadline=None)
+@examples(30)
 @given(
     format=st.sampled_from(["jpeg", "png", "webp"]),
     options=st.fixed_dictionaries({"Q": st.integers(1, 100), "interlace": st.booleans()}),
@@ -97,7 +98,7 @@ def test_pixels_profile_and_credits_are_kept_and_a_gps_position_is_removed(
     assert strip(stripped, Format(format), orientation, credits) == stripped
 
 
-@settings(max_examples=60, deadline=None)
+@examples(12)
 @given(frames=st.integers(1, 4), comment=st.binary(min_size=1, max_size=600), loop=st.integers(0, 5))
 def test_a_gif_keeps_only_its_frames_their_delays_and_the_loop(frames: int, comment: bytes, loop: int) -> None:
     image = roll(frames)
@@ -253,14 +254,14 @@ def test_a_truncated_file_is_not_stripped(seed: Seed) -> None:
         assert strip(seed.body[:length], format, 1, NO_CREDITS) is None, length
 
 
-@settings(max_examples=400, deadline=None)
+@examples(80)
 @given(body=st.binary(max_size=400), format=st.sampled_from(Format), orientation=st.integers(1, 8), credits=any_credits)
 def test_any_bytes_are_stripped_or_refused(body: bytes, format: Format, orientation: int, credits: Credits) -> None:
     for file in (body, STARTS.get(format, b"") + body):
         assert isinstance(strip(file, format, orientation, credits), bytes | None)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(80)
 @given(number=st.integers(0, 10**9), orientation=st.integers(1, 8), credits=any_credits)
 def test_a_damaged_file_is_stripped_or_refused(number: int, orientation: int, credits: Credits) -> None:
     candidates = [seed for seed in seeds(None) if seed.kind in FORMATS]

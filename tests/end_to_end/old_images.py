@@ -22,7 +22,7 @@ from tests.end_to_end.stack import Stack
 from toolbox.local.aws import LocalAws
 from toolbox.local.package_cache import local_package
 
-SOURCES = int(os.environ.get("PLAN_SOURCES", 60))
+SOURCES = int(os.environ.get("PLAN_SOURCES", 20))
 """How many sources the test processes; PLAN_SOURCES=2000 for the long check of CONTRIBUTING."""
 FORMATS = {
     "jpg": "jpegsave_buffer",

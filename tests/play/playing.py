@@ -111,13 +111,13 @@ class Play:
         """Wait until this many pictures have all their renditions."""
         return self.wait(lambda shown: len(shown.pictures) == count and shown.is_finished)
 
-    def reset(self) -> None:
-        """Remove all pictures, and go back to RECIPE, saved."""
+    def reset(self, recipe: str = RECIPE) -> None:
+        """Remove all pictures, and save a recipe."""
         for picture in self.wait(
             lambda shown: bool(shown.recipe) and len(shown.pictures) == len(shown.ids)
         ).pictures.values():
             self.ok("DELETE", f"/pictures/{picture['id']}")
-        self.ok("PUT", "/recipe", {"text": RECIPE})
+        self.ok("PUT", "/recipe", {"text": recipe})
         self.ok("PUT", "/recipe/saved", {"force": True})
 
     def workers(self) -> list[int]:

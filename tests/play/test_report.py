@@ -2,14 +2,17 @@
 
 import re
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from typer.testing import CliRunner
 
 from tests import drawing
 from tests.play.playing import PROGRAM
 from tests.play.test_page import LADDER, cell
+from toolbox.cli import main
 
 
 def write(folder: Path, recipe: str = LADDER) -> "subprocess.CompletedProcess[str]":
@@ -79,8 +82,11 @@ def test_it_goes_through_a_pipe_and_to_where_a_link_leads(tmp_path: Path) -> Non
     ],
 )
 def test_a_recipe_with_a_mistake_is_refused(tmp_path: Path, recipe: str, sentence: str) -> None:
-    done = write(tmp_path, recipe)
-    assert done.returncode == 2
+    (tmp_path / "photo.jpg").write_text("no image")
+    (tmp_path / "r.toml").write_text(recipe)
+    with chdir(tmp_path):
+        done = CliRunner().invoke(main, ["play", "photo.jpg", "--renditions", "r.toml", "--html", "out.html"])
+    assert done.exit_code == 2
     assert sentence in done.stderr
     assert not (tmp_path / "out.html").exists()
 

@@ -8,9 +8,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from image_scaler.events import SourceEvent
 from image_scaler.renditions.toml import parse_renditions
@@ -19,6 +21,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests import drawing
 from tests.play.playing import PROGRAM, RECIPE, Play, playing
+from toolbox.cli import main
 from toolbox.file_store import FileStore
 
 
@@ -164,18 +167,18 @@ def test_a_rendition_is_served_with_the_type_of_its_bytes(play: Play) -> None:
 
 
 @pytest.mark.parametrize("is_svg_allowed", [False, True])
-def test_svg_and_html_are_never_served(tmp_path: Path, is_svg_allowed: bool) -> None:
+def test_svg_and_html_are_never_served(running: Play, is_svg_allowed: bool) -> None:
     files = {
         "page.html": b"<script>alert(1)</script>",
         "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>1</script></svg>',
         "photo.jpg": b"<html><script>alert(1)</script>",
     }
-    with playing(tmp_path, recipe=f"{RECIPE}[inputs]\nsvg = {str(is_svg_allowed).lower()}\n") as running:
-        ids = [running.upload(name, body) for name, body in files.items()]
-        shown = running.finished(len(files)).pictures
-        assert {running.ask("GET", f"/sources/{id_}").status for id_ in ids} == {404}
-        made = {name for name, one in shown.items() if one["cells"]["card.webp"]["status"] == "made"}
-        assert made == ({"drawing.svg"} if is_svg_allowed else set())
+    running.reset(f"{RECIPE}[inputs]\nsvg = {str(is_svg_allowed).lower()}\n")
+    ids = [running.upload(name, body) for name, body in files.items()]
+    shown = running.finished(len(files)).pictures
+    assert {running.ask("GET", f"/sources/{id_}").status for id_ in ids} == {404}
+    made = {name for name, one in shown.items() if one["cells"]["card.webp"]["status"] == "made"}
+    assert made == ({"drawing.svg"} if is_svg_allowed else set())
 
 
 def test_the_renditions_have_the_bytes_of_scale(tmp_path: Path) -> None:
@@ -194,73 +197,73 @@ def test_the_renditions_have_the_bytes_of_scale(tmp_path: Path) -> None:
         assert {id_.partition(".")[0]: cell["bytes"] for id_, cell in cells.items()} == expected
 
 
-def test_a_lossless_rendition_has_a_perfect_score_and_a_worse_quality_a_worse_one(tmp_path: Path) -> None:
+def test_a_lossless_rendition_has_a_perfect_score_and_a_worse_quality_a_worse_one(running: Play) -> None:
     recipe = '[renditions.web]\nwidths = [300]\n[renditions.lossless]\nwidth = 300\nformat = "webp"\nlossless = true\n'
     recipe += '[renditions.poor]\nwidth = 300\nformat = "webp"\nquality = 5\n'
-    with playing(tmp_path, recipe=recipe) as running:
-        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
-        cells = running.finished(1).pictures["a.jpg"]["cells"]
-        assert cells["lossless.webp"]["score"] == pytest.approx(100, abs=0.5)
-        assert cells["poor.webp"]["score"] < cells["web-300"]["score"] < cells["lossless.webp"]["score"]
+    running.reset(recipe)
+    running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+    cells = running.finished(1).pictures["a.jpg"]["cells"]
+    assert cells["lossless.webp"]["score"] == pytest.approx(100, abs=0.5)
+    assert cells["poor.webp"]["score"] < cells["web-300"]["score"] < cells["lossless.webp"]["score"]
 
 
-def test_a_searched_quality_is_shown_with_the_score_that_it_has(tmp_path: Path) -> None:
-    with playing(tmp_path, recipe='[renditions.a]\nwidth = 300\nformat = "webp"\nquality = "high"\n') as running:
-        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
-        shown = running.finished(1)
-        (column,) = shown.recipe["columns"]
-        assert (column["description"], column["quality"]) == ("300 \N{MULTIPLICATION SIGN} any, score 70", None)
-        (made,) = shown.pictures["a.jpg"]["cells"].values()
-        assert 1 <= made["quality"] <= 95
-        assert made["score"] > 65
+def test_a_searched_quality_is_shown_with_the_score_that_it_has(running: Play) -> None:
+    running.reset('[renditions.a]\nwidth = 300\nformat = "webp"\nquality = "high"\n')
+    running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+    shown = running.finished(1)
+    (column,) = shown.recipe["columns"]
+    assert (column["description"], column["quality"]) == ("300 \N{MULTIPLICATION SIGN} any, score 70", None)
+    (made,) = shown.pictures["a.jpg"]["cells"].values()
+    assert 1 <= made["quality"] <= 95
+    assert made["score"] > 65
 
 
-def test_a_format_that_does_not_pay_is_shown_as_not_stored(tmp_path: Path) -> None:
+def test_a_format_that_does_not_pay_is_shown_as_not_stored(running: Play) -> None:
     recipe = '[renditions.a]\nwidth = 300\nformats = ["png", "webp"]\nskip_larger = true\n'
-    with playing(tmp_path, recipe=recipe) as running:
-        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
-        shown = running.finished(1).pictures["a.jpg"]
-        assert {id_: cell["is_larger"] for id_, cell in shown["cells"].items()} == {"a.png": True, "a.webp": False}
-        assert "a/a.jpg.webp" in shown["manifest"]["picture"]
-        assert ".png" not in shown["manifest"]["picture"]
+    running.reset(recipe)
+    running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+    shown = running.finished(1).pictures["a.jpg"]
+    assert {id_: cell["is_larger"] for id_, cell in shown["cells"].items()} == {"a.png": True, "a.webp": False}
+    assert "a/a.jpg.webp" in shown["manifest"]["picture"]
+    assert ".png" not in shown["manifest"]["picture"]
 
 
-def test_a_rendition_on_a_background_has_no_score(tmp_path: Path) -> None:
-    with playing(tmp_path, recipe='[renditions.a]\nwidth = 100\nformat = "jpeg"\n') as running:
-        running.upload("a.png", drawing.png(drawing.with_alpha(drawing.quadrants())))
-        assert running.finished(1).pictures["a.png"]["cells"]["a.jpeg"]["score"] is None
+def test_a_rendition_on_a_background_has_no_score(running: Play) -> None:
+    running.reset('[renditions.a]\nwidth = 100\nformat = "jpeg"\n')
+    running.upload("a.png", drawing.png(drawing.with_alpha(drawing.quadrants())))
+    assert running.finished(1).pictures["a.png"]["cells"]["a.jpeg"]["score"] is None
 
 
-def test_a_file_that_is_no_image_is_rejected_in_the_words_of_its_failure_record(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "bad.jpg").write_text("no image")
+def test_a_file_that_is_no_image_is_rejected_in_the_words_of_its_failure_record(tmp_path: Path, running: Play) -> None:
+    (tmp_path / "bad.jpg").write_text("no image")
     settings = Settings(destination_bucket=str(tmp_path / "out"), renditions=parse_renditions(RECIPE))
-    event = SourceEvent(ref=ObjectRef(str(tmp_path / "in"), "bad.jpg"), payload={})
+    event = SourceEvent(ref=ObjectRef(str(tmp_path), "bad.jpg"), payload={})
     outcome = Scaler(settings, FileStore()).scale(event)
-    with playing(tmp_path, "in") as running:
-        cells = running.finished(1).pictures["bad.jpg"]["cells"]
-        assert {(cell["status"], cell["text"]) for cell in cells.values()} == {("rejected", str(outcome.error))}
+    running.upload("bad.jpg", b"no image")
+    cells = running.finished(1).pictures["bad.jpg"]["cells"]
+    assert {(cell["status"], cell["text"]) for cell in cells.values()} == {("rejected", str(outcome.error))}
 
 
-def test_a_source_that_is_only_copied_is_never_read(tmp_path: Path) -> None:
-    with playing(tmp_path, recipe="[renditions.original]\n") as running:
-        running.upload("bad.jpg", b"no image")
-        assert running.finished(1).pictures["bad.jpg"]["cells"] == {"original": {"status": "copy", "bytes": 8}}
+def test_a_source_that_is_only_copied_is_never_read(running: Play) -> None:
+    running.reset("[renditions.original]\n")
+    running.upload("bad.jpg", b"no image")
+    assert running.finished(1).pictures["bad.jpg"]["cells"] == {"original": {"status": "copy", "bytes": 8}}
 
 
 def test_200_files_at_once_all_become_pictures(tmp_path: Path) -> None:
-    with playing(tmp_path) as running, ThreadPoolExecutor(20) as pool:
-        body = drawing.jpeg()
+    recipe = '[renditions.card]\nwidth = 12\nformat = "webp"\n'
+    with playing(tmp_path, recipe=recipe) as running, ThreadPoolExecutor(20) as pool:
+        body = drawing.jpeg(drawing.quadrants(16, 12))
         list(pool.map(lambda number: running.upload(f"{number}.jpg", body), range(200)))
         shown = running.wait(lambda shown: len(shown.pictures) == 200 and shown.is_rendered)
         assert {one["cells"]["card.webp"]["status"] for one in shown.pictures.values()} == {"made"}
 
 
-def test_an_upload_beyond_the_limit_is_refused_with_the_limit_and_not_kept(tmp_path: Path) -> None:
-    with playing(tmp_path, recipe=f"{RECIPE}[limits]\nsource_bytes = 1000\n") as running:
-        sentence = running.refusal("PUT", "/pictures?key=a.jpg", bytes(1001))
-        assert sentence.startswith("cannot add a.jpg: the source has 1,001 bytes but the limit is 1,000")
-        assert [path for path in running.folder.rglob("*") if path.is_file()] == []
+def test_an_upload_beyond_the_limit_is_refused_with_the_limit_and_not_kept(running: Play) -> None:
+    running.reset(f"{RECIPE}[limits]\nsource_bytes = 1000\n")
+    sentence = running.refusal("PUT", "/pictures?key=a.jpg", bytes(1001))
+    assert sentence.startswith("cannot add a.jpg: the source has 1,001 bytes but the limit is 1,000")
+    assert [path for path in running.folder.rglob("*") if path.is_file()] == []
 
 
 def test_an_upload_that_breaks_off_is_not_kept(running: Play) -> None:
@@ -412,8 +415,9 @@ def test_it_says_in_one_sentence_that_the_port_is_in_use(tmp_path: Path, play: P
     ],
 )
 def test_arguments_that_cannot_work_are_refused(tmp_path: Path, arguments: list[str], sentence: str) -> None:
-    done = subprocess.run([str(PROGRAM), "play", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    with chdir(tmp_path):
+        done = CliRunner().invoke(main, ["play", *arguments])
+    assert done.exit_code == 2
     assert sentence in done.stderr
 
 
