@@ -32,20 +32,20 @@ down: $(READY) ## stop it
 	@.venv/bin/image-scaler down
 
 .PHONY: check
-check: $(READY) ## run the linters and the quick tests
-	@.venv/bin/ruff check
-	@.venv/bin/ruff format --check
-	@.venv/bin/mypy
-	@.venv/bin/pytest --numprocesses $(WORKERS) --dist worksteal -m "not aws and not browser and not packaging and not slow"
+check: $(READY) lint ## run the linters and the quick tests
+	@.venv/bin/pytest --numprocesses $(WORKERS) --dist worksteal -m "not (aws or browser or packaging or slow)"
 
 .PHONY: test
-test: $(READY) .venv-audit/ready .venv-oldest/ready ## run the linters and all tests
+test: ## run the linters and all tests
+	@$(MAKE) --no-print-directory --jobs $(READY) .venv-audit/ready .venv-oldest/ready lint
+	@.venv/bin/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+.PHONY: lint
+lint: .venv/ready
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@.venv/bin/python -m tests.oldest_sdk .venv-oldest
-	@.venv/bin/pytest
 
 .PHONY: load
 load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000 PARAMS="--param=buffer=sqs"

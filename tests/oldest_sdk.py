@@ -1,6 +1,7 @@
 """The tests that use S3, with the oldest SDK that the function accepts: python -m tests.oldest_sdk FOLDER.
 
-`make test` installs that SDK into the folder. It hides the SDK of this Python, in this process only.
+`make test` installs that SDK into the folder, and tests/test_oldest_sdk.py runs this. It hides the SDK of this
+Python, in this process only.
 """
 
 import sys
@@ -26,7 +27,7 @@ def main(folder: Path) -> int:
             sys.stderr.write(f"cannot test {name} {sdk.MIN_VERSION}: {folder} has {module.__version__}, or none\n")
             return 1
     sys.stdout.write(f"boto3 {sdk.MIN_VERSION}\n")
-    return pytest.main(["-q", "-W", OLD_CALL, "-k", ONE_MOMENT, *TESTS])
+    return pytest.main(["-q", "-p", "no:cacheprovider", "-W", OLD_CALL, "-k", ONE_MOMENT, *TESTS])
 
 
 if __name__ == "__main__":

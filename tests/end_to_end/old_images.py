@@ -63,7 +63,8 @@ class OldImages(Stack):
             zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED) as changed,
         ):
             for info in shipped.infolist():
-                changed.writestr(info, toml if info.filename == "renditions.toml" else shipped.read(info))
+                body = toml if info.filename == "renditions.toml" else shipped.read(info)
+                changed.writestr(info, body, compresslevel=1)
         self.lambda_.update_function_code(FunctionName=self.function, ZipFile=code.getvalue())
 
     def fill(self, folder: str, count: int) -> list[str]:

@@ -63,6 +63,7 @@ def written_to_twice(images: OldImages, keys: set[str]) -> list[str]:
     return [key for key in keys if images.versions(key) > 1]
 
 
+@pytest.mark.timeout(300 + 2 * SOURCES)
 def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_readers_see_whole_sets(
     images: OldImages, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from botocore.config import Config
 
 from toolbox import processes
 from toolbox.console import CommandError
-from toolbox.local.package_cache import PackageError, local_package, locked, sls_environment
+from toolbox.local.package_cache import PACKAGES, PackageError, local_package, locked, sls_environment
 from toolbox.stack import ROOT, SLS
 
 LOCAL = ROOT / ".local"
@@ -111,7 +111,8 @@ class LocalAws:
         command = [str(SLS), "deploy", "--stage", "local", "--package", str(package)]
         command += [f"--param={param}" for param in params]
         log = self.folder / "deploy.log"
-        with step("Deploying the stack"):
+        # sls works in .serverless here as well: it deletes what another sls has there.
+        with step("Deploying the stack"), locked(PACKAGES / "lock"):
             if processes.run(command, cwd=ROOT, env=sls_environment() | self.env, log=log):
                 raise LocalAwsError(f"`sls deploy` cannot deploy the stack:\n{processes.tail(log)}")
         [stack] = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
