@@ -11,6 +11,7 @@ GROUPS = ("end_to_end", "packaging", "faults")
 """Folders whose tests share what is slow to start, so one worker has them. In the order in which they begin."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Mark each test by what its fixtures start, so that none can lack its marker; the longest come first."""
     for item in items:

@@ -30,7 +30,8 @@ format = "webp"
 LAST_COPY, LAST_OF_LADDER = "backup", "web-32"
 TRIES = 3
 """Lambda's attempts for an event: one, and two retries."""
-READ_TIMEOUT = 0.5
+READ_TIMEOUT = 1.0
+"""Longer than any undisturbed request takes on a busy machine."""
 
 OLD, NEW = (png(photo(64, 48, seed)) for seed in (1, 2))
 NO_IMAGE = b"Dear reader, this is not an image."
