@@ -53,7 +53,7 @@ load: $(READY) ## send 2,000 uploads through the local AWS, and account for ever
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned
-	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-dev.txt
+	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements/dev.txt
 	@npm audit
 
 .PHONY: fuzz
@@ -61,8 +61,17 @@ fuzz: $(READY) ## feed damaged images to the engine; CASES=20000 SEED=1
 	@.venv/bin/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),1)
 
 .PHONY: bench
-bench: .venv/ready ## measure it against sharp, Pillow and libvips; writes bench/RESULTS.md
+bench: .venv/ready ## compare it with sharp; writes bench/RESULTS.md
 	@.venv/bin/python -m bench
+
+COMPILE := .venv/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header
+.PHONY: lock
+lock: .venv/ready ## lock the Python packages again, after a change to requirements/*.in
+	@$(COMPILE) --universal requirements/function.in -o requirements.txt
+	@cat requirements/header.txt requirements.txt >.venv/requirements.txt && mv .venv/requirements.txt requirements.txt
+	@$(COMPILE) --universal requirements/dev.in -o requirements/dev.txt
+	@$(COMPILE) --universal requirements/audit.in -o requirements/audit.txt
+	@$(COMPILE) --no-deps requirements/oldest.in -o requirements/oldest.txt
 
 .PHONY: format
 format: $(READY) ## format the code, and fix what the linter can
@@ -82,25 +91,25 @@ smoke: $(READY) ## try the deployed stack with a few uploads, and delete them ag
 remove: $(READY) ## remove the stack from AWS; STAGE=dev by default
 	@.venv/bin/image-scaler remove --stage "$(STAGE)" $(PARAMS)
 
-.venv/ready: requirements-dev.txt pyproject.toml
+.venv/ready: requirements/dev.txt pyproject.toml
 	@echo "Installing the Python packages into .venv ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version)'
 	@test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' requirements-dev.txt >.venv/uv.txt
+	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' requirements/dev.txt >.venv/uv.txt
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
-	@PKG_CONFIG_PATH= PKG_CONFIG_LIBDIR=/nonexistent .venv/bin/uv pip install --quiet --require-hashes -r requirements-dev.txt
+	@PKG_CONFIG_PATH= PKG_CONFIG_LIBDIR=/nonexistent .venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
 	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv-audit/ready: requirements-audit.txt .venv/ready
+.venv-audit/ready: requirements/audit.txt .venv/ready
 	@echo "Installing what audits the stack into .venv-audit ..."
 	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
-	@.venv/bin/uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements-audit.txt
+	@.venv/bin/uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements/audit.txt
 	@touch $@
 
-.venv-oldest/ready: requirements-oldest.txt .venv/ready
+.venv-oldest/ready: requirements/oldest.txt .venv/ready
 	@echo "Installing the oldest supported boto3 into .venv-oldest ..."
-	@.venv/bin/uv pip install --quiet --target .venv-oldest --no-deps --require-hashes -r requirements-oldest.txt
+	@.venv/bin/uv pip install --quiet --target .venv-oldest --no-deps --require-hashes -r requirements/oldest.txt
 	@touch $@
 
 node_modules/ready: package.json package-lock.json

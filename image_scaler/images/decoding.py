@@ -86,7 +86,7 @@ def _open_heic(body: bytes) -> pyvips.Image:
         import pillow_heif
     except ImportError:
         raise UnsupportedImageError(
-            "HEIC images are not read, because the package pillow-heif was left out of requirements.in"
+            "HEIC images are not read, because the package pillow-heif was left out of requirements/function.in"
         ) from None
     try:
         picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=True)

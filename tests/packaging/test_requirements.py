@@ -29,14 +29,14 @@ def entries(name: str) -> dict[str, list[str]]:
 
 
 def test_every_requirement_is_pinned_and_hashed() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt", "requirements-oldest.txt"):
+    for name in ("requirements.txt", "requirements/dev.txt", "requirements/audit.txt", "requirements/oldest.txt"):
         for requirement in entries(name).values():
             assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.+]+", requirement[0])
             assert any(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in requirement), requirement[0]
 
 
 def test_it_is_complete_and_has_no_more_than_is_needed() -> None:
-    wanted = [Requirement(line) for line in lines_of("requirements.in")]
+    wanted = [Requirement(line) for line in lines_of("requirements/function.in")]
     needed: set[str] = set()
     while wanted:
         requirement = wanted.pop()
@@ -53,13 +53,19 @@ def test_it_leaves_boto3_to_lambdas_own() -> None:
     assert entries("requirements.txt").keys().isdisjoint({"boto3", "botocore", "s3transfer", "urllib3"})
 
 
+def test_its_first_lines_say_what_is_where() -> None:
+    header = (ROOT / "requirements" / "header.txt").read_text()
+    assert (ROOT / "requirements.txt").read_text().startswith(header)
+    assert f"{MIN_VERSION} is the oldest" in header
+
+
 def test_the_oldest_boto3_that_is_tested_is_the_oldest_that_the_function_accepts() -> None:
-    oldest = entries("requirements-oldest.txt")
+    oldest = entries("requirements/oldest.txt")
     assert (oldest["boto3"][0], oldest["botocore"][0]) == (f"boto3=={MIN_VERSION}", f"botocore=={MIN_VERSION}")
 
 
 def test_tests_run_with_the_versions_that_the_function_has() -> None:
-    function, development = entries("requirements.txt"), entries("requirements-dev.txt")
+    function, development = entries("requirements.txt"), entries("requirements/dev.txt")
     assert {name: development[name][0] for name in function} == {name: line[0] for name, line in function.items()}
 
 
