@@ -38,7 +38,7 @@ check: $(READY) lint ## run the linters and the quick tests
 .PHONY: test
 test: ## run the linters and all tests
 	@$(MAKE) --no-print-directory --jobs $(READY) .venv-audit/ready .venv-oldest/ready lint
-	@.venv/bin/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@.venv/bin/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: lint
 lint: .venv/ready

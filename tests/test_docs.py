@@ -6,6 +6,7 @@ from pathlib import Path
 
 import boto3
 import msgspec
+import pytest
 import typer
 import yaml
 from botocore.validate import validate_parameters
