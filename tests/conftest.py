@@ -3,10 +3,14 @@
 from itertools import chain
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 NEEDS = {"LocalAws": "aws", "sync_playwright": "browser"}
 """Markers by the name that a module imports: its tests, and all that use one of its fixtures, have the marker."""
+
+settings.register_profile("project", deadline=None)  # no test asserts a time
+settings.load_profile("project")
 
 GROUPS = ("end_to_end", "packaging", "faults")
 """Folders whose tests share what is slow to start, so one worker has them. In the order in which they begin."""

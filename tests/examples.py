@@ -9,4 +9,4 @@ FACTOR = int(os.environ.get("EXAMPLES", 1))
 
 def examples(count: int) -> settings:
     """Return Hypothesis' settings for so many examples, times EXAMPLES."""
-    return settings(max_examples=count * FACTOR, deadline=None)
+    return settings(max_examples=count * FACTOR)
