@@ -20,13 +20,46 @@ ImageScalerError
 └── RetryError                    a source of an event failed; raised so that Lambda retries the event
 """
 
+Field = tuple[str | int, ...]
+"""The path of a field in renditions.toml, empty if there is none: `("rules", 1, "match")` is in the 2nd `[[rules]]`."""
+
 
 class ImageScalerError(Exception):
     """The base of everything that this package raises on purpose."""
 
 
 class ConfigError(ImageScalerError):
-    """The settings or renditions.toml cannot work; the message is one sentence that names the field."""
+    """The settings or renditions.toml cannot work; the message is one sentence that names the field.
+
+    As text it begins with its place, if that is known: `renditions.toml:12: expected an integer from 1 to ...`.
+    """
+
+    file: str | None = None
+    line: int | None = None
+    """From 1, as the column; None if the mistake is not in a text."""
+    column: int | None = None
+
+    def __init__(self, message: str, field: Field = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.mistakes: tuple[ConfigError, ...] = (self,)
+        """The error itself, and what else is wrong."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else self.message
+
+    def at(self, file: str, line: int, column: int = 1) -> "ConfigError":
+        """Set the place of the mistake; return the same error."""
+        self.file, self.line, self.column = file, line, column
+        return self
+
+    @staticmethod
+    def raise_all(*mistakes: "ConfigError") -> None:
+        """Raise the first mistake, which has them all; do nothing if there is none."""
+        if mistakes:
+            mistakes[0].mistakes = mistakes
+            raise mistakes[0]
 
 
 class EventError(ImageScalerError):

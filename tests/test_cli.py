@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_scale_never_takes_its_own_output_for_a_source(folder: Path) -> None:
         (["empty"], "empty has no images outside the output folder out"),
         (["in/my photo+1.jpg", "in"], "would both have the key my photo+1.jpg"),
         (["in", "--renditions", "nowhere.toml"], "nowhere.toml"),
-        (["in", "--renditions", "bad.jpg"], "bad.jpg is not valid TOML"),
+        (["in", "--renditions", "bad.jpg"], "bad.jpg:1: this is not valid TOML"),
     ],
 )
 def test_scale_refuses_what_cannot_work_before_it_writes_anything(
@@ -264,8 +265,13 @@ def test_names_are_printed_without_markup_or_control_characters(tmp_path: Path) 
     assert "cannot read [red]a\\x1b[2J.jpg" in missing.stderr
 
 
-def test_check_refuses_wrong_renditions_in_one_sentence(folder: Path) -> None:
-    (folder / "r.toml").write_text("[renditions.small]\nwidth = 0\n")
-    done = run("check", "--renditions", "r.toml", cwd=folder)
-    assert done.exit_code == 2
-    assert "expected an integer from 1 to 16383 for renditions.small.width but received 0" in done.stderr
+@pytest.mark.parametrize("command", [("check",), ("explain", "a.jpg"), ("scale", "in", "--out", "out")])
+def test_a_command_prints_each_mistake_in_renditions_toml_with_its_line(folder: Path, command: Sequence[str]) -> None:
+    (folder / "r.toml").write_text("[renditions.small]\nwidth = 0\n[[rules]]\nmatch = 1\nrenditions = []\n")
+    done = run(*command, "--renditions", "r.toml", cwd=folder)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-2:] == [
+        "image-scaler: r.toml:2: expected an integer from 1 to 16383 for renditions.small.width but received 0",
+        "image-scaler: r.toml:4: expected a pattern of keys like avatars/** for match in the 1st [[rules]] table "
+        "but received 1",
+    ]

@@ -17,12 +17,15 @@ def test_a_record_of_the_function_says_the_reason_and_that_no_retry_can_succeed(
             {
                 "requestContext": {"condition": "Rejected"},
                 "requestPayload": {"bucket": "b", "keys": ["a.jpg"]},
-                "responsePayload": {"errorMessage": "its 3 bytes are not an image"},
+                "responsePayload": {
+                    "errorType": "UnsupportedImageError",
+                    "errorMessage": "its 3 bytes are not an image",
+                },
             }
         )
     )
     assert ([source.ref.key for source in record.sources], record.is_rejected) == (["a.jpg"], True)
-    assert record.reason == "its 3 bytes are not an image"
+    assert (record.error_type, record.reason) == ("UnsupportedImageError", "its 3 bytes are not an image")
 
 
 def test_a_record_of_lambda_says_its_condition_if_the_function_returned_nothing() -> None:

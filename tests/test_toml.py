@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,12 @@ from image_scaler.settings import Settings
 from toolbox import schema
 
 PROJECT_RENDITIONS = Path(__file__).parent.parent / "renditions.toml"
+
+
+def find_mistakes(toml: str) -> Sequence[ConfigError]:
+    with pytest.raises(ConfigError) as refusal:
+        parse_renditions(toml)
+    return refusal.value.mistakes
 
 
 def test_the_shipped_renditions_are_a_copy_a_thumbnail_and_a_ladder_for_the_web() -> None:
@@ -87,13 +94,16 @@ def test_a_number_stays_a_number() -> None:
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
-        ("[renditions.a]\nwidth = 'big'", "an integer from 1 to 16383 for renditions.a.width but received 'big' (str)"),
-        ("manifest = 'off'\n[renditions.a]", "true or false for manifest but received 'off' (str)"),
+        (
+            "[renditions.a]\nwidth = 'big'",
+            "an integer from 1 to 16383 for renditions.a.width but received 'big' (a text)",
+        ),
+        ("manifest = 'off'\n[renditions.a]", "true or false for manifest but received 'off' (a text)"),
         ("[renditions.manifests]", "rendition manifests would be written to the folder of the manifests, manifests/"),
         ("[renditions.a]\nkey = 'manifests/a/{key}'", "rendition a would be written to the folder of the manifests"),
-        ("[renditions.a]\nwidth = 0", "an integer from 1 to 16383 for renditions.a.width but received 0 (int)"),
-        ("[renditions.a]\nwidth = 3.5", "an integer from 1 to 16383 for renditions.a.width but received 3.5 (float)"),
-        ("[renditions.a]\nheight = 20000", "from 1 to 16383 for renditions.a.height but received 20000 (int)"),
+        ("[renditions.a]\nwidth = 0", "an integer from 1 to 16383 for renditions.a.width but received 0"),
+        ("[renditions.a]\nwidth = 3.5", "an integer from 1 to 16383 for renditions.a.width but received 3.5"),
+        ("[renditions.a]\nheight = 20000", "from 1 to 16383 for renditions.a.height but received 20000"),
         ("[renditions.a]\nwidths = []", "a list of integers from 1 to 16383 for renditions.a.widths but received []"),
         ("[renditions.a]\nwidths = [1, -1]", "integers from 1 to 16383 for renditions.a.widths but received [1, -1]"),
         (
@@ -103,20 +113,20 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nwidth = 1\nposition = 'up'", "one of centre, top, right top"),
         ("[renditions.a]\nformat = 'tiff'", "one of jpeg, png, webp, avif, gif for renditions.a.format but"),
         ("[renditions.a]\nformats = ['bmp']", "a list of jpeg, png, webp, avif, gif for renditions.a.formats"),
-        ("[renditions.a]\nquality = 101", "for renditions.a.quality but received 101 (int)"),
+        ("[renditions.a]\nquality = 101", "for renditions.a.quality but received 101"),
         (
             "[renditions.a]\nquality = true",
             "an integer from 1 to 100, one of visually_lossless, high, medium, low, or a table like "
-            "{ target = 70, min = 30, max = 95 } for renditions.a.quality but received True (bool)",
+            "{ target = 70, min = 30, max = 95 } for renditions.a.quality but received true",
         ),
-        ("[renditions.a]\nquality = 'hihg'", "for renditions.a.quality but received 'hihg' (str)"),
+        ("[renditions.a]\nquality = 'hihg'", "for renditions.a.quality but received 'hihg' (a text)"),
         (
             "[renditions.a]\nquality = { target = 101 }",
-            "expected a number from 1 to 100 for renditions.a.quality.target but received 101 (int)",
+            "expected a number from 1 to 100 for renditions.a.quality.target but received 101",
         ),
         (
             "[renditions.a]\nquality = { target = 70, max = 0 }",
-            "expected an integer from 1 to 100 for renditions.a.quality.max but received 0 (int)",
+            "expected an integer from 1 to 100 for renditions.a.quality.max but received 0",
         ),
         (
             "[renditions.a]\nquality = { min = 3 }",
@@ -144,7 +154,7 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nwidht = 1", "renditions.a has no field 'widht'. Did you mean 'width'?"),
         ("[renditions.a]\nwidth = 1\nwidths = [1]", "renditions.a has both width and widths"),
         ("[renditions.a]\nheight = 1\nwidths = [1]", "renditions.a has both height and widths"),
-        ("[renditions.a]\nformats = ['jpg', 'jpeg']", "renditions.a.formats has 'jpeg' (str) twice: remove one"),
+        ("[renditions.a]\nformats = ['jpg', 'jpeg']", "renditions.a.formats has 'jpeg' twice: remove one"),
         (
             "[renditions.a]\nformat='png'\nformats=['png']",
             "renditions.a has both format and formats",
@@ -152,23 +162,32 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nfit = 'cover'", "renditions.a.fit needs a size, a format or a quality"),
         ("[renditions.a]\ncache_control = 'x'", "renditions.a.cache_control needs a size, a format or a quality"),
         ("[renditions.A]", "lower-case letters, digits, - and _ for a rendition's name but received 'A'"),
-        ("renditions = 1", "no [renditions.<name>] table: it needs at least one"),
-        ("", "no [renditions.<name>] table: it needs at least one"),
-        ("[renditions]\na = 1", "a table for renditions.a but received 1 (int)"),
-        ("[rendition.a]", "renditions.toml has no setting or table 'rendition'. Did you mean 'renditions'?"),
+        ("renditions = 1", "at least one [renditions.<name>] table for renditions but received 1"),
+        ("", "at least one [renditions.<name>] table for renditions but received none"),
+        ("[renditions]\na = 1", "a table for renditions.a but received 1"),
+        ("[rendition.a]", "there is no setting or table 'rendition'. Did you mean 'renditions'?"),
         ("manifests = false\n[renditions.a]", "no setting or table 'manifests'. Did you mean 'manifest'?"),
         ("[renditions.a]\nmanifest = false", "manifest belongs before the first table, not in renditions.a"),
-        ("[renditions.a]\nwidth = 1\neffort = 7", "from 0 to 6 for renditions.a.effort in every format"),
-        ("[renditions.a", "renditions.toml is not valid TOML"),
-        ("rules = 1\n[renditions.a]", "[[rules]] tables for rules but received 1 (int)"),
-        ("[renditions.a]\n[[rules]]\nmatch = 'x'", "a list of names of renditions for rules[0].renditions"),
-        ("[renditions.a]\n[[rules]]\nrenditions = ['a']", "a pattern of keys like avatars/** for rules[0].match"),
+        ("[renditions.a]\nwidth = 1\neffort = 7", "from 0 to 6 in every format for renditions.a.effort but received 7"),
+        ("[renditions.a", "renditions.toml:1: this is not valid TOML: Expected"),
+        ("rules = 1\n[renditions.a]", "[[rules]] tables for rules but received 1"),
+        (
+            "[renditions.a]\n[[rules]]\nmatch = 'x'",
+            "a list of names of renditions for renditions in the 1st [[rules]] table",
+        ),
+        (
+            "[renditions.a]\n[[rules]]\nrenditions = ['a']",
+            "a pattern of keys like avatars/** for match in the 1st [[rules]] table",
+        ),
         (
             "[renditions.a]\n[[rules]]\nmatch = 'x'\nrenditions = ['b']",
-            "names of renditions (a) for rules[0].renditions",
+            "names of renditions (a) for renditions in the 1st [[rules]] table",
         ),
-        ("[renditions.a]\nkey = '{name}.jpg'", "{key} once for renditions.a.key"),
-        ("[renditions.a]\nkey = 'x/{key}/{key}'", "{key} once for renditions.a.key"),
+        ("[renditions.a]\nkey = '{name}.jpg'", "{key} once, so that no two sources share a key, for renditions.a.key"),
+        (
+            "[renditions.a]\nkey = 'x/{key}/{key}'",
+            "{key} once, so that no two sources share a key, for renditions.a.key",
+        ),
         ("[renditions.a]\nkey = '{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = '/x/{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = 'x/{stem}'", "no fields but {key}, {name}, {hash} for renditions.a.key"),
@@ -180,12 +199,12 @@ def test_a_number_stays_a_number() -> None:
             "[renditions.recipes]",
             "rendition recipes needs another name or key: recipes/ and rejected/ are the function's",
         ),
-        ("superseded_days = 0\n[renditions.a]", "an integer from 1 to 3650 for superseded_days but received 0 (int)"),
+        ("superseded_days = 0\n[renditions.a]", "an integer from 1 to 3650 for superseded_days but received 0"),
         ("[renditions.a]\nwidth = 1\nkey = 'x/{width:04}/{key}'", "{width} without a layout for renditions.a.key"),
         ("[renditions.a]\nkey = 'x/{key!r}'", "{key} without a layout for renditions.a.key"),
         (
             "[renditions.a]\n[[rules]]\nmatch = 'x**.jpg'\nrenditions = ['a']",
-            "** alone between slashes, as in photos/**/*.jpg, for rules[0].match but received 'x**.jpg' (str)",
+            "as in photos/**/*.jpg, for match in the 1st [[rules]] table but received 'x**.jpg' (a text)",
         ),
         (
             "[renditions.a]\nwidth = 1\nformat = 'png'\neffort = 1",
@@ -198,15 +217,87 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nskip_larger = true\nformat = 'webp'", "it needs formats with at least two of them"),
         ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
         ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "renditions a-1 and a-1 could both write a-1/..."),
-        ("[renditions.a]\nwidths = [1, 1]", "renditions.a.widths has 1 (int) twice: remove one of them"),
+        ("[renditions.a]\nwidths = [1, 1]", "renditions.a.widths has 1 twice: remove one of them"),
         ("[renditions.a]\n[renditions.b]\nkey = 'a/b/{key}'", "renditions a and b could both write a/b/..."),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_sentence(toml: str, sentence: str) -> None:
-    with pytest.raises(ConfigError) as refusal:
-        parse_renditions(toml)
-    assert sentence in str(refusal.value)
-    assert "\n" not in str(refusal.value).replace("\\n", "")
+    (mistake,) = find_mistakes(toml)
+    assert sentence in str(mistake)
+    assert "\n" not in str(mistake).replace("\\n", "")
+
+
+def test_all_mistakes_are_found_at_once_in_their_order() -> None:
+    toml = """
+        manifest = "off"
+        [renditions.a]
+        quality = { target = 70, max = 0, least = 1 }
+        width = 0
+        hight = 1
+        formats = ["webp", "tiff"]
+        [renditions.b]
+        widths = [1, 2, 1]
+        format = "png"
+        effort = 3
+        [renditions.c]
+        [renditions.d]
+        key = "c/{key}"
+        [limit]
+        [inputs]
+        svg = 1
+        [[rules]]
+        match = "x"
+        renditions = ["a", "e", "b", "f"]
+        [[rules]]
+        match = 5
+        """
+    mistakes = find_mistakes(toml)
+    assert [(mistake.line, mistake.field) for mistake in mistakes] == [
+        (2, ("manifest",)),
+        (4, ("renditions", "a", "quality", "max")),
+        (4, ("renditions", "a", "quality", "least")),
+        (5, ("renditions", "a", "width")),
+        (6, ("renditions", "a", "hight")),
+        (7, ("renditions", "a", "formats")),
+        (9, ("renditions", "b", "widths", 2)),
+        (11, ("renditions", "b", "effort")),
+        (14, ("renditions", "d", "key")),
+        (15, ("limit",)),
+        (17, ("inputs", "svg")),
+        (20, ("rules", 0, "renditions", 1)),
+        (20, ("rules", 0, "renditions", 3)),
+        (21, ("rules", 1, "renditions")),
+        (22, ("rules", 1, "match")),
+    ]
+    assert str(mistakes[2]).startswith("renditions.toml:4: renditions.a.quality has no field 'least'")
+    assert "renditions in the 2nd [[rules]] table" in str(mistakes[-2])
+
+
+def test_an_unknown_field_gets_no_suggestion_if_none_is_near() -> None:
+    (mistake,) = find_mistakes("[renditions.a]\nzzz = 1")
+    assert mistake.message == "renditions.a has no field 'zzz'."
+
+
+@pytest.mark.parametrize(
+    ("toml", "line", "column"),
+    [
+        ("[renditions.a]\nwidth =", 2, 8),
+        ("[renditions.a]\n  width = 0", 2, 3),
+        ("[renditions]\na = { height = 1, width = 0 }", 2, 19),
+        ("renditions.a.width = 0", 1, 14),
+        ("['renditions' . \"\\u0061\"]\n'width' = 0", 2, 1),
+        ("[renditions.a]\nwidths = [\n  1, # ]\n  1,\n]", 4, 3),
+        ("[renditions.a]\nkey = '''\nwidth = 1\n{key}'''\nwidth = 0", 5, 1),
+        ('[renditions.a]\nposition = "top" # "\nkey = """a/\\"""\nb{key}""""\nwidth = 0', 5, 1),
+        ("rules = [{ match = 'x', renditions = [[]] }, { match = 'y**', renditions = [] }]\n[renditions.a]", 1, 25),
+        ("rules = [{ match = 'x', renditions = [] }, { match = 'y**', renditions = [] }]\n[renditions.a]", 1, 46),
+        ("[renditions.a]\n[[rules]]\nrenditions = []\n[rules.match]", 4, 8),
+        ("[limits]\nframes = 2\npixels = 1.5e3\n[renditions.a]", 3, 1),
+    ],
+)
+def test_a_mistake_has_its_line_and_column(toml: str, line: int, column: int) -> None:
+    mistake = find_mistakes(toml)[0]
+    assert (mistake.line, mistake.column) == (line, column)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

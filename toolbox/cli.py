@@ -56,7 +56,8 @@ def _exit(command: Callable[[], int], error_code: int = 2) -> NoReturn:
     try:
         code = command()
     except (CommandError, ConfigError) as error:
-        print_error(str(error))
+        for mistake in error.mistakes if isinstance(error, ConfigError) else [error]:
+            print_error(str(mistake))
         code = error_code
     except KeyboardInterrupt:
         code = 130

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from image_scaler.renditions.limits import LimitOptions
-from image_scaler.renditions.toml import NAME, InputsTable, RenditionTable, RuleTable, TopLevel
+from image_scaler.renditions import toml
+from image_scaler.renditions.toml import NAME, RenditionTable, RuleTable
 from toolbox.stack import ROOT
 
 PATH = ROOT / "renditions.schema.json"
@@ -15,13 +15,11 @@ PATH = ROOT / "renditions.schema.json"
 _Name = Annotated[str, Meta(pattern=f"^{NAME}$")]
 
 
-class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
+class RenditionsFile(toml.RenditionsFile, forbid_unknown_fields=True, kw_only=True):
     """The renditions of each upload."""
 
     renditions: dict[_Name, RenditionTable]
     rules: list[RuleTable] = msgspec.field(default_factory=list)
-    limits: LimitOptions = msgspec.field(default_factory=LimitOptions)
-    inputs: InputsTable = msgspec.field(default_factory=InputsTable)
 
 
 def schema() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
@@ -290,7 +290,7 @@ class Renditions:
         events: bool = False,
         toml: str = "",
     ) -> None:
-        """Raise ConfigError if two renditions could write one key."""
+        """Raise ConfigError if a rendition could write the key of another one, or of what the function writes."""
         self.toml = toml
         """The text of renditions.toml."""
         self.by_name = by_name
@@ -301,32 +301,29 @@ class Renditions:
         self.events = events
         self._rules = tuple(rules)
         self._has_manifest = manifest
-        self._check_keys()
+        ConfigError.raise_all(*self._find_mistakes())
 
-    def _check_keys(self) -> None:
+    def _find_mistakes(self) -> Iterator[ConfigError]:
         if self.events and not self._has_manifest:
-            raise ConfigError("events = true needs manifests, which it tells of: remove manifest = false")
+            yield ConfigError("events = true needs manifests, which it tells of: remove manifest = false", ("events",))
+        tables = [table for table, specs in self.by_name.items() for _ in specs]
         for index, spec in enumerate(self.specs):
+            field = ("renditions", tables[index], "key")
+            prefix = spec.template.with_hash().prefix
             if spec.template.has_hash and not self._has_manifest:
-                raise ConfigError(
-                    f"the key of rendition {spec.name} has a {{hash}}, which only a manifest tells to web pages: "
-                    "remove {hash}, or manifest = false at the top"
-                )
-            for other in self.specs[:index]:
-                if spec.may_collide_with(other):
-                    raise ConfigError(
-                        f"renditions {other.name} and {spec.name} could both write "
-                        f"{spec.template.with_hash().prefix}...: "
-                        "give one of them another name or key"
-                    )
-            if self._has_manifest and spec.template.prefix.startswith(MANIFEST_FOLDER):
-                raise ConfigError(
-                    f"rendition {spec.name} would be written to the folder of the manifests, {MANIFEST_FOLDER}: "
-                    "give it another name or key, or set manifest = false at the top"
-                )
-            if spec.template.prefix.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
+                message = "which only a manifest tells to web pages: remove {hash}, or manifest = false at the top"
+                yield ConfigError(f"the key of rendition {spec.name} has a {{hash}}, {message}", field)
+            if other := next(filter(spec.may_collide_with, self.specs[:index]), None):
+                message = f"could both write {prefix}...: give one of them another name or key"
+                yield ConfigError(f"renditions {other.name} and {spec.name} {message}", field)
+            if self._has_manifest and prefix.startswith(MANIFEST_FOLDER):
+                message = "give it another name or key, or set manifest = false at the top"
+                folder = f"the folder of the manifests, {MANIFEST_FOLDER}"
+                yield ConfigError(f"rendition {spec.name} would be written to {folder}: {message}", field)
+            if prefix.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
                 folders = f"{RECIPE_FOLDER} and {REJECTION_FOLDER}"
-                raise ConfigError(f"rendition {spec.name} needs another name or key: {folders} are the function's own")
+                message = f"rendition {spec.name} needs another name or key: {folders} are the function's own"
+                yield ConfigError(message, field)
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:

@@ -4,7 +4,8 @@ import re
 import string
 import tomllib
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,12 +13,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from image_scaler.exceptions import ConfigError
+from image_scaler.exceptions import ConfigError, Field
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_target
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
+from image_scaler.renditions.toml_places import locate, place_of_syntax_error
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 """The names that a rendition can have."""
@@ -67,6 +69,16 @@ class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 _TOP_LEVEL = TopLevel.__struct_fields__
 
+
+class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
+    """The whole file; its tables of renditions and rules are checked one by one."""
+
+    renditions: Annotated[dict[str, Any], Meta(min_length=1, description="at least one [renditions.<name>] table")]
+    rules: Annotated[list[Any], Meta(description="[[rules]] tables")] = msgspec.field(default_factory=list)
+    limits: LimitOptions = msgspec.field(default_factory=LimitOptions)
+    inputs: InputsTable = msgspec.field(default_factory=InputsTable)
+
+
 _NOT_BY_ITSELF = ("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright")
 """Options that mean nothing to a byte-for-byte copy, and do not make it another rendition."""
 
@@ -74,7 +86,8 @@ _NOT_BY_ITSELF = ("fit", "position", "without_enlargement", "background", "cache
 def load_renditions(path: Path) -> Renditions:
     """Read and check renditions.toml.
 
-    Raises ConfigError whose one sentence says which field, what was expected, and what was received.
+    Raises ConfigError for the first mistake, with all others in it. The sentence of each says which field, what was
+    expected, and what was received.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -88,61 +101,56 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{name} is not valid TOML: {error}") from error
-    tables = ("renditions", "rules", "limits", "inputs")
-    for field in data.keys() - {*tables, *_TOP_LEVEL}:
-        raise ConfigError(f"{name} has no setting or table {field!r}.{did_you_mean(field, (*tables, *_TOP_LEVEL))}")
-    renditions = data.get("renditions")
-    if not isinstance(renditions, dict) or not renditions:
-        raise ConfigError(f"{name} has no [renditions.<name>] table: it needs at least one")
-    by_name = {rendition: _specs(rendition, table) for rendition, table in renditions.items()}
-    rules = data.get("rules", [])
-    if not isinstance(rules, list):
-        raise ConfigError(f"expected [[rules]] tables for rules but received {_show(rules)}")
-    limits = _convert(LimitOptions, data.get("limits", {}), "limits")
-    top_level = _convert(TopLevel, {field: data[field] for field in _TOP_LEVEL if field in data})
-    inputs = _convert(InputsTable, data.get("inputs", {}), "inputs")
-    return Renditions(
-        by_name,
-        [_rule(f"rules[{i}]", table, by_name) for i, table in enumerate(rules)],
-        limits=Limits(**msgspec.structs.asdict(limits)),
-        allow_svg=inputs.svg,
-        on_source_delete=top_level.on_source_delete,
-        manifest=top_level.manifest,
-        events=top_level.events,
-        toml=text,
-    )
+        raise ConfigError(f"this is not valid TOML: {error}").at(name, *place_of_syntax_error(error, text)) from error
+    mistakes: list[ConfigError] = []
+    file = RenditionsFile(renditions={})
+    by_name: dict[str, tuple[Spec, ...]] = {}
+    rules: list[Rule] = []
+    with _collect(mistakes):
+        file = _convert(RenditionsFile, data)
+    tables = data["renditions"] if isinstance(data.get("renditions"), dict) else {}
+    for rendition, table in tables.items():
+        with _collect(mistakes):
+            by_name[rendition] = _specs(rendition, table)
+    for index, table in enumerate(data["rules"] if isinstance(data.get("rules"), list) else []):
+        with _collect(mistakes):
+            rules.append(_rule(("rules", index), table, tables))
+    with _collect(mistakes):
+        renditions = Renditions(
+            by_name,
+            rules,
+            limits=Limits(**msgspec.structs.asdict(file.limits)),
+            allow_svg=file.inputs.svg,
+            on_source_delete=file.on_source_delete,
+            manifest=file.manifest,
+            events=file.events,
+            toml=text,
+        )
+    ConfigError.raise_all(*locate(mistakes, text, name))
+    return renditions
+
+
+@contextmanager
+def _collect(mistakes: list[ConfigError]) -> Iterator[None]:
+    """Add the mistakes that are raised within the block to a list."""
+    try:
+        yield
+    except ConfigError as error:
+        mistakes += error.mistakes
 
 
 def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
     """Return the specs of one table: one, or one for each width and format of a ladder."""
-    where = f"renditions.{name}"
+    field = ("renditions", name)
     if not re.fullmatch(NAME, name):
-        raise ConfigError(f"expected lower-case letters, digits, - and _ for a rendition's name but received {name!r}")
+        message = f"expected lower-case letters, digits, - and _ for a rendition's name but received {name!r}"
+        raise ConfigError(message, field)
     raw = _normalise_spelling(raw)
-    table = _convert(RenditionTable, raw, where)
-    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
-        if one in raw and many in raw:
-            raise ConfigError(f"{where} has both {one} and {many}: remove one of them")
-    if table.skip_larger and len(table.formats or ()) < 2:
-        raise ConfigError(f"{where}.skip_larger compares formats: it needs formats with at least two of them")
-    for field in ("widths", "formats"):
-        values = raw.get(field) or []
-        if twice := [value for index, value in enumerate(values) if value in values[:index]]:
-            raise ConfigError(f"{where}.{field} has {_show(twice[0])} twice: remove one of them")
-    extras = [field for field in _NOT_BY_ITSELF if field in raw]
-    if not raw.keys() - {"key", *extras}:
-        if extras:
-            raise ConfigError(
-                f"{where}.{extras[0]} needs a size, a format or a quality next to it: "
-                "without them the rendition is a byte-for-byte copy, which keeps everything of the source"
-            )
+    table = _convert(RenditionTable, raw, field)
+    ConfigError.raise_all(*_find_contradictions(table, raw, field))
+    if not raw.keys() - {"key", *_NOT_BY_ITSELF}:
         return (CopySpec(name=name, template=_template(name, table, None, None)),)
     widths: list[int | None] = [*table.widths] if table.widths else [table.width]
-    named: Sequence[str | None] = table.formats or (table.format,)
-    formats = [Format(format) if format else None for format in named]
-    for format in formats:
-        _check_encoding(where, table, raw, format)
     options = {field: getattr(table, field) for field in RenditionOptions.__struct_fields__}
     return tuple(
         RenditionSpec(
@@ -153,8 +161,41 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
             format=format,
             **options,
         )
-        for width, format in product(widths, formats)
+        for width, format in product(widths, _formats(table))
     )
+
+
+def _formats(table: RenditionTable) -> list[Format | None]:
+    """Return the formats of a table; None is the format that the source's key decides."""
+    named: Sequence[str | None] = table.formats or (table.format,)
+    return [Format(format) if format else None for format in named]
+
+
+def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Iterator[ConfigError]:
+    """Yield the mistakes in a table whose fields are all right by themselves."""
+    where = _show_field(field)
+    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
+        if one in raw and many in raw:
+            yield ConfigError(f"{where} has both {one} and {many}: remove one of them", (*field, many))
+    if table.skip_larger and len(table.formats or ()) < 2:
+        message = f"{where}.skip_larger compares formats: it needs formats with at least two of them"
+        yield ConfigError(message, (*field, "skip_larger"))
+    for name in ("widths", "formats"):
+        values = raw.get(name) or []
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                message = f"{where}.{name} has {value!r} twice: remove one of them"
+                yield ConfigError(message, (*field, name, index))
+    extras = [name for name in _NOT_BY_ITSELF if name in raw]
+    if raw.keys() - {"key", *extras}:
+        for format in _formats(table):
+            yield from _find_encoding_mistakes(table, raw, format, field)
+    elif extras:
+        message = (
+            f"{where}.{extras[0]} needs a size, a format or a quality next to it: "
+            "without them the rendition is a byte-for-byte copy, which keeps everything of the source"
+        )
+        yield ConfigError(message, (*field, extras[0]))
 
 
 def _normalise_spelling(raw: Any) -> Any:
@@ -170,53 +211,49 @@ def _normalise_spelling(raw: Any) -> Any:
     return raw | {field: normalise(raw[field]) for field in ("position", "format", "formats") if field in raw}
 
 
-def _check_encoding(where: str, table: RenditionTable, raw: Any, format: Format | None) -> None:
-    """Refuse options that the format does not have; if the key decides the format, one that has them is enough."""
-    for field in raw.keys() & {option for known in OUTPUT_FORMATS for option in known.traits.options}:
-        if format and field not in format.traits.options:
-            raise ConfigError(f"{where}.{field} means nothing in {format}: it is for {', '.join(formats_with(field))}")
-    _check_quality(where, table, format)
-    if table.effort is None:
-        return
-    efforts = [known.traits.effort for known in ([format] if format else formats_with("effort"))]
-    max_effort = min(effort.max for effort in efforts if effort)
-    if table.effort > max_effort:
-        raise ConfigError(
-            f"expected an integer from 0 to {max_effort} for {where}.effort in {format or 'every format'} "
-            f"but received {table.effort}"
-        )
-
-
-def _check_quality(where: str, table: RenditionTable, format: Format | None) -> None:
-    """Refuse a score to reach in a format without such a quality, and a range of qualities that is empty."""
+def _find_encoding_mistakes(
+    table: RenditionTable, raw: Any, format: Format | None, field: Field
+) -> Iterator[ConfigError]:
+    """Yield the options that the format does not have; if the key decides it, one format that has them is enough."""
+    where = _show_field(field)
+    known = {option for each in OUTPUT_FORMATS for option in each.traits.options}
+    for name in raw:
+        if format and name in known - format.traits.options:
+            message = f"{where}.{name} means nothing in {format}: it is for {', '.join(formats_with(name))}"
+            yield ConfigError(message, (*field, name))
     target = quality_target(table.quality)
-    if target is None:
-        return
-    if format and format.traits.default_quality is None:
-        lossy = ", ".join(known for known in OUTPUT_FORMATS if known.traits.default_quality is not None)
+    if target and format and format.traits.default_quality is None:
+        lossy = ", ".join(each for each in OUTPUT_FORMATS if each.traits.default_quality is not None)
         shown = table.quality if isinstance(table.quality, str) else f"target = {target.target:g}"
-        raise ConfigError(f"{where}.quality = {shown!r} means nothing in {format}: it is for {lossy}")
-    if target.min > target.max:
-        raise ConfigError(
-            f"expected a number up to {where}.quality.max, which is {target.max}, for {where}.quality.min "
-            f"but received {target.min}"
-        )
+        message = f"{where}.quality = {shown!r} means nothing in {format}: it is for {lossy}"
+        yield ConfigError(message, (*field, "quality"))
+    if target and target.min > target.max:
+        expected = f"a number up to {where}.quality.max, which is {target.max},"
+        yield _unexpected(expected, (*field, "quality", "min"), target.min)
+    efforts = [each.traits.effort for each in ([format] if format else formats_with("effort"))]
+    max_effort = min((effort.max for effort in efforts if effort), default=0)
+    if table.effort is not None and table.effort > max_effort:
+        expected = f"an integer from 0 to {max_effort} in {format or 'every format'}"
+        yield _unexpected(expected, (*field, "effort"), table.effort)
 
 
 def _template(name: str, table: RenditionTable, width: int | None, format: Format | None) -> KeyTemplate:
     if table.key is None:
         return KeyTemplate(f"{name}-{width}/" if table.widths else f"{name}/")
-    where = f"renditions.{name}.key"
     values = {"name": name, "hash": HASH}
     if width:
         values["width"] = str(width)
     if format:
         values |= {"format": format.value, "ext": format.extension}
+
+    def refusal(expected: str) -> ConfigError:
+        return _unexpected(expected, ("renditions", name, "key"), table.key)
+
     around = [""]
     try:
         for literal, field, layout, conversion in string.Formatter().parse(table.key):
             if layout or conversion:
-                raise ConfigError(f"expected {{{field}}} without a layout for {where} but received {table.key!r}")
+                raise refusal(f"{{{field}}} without a layout")
             around[-1] += literal
             if field == "key":
                 around.append("")
@@ -224,71 +261,72 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
                 around[-1] += values[field]
     except KeyError as error:
         known = ", ".join(f"{{{field}}}" for field in ("key", *values))
-        raise ConfigError(f"expected no fields but {known} for {where} but received {table.key!r}") from error
+        raise refusal(f"no fields but {known}") from error
     except ValueError as error:
-        raise ConfigError(f"expected a key like img/{{key}} for {where} but received {table.key!r}") from error
+        raise refusal("a key like img/{key}") from error
     if len(around) != 2:
-        raise ConfigError(
-            f"expected {{key}} once for {where}, so that no two sources share a key, but received {table.key!r}"
-        )
+        raise refusal("{key} once, so that no two sources share a key,")
     prefix, suffix = around
     if table.key.count("{hash}") > 1:
-        raise ConfigError(f"expected {{hash}} once for {where} but received {table.key!r}")
+        raise refusal("{hash} once")
     if prefix.startswith(HASH):
-        raise ConfigError(f"expected a folder's name before {{hash}} for {where} but received {table.key!r}")
+        raise refusal("a folder's name before {hash}")
     if prefix.startswith("/") or not prefix.endswith("/"):
-        raise ConfigError(f"expected a folder before {{key}} for {where} but received {table.key!r}")
+        raise refusal("a folder before {key}")
     return KeyTemplate(prefix, suffix or None)
 
 
-def _rule(where: str, raw: Any, by_name: Mapping[str, object]) -> Rule:
-    table = _convert(RuleTable, raw, where)
-    for name in table.renditions:
-        if name not in by_name:
-            raise ConfigError(
-                f"expected names of renditions ({', '.join(by_name)}) for {where}.renditions but received {_show(name)}"
-            )
+def _rule(field: Field, raw: Any, known: Collection[str]) -> Rule:
+    """Return a rule; `known` are the names of all renditions, also of those with mistakes."""
+    table = _convert(RuleTable, raw, field)
+    mistakes = [
+        _unexpected(f"names of renditions ({', '.join(known)})", (*field, "renditions", index), name)
+        for index, name in enumerate(table.renditions)
+        if name not in known
+    ]
     try:
         pattern = KeyPattern(table.match)
-    except ValueError as error:
-        raise ConfigError(
-            f"expected ** alone between slashes, as in photos/**/*.jpg, for {where}.match "
-            f"but received {_show(table.match)}"
-        ) from error
+    except ValueError:
+        expected = "** alone between slashes, as in photos/**/*.jpg,"
+        mistakes.append(_unexpected(expected, (*field, "match"), table.match))
+    ConfigError.raise_all(*mistakes)
     return Rule(pattern, tuple(dict.fromkeys(table.renditions)))
 
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _convert(type_: type[T], raw: Any, where: str = "") -> T:
-    """Check a table against its type; raises ConfigError with the field's own description.
-
-    `where`: the table's name; "" for the settings before the first table.
-    """
+def _convert(type_: type[T], raw: Any, field: Field = ()) -> T:
+    """Check a table against its type; raises ConfigError with a mistake for each wrong field."""
     try:
         return msgspec.convert(raw, type_)
-    except msgspec.ValidationError as error:
-        fields = {field.name: field for field in msgspec.structs.fields(type_)}
-        if not isinstance(raw, dict):
-            raise ConfigError(f"expected a table for {where} but received {_show(raw)}") from error
-        for unknown in raw.keys() - fields.keys():
-            if unknown in _TOP_LEVEL:
-                raise ConfigError(f"{unknown} belongs before the first table, not in {where}") from error
-            raise ConfigError(f"{where} has no field {unknown!r}.{did_you_mean(unknown, fields)}") from error
-        for field in fields.values():
-            if field.required and field.name not in raw:
-                raise ConfigError(
-                    f"expected {_describe(field.type)} for {where}.{field.name} but received none"
-                ) from error
-        at = re.search(r"at `\$\.(\w+)", str(error))
-        name = at.group(1) if at else ""
-        place = f"{where}.{name}".removeprefix(".")
-        if isinstance(raw[name], dict) and (inner := _struct_of(fields[name].type)):
-            _convert(inner, raw[name], place)
-        raise ConfigError(
-            f"expected {_describe(fields[name].type)} for {place} but received {_show(raw[name])}"
-        ) from error
+    except msgspec.ValidationError:
+        ConfigError.raise_all(*_find_mistakes(type_, raw, field))
+        raise
+
+
+def _find_mistakes(type_: Any, raw: Any, field: Field) -> Iterator[ConfigError]:
+    """Yield the mistakes in the value of a field, or in each field of a table."""
+    where = _show_field(field)
+    struct = _struct_of(type_)
+    if struct is None or not isinstance(raw, dict):
+        try:
+            msgspec.convert(raw, type_)
+        except msgspec.ValidationError:
+            yield _unexpected(_describe(type_) or "a table", field, raw)
+        return
+    types = {known.name: known.type for known in msgspec.structs.fields(struct)}
+    for name, value in raw.items():
+        if name in types:
+            yield from _find_mistakes(types[name], value, (*field, name))
+        elif name in _TOP_LEVEL:
+            yield ConfigError(f"{name} belongs before the first table, not in {where}", (*field, name))
+        else:
+            unknown = f"{where} has no field" if field else "there is no setting or table"
+            yield ConfigError(f"{unknown} {name!r}.{did_you_mean(name, types)}", (*field, name))
+    for known in msgspec.structs.fields(struct):
+        if known.required and known.name not in raw and raw.keys() <= types.keys():  # else it may be misspelled
+            yield _unexpected(_describe(known.type), (*field, known.name), None)
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
@@ -315,5 +353,22 @@ def _struct_of(type_: Any) -> type[msgspec.Struct] | None:
     return next(filter(None, map(_struct_of, parts)), None)
 
 
+def _unexpected(expected: str, field: Field, value: object) -> ConfigError:
+    """Return the mistake of a field that has another value than what is expected."""
+    return ConfigError(f"expected {expected} for {_show_field(field)} but received {_show(value)}", field)
+
+
 def _show(value: object) -> str:
-    return f"{value!r} ({type(value).__name__})"
+    """Return a value in the notation and the words of TOML: `0`, `true`, `'big' (a text)`; `none` for None."""
+    kinds: dict[type, str] = {str: "a text", list: "a list", dict: "a table"}
+    return f"{value!r} ({kinds[type(value)]})" if type(value) in kinds else str(value).lower()
+
+
+def _show_field(field: Field) -> str:
+    """Return a field as people call it: `renditions.web.width`, `match in the 2nd [[rules]] table`."""
+    named = [part for part in field if isinstance(part, str)]
+    if len(field) < 2 or not isinstance(field[1], int):
+        return ".".join(named)
+    number = field[1] + 1
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return " in ".join([*named[1:], f"the {number}{ending} [[rules]] table"])

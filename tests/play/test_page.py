@@ -141,7 +141,7 @@ def test_a_mistake_is_under_its_line_and_the_old_results_stay(page: Page, play: 
     expect(mistakes).to_have_count(2)
     expect(mistakes.nth(0)).to_have_text("renditions.card has no field 'hight'. Did you mean 'height'?")
     expect(mistakes.nth(1)).to_have_text(
-        "expected an integer from 1 to 16383 for renditions.large.width but received 0 (int)"
+        "expected an integer from 1 to 16383 for renditions.large.width but received 0"
     )
     assert [line.evaluate("(node) => node.previousElementSibling.textContent") for line in mistakes.all()] == [
         "hight = 120",

@@ -77,8 +77,8 @@ def test_it_goes_through_a_pipe_and_to_where_a_link_leads(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("recipe", "sentence"),
     [
-        ("[renditions.a]\nwidht = 1\n", "renditions.a has no field 'widht'. Did you mean 'width'?"),
-        ("[", "r.toml is not valid TOML"),
+        ("[renditions.a]\nwidht = 1\n", "r.toml:2: renditions.a has no field 'widht'. Did you mean 'width'?"),
+        ("[", "r.toml:1: this is not valid TOML"),
     ],
 )
 def test_a_recipe_with_a_mistake_is_refused(tmp_path: Path, recipe: str, sentence: str) -> None:

@@ -24,6 +24,8 @@ class Record:
     sources: list[SourceEvent] = field(default_factory=list)
     """Empty if the event names none, or cannot be read."""
     reason: str = "not a failure record"
+    error_type: str | None = None
+    """The class of the exception; None if the record has none."""
     is_rejected: bool = False
     """Whether no retry can succeed."""
     event: Any = None
@@ -54,8 +56,9 @@ def read_record(body: str) -> Record:
         return Record(sources, _UNDELIVERED, event=record) if sources else Record()
     sources = _sources(event)
     condition = context.get("condition") if isinstance(context, dict) else None
-    reason = (isinstance(response, dict) and response.get("errorMessage")) or condition or "no reason given"
-    return Record(sources, str(reason), condition == "Rejected", event)
+    error = response if isinstance(response, dict) else {}
+    reason = error.get("errorMessage") or condition or "no reason given"
+    return Record(sources, str(reason), error.get("errorType"), condition == "Rejected", event)
 
 
 def _sources(event: object) -> list[SourceEvent]:

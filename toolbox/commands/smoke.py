@@ -13,6 +13,7 @@ import boto3
 import pyvips
 from rich.progress import Progress
 
+from image_scaler.exceptions import DamagedImageError
 from image_scaler.ledger import rejection_key
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.spec import CopyTarget, Renditions, RenditionTarget, Target
@@ -22,6 +23,7 @@ from image_scaler.telemetry import NAMESPACE, Metric
 from toolbox.aws.deployed import DeployedStack, find_stack
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.aws.failure_queues import FailureQueueReader
+from toolbox.aws.failure_records import Record
 from toolbox.aws.session import open_session
 from toolbox.console import err, make_table, out
 from toolbox.stack import ROOT
@@ -180,20 +182,20 @@ class Smoke:
 
     def _check_rejection(self, name: str, body: bytes) -> None:
         key, _ = self._upload(name, body)
-        reason = self._eventually(lambda: self._take_record(key), f"the record of {key} in the rejected queue")
-        if "cannot be decoded" not in reason:
-            raise SmokeError(f"expected a reason with 'cannot be decoded' for {key} but received {reason!r}")
+        record = self._eventually(lambda: self._take_record(key), f"the record of {key} in the rejected queue")
+        if record.error_type != DamagedImageError.__name__:
+            raise SmokeError(f"expected that {key} is rejected as damaged but the reason is {record.reason!r}")
         made = [target.key for target in self._renditions.plan_for(key).targets if self._head(target.key)]
         if made:
             raise SmokeError(f"the damaged {key} has renditions: {', '.join(made)}")
 
-    def _take_record(self, key: str) -> str | None:
-        """Delete the record of a key and return its reason; the records of others stay."""
+    def _take_record(self, key: str) -> Record | None:
+        """Delete the record of a key and return it; the records of others stay."""
         with self._rejected.held(100) as records:
             for failed in records:
                 if any(source.ref.key == key for source in failed.record.sources):
                     self._rejected.discard(failed)
-                    return failed.record.reason
+                    return failed.record
         return None
 
     def _check_log(self, name: str, source_bytes: int) -> None:

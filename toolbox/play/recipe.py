@@ -1,9 +1,8 @@
 """The text of a renditions.toml -> the columns of the contact sheet, or its mistakes with their lines."""
 
 import hashlib
-import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,20 +15,9 @@ from image_scaler.renditions.spec import CopySpec, Renditions, RenditionSpec, Re
 from image_scaler.renditions.toml import parse_renditions
 
 MAX_TEXT_BYTES = 64 * 1024
-MAX_MISTAKES = 20
-"""More mistakes than this are not looked for."""
 
 COPY_WITH_RENDITIONS, COPY_ALONE = COPIES = ("copy with renditions", "copy alone")
 """The hashes of copies. A source that cannot be decoded is not copied either, unless it is only copied."""
-
-
-class Mistake(NamedTuple):
-    """A mistake in renditions.toml."""
-
-    line: int
-    """From 1."""
-    text: str
-    """The sentence of `image-scaler check`."""
 
 
 class Column(NamedTuple):
@@ -168,108 +156,14 @@ def _column(spec: Spec, table: str) -> Column:
     )
 
 
-def read_recipe(text: str, name: str = "renditions.toml") -> tuple[Recipe | None, list[Mistake]]:
-    """Return the recipe and no mistakes, or None and at least one mistake, in the order of their lines.
-
-    After the first mistake the others are looked for: one in each table.
-    """
-    if len(text.encode(errors="replace")) > MAX_TEXT_BYTES:
-        return None, [Mistake(1, f"{name} is larger than {MAX_TEXT_BYTES:,} bytes")]
-    mistakes: list[Mistake] = []
-    lines = text.split("\n")
-    recipe: Recipe | None = None
-    for _ in range(MAX_MISTAKES):
-        try:
-            recipe = Recipe(text, parse_renditions("\n".join(lines), name))
-            break
-        except ConfigError as error:
-            mistake = Mistake(_line_of(str(error), lines), str(error))
-            if mistake in mistakes or (mistakes and "needs at least one" in mistake.text):
-                break  # a consequence of what was left out
-            mistakes.append(mistake)
-            if not _blank_table(lines, mistake.line):
-                break
-    return (None, sorted(mistakes)) if mistakes else (recipe, [])
-
-
-class _Place(NamedTuple):
-    """What a line of TOML defines."""
-
-    line: int
-    path: str
-    """With dots, as in a sentence of `check`: `renditions.web.width`, `rules[0].match`."""
-    is_header: bool
-
-
-_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*"""
-
-
-def _places(lines: Sequence[str]) -> Iterator[_Place]:
-    table, counts = "", dict[str, int]()
-    for number, line in enumerate(lines, 1):
-        if header := re.match(rf"\s*(\[\[?)\s*({_KEY})\s*\]", line):
-            table = _plain(header[2])
-            if header[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = f"{table}[{counts[table]}]"
-            yield _Place(number, table, True)
-        elif key := re.match(rf"\s*({_KEY})\s*=", line):
-            yield _Place(number, f"{table}.{_plain(key[1])}".removeprefix("."), False)
-
-
-def _plain(key: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in key.split("."))
-
-
-def _line_of(sentence: str, lines: Sequence[str]) -> int:
-    """Return the line of the field, or of the table, that a sentence of `check` names; 1 if it names none."""
-    if at := re.search(r"\(at line (\d+), column \d+\)", sentence):
-        return min(int(at[1]), max(1, len(lines)))
-    if "(at end of document)" in sentence:
-        return max(1, len(lines))
-    words = set(re.findall(r"[\w\[\]-]+(?:\.[\w\[\]-]+)*", sentence))
-    unknown = re.search(r"(?:has no field|has no setting or table) '([^']*)'", sentence)
-    both = re.search(r"^renditions (\S+) and (\S+) could both", sentence)
-    one = re.search(r"^rendition (\S+) would be written", sentence)
-    if both or one:
-        words |= {f"renditions.{name}" for name in (both or one or [""])[0].split()}
-    best = _Place(1, "", False)
-    for place in _places(lines):
-        table, _, field = place.path.rpartition(".")
-        is_named = (
-            any(f"{word}.".startswith(f"{place.path}.") for word in words)  # the field, or a table that holds it
-            or (unknown is not None and field == unknown[1] and (not table or table in words))
-            or (both is not None and f"renditions.{both[2]}" == place.path)
-            or (both is not None and table == "renditions" and place.is_header and both[2].startswith(f"{field}-"))
-        )
-        # The most exact place: a field rather than its table.
-        if is_named and len(place.path) >= len(best.path):
-            best = place
-    return best.line
-
-
-def _blank_table(lines: list[str], line: int) -> bool:
-    """Empty the table that a line is in, except for its header; outside tables the line itself. False: nothing to do.
-
-    Numbers of lines stay the same. A rendition without fields is a copy, so that rules may still name it.
-    """
-    headers = [place.line for place in _places(lines) if place.is_header]
-    start = max((number for number in headers if number <= line), default=0)
-    if not start:
-        if not lines[line - 1].strip():
-            return False
-        lines[line - 1] = ""
-        return True
-    end = next((number for number in headers if number > start), len(lines) + 1)
-    is_rendition = re.match(r"\s*\[\s*renditions\s*\.", lines[start - 1])
-    has_fields = any(text.strip() for text in lines[start : end - 1])
-    if is_rendition and has_fields and line != start:
-        lines[start : end - 1] = [""] * (end - 1 - start)
-    elif is_rendition or has_fields or lines[start - 1].strip():
-        lines[start - 1 : end - 1] = [""] * (end - start)
-    else:
-        return False
-    return True
+def read_recipe(text: str, name: str = "renditions.toml") -> tuple[Recipe | None, Sequence[ConfigError]]:
+    """Return the recipe and no mistakes, or None and at least one mistake, in the order of their lines."""
+    try:
+        if len(text.encode(errors="replace")) > MAX_TEXT_BYTES:
+            raise ConfigError(f"the text is larger than {MAX_TEXT_BYTES:,} bytes").at(name, 1)
+        return Recipe(text, parse_renditions(text, name)), []
+    except ConfigError as error:
+        return None, error.mistakes
 
 
 def set_value(text: str, table: str, field: str, value: int | str | bool) -> str:

@@ -45,7 +45,7 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     engine = Engine(cores())
     session = Session(renditions, folder, engine)
     if session.mistakes:
-        raise ConfigError(session.mistakes[0].text)
+        raise session.mistakes[0]
     session.saved = _committed(renditions) or session.edited
     for file in files:
         session.add(file.ref.key, file.path, is_temporary=False)

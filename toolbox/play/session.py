@@ -455,7 +455,7 @@ class Session:
         If another program changed the file in the meantime, it is overwritten only with `force`.
         """
         if self.mistakes:
-            raise RefusedError(f"cannot save {self.file.name}: {self.mistakes[0].text}")
+            raise RefusedError(f"cannot save {self.file.name}: {self.mistakes[0].message}")
         try:
             is_other = self.file.exists() and read_text(self.file) != self.saved_text
         except ConfigError:
@@ -526,7 +526,7 @@ class Session:
             "file": self.file.name,
             "text": self.text,
             "saved_text": self.saved_text,
-            "mistakes": [mistake._asdict() for mistake in self.mistakes],
+            "mistakes": [{"line": mistake.line, "text": mistake.message} for mistake in self.mistakes],
             "columns": [column._asdict() for column in self.edited.columns] if self.edited else [],
             "saved_columns": [column._asdict() for column in self.saved.columns] if self.saved else [],
         }
