@@ -1,204 +1,128 @@
-"""Every contestant on every picture, in turns: A B C A B C ..., so that a slow moment of the machine meets all."""
+"""A ladder by the engine and by sharp, both with their defaults: CPU, memory, and bytes at an equal score.
+
+CPU and memory are those of whole processes, which take turns. For bytes, sharp encodes the pixels of the engine's own
+renditions at several qualities: its bytes at the score of the engine's rendition are between two of them.
+"""
 
 import json
-import shutil
+import math
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyvips
 
-from bench import pictures, quality
-from bench.pictures import Picture
+from bench.images import Picture, judged_pictures
 from bench.processes import Run, run
-from bench.workplace import BENCH, SCRATCH
+from image_scaler.images.perception import Reference
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
 
 WIDTHS = (320, 640, 1280, 1920)
+FORMATS = ("jpeg", "webp", "avif")
+SHARP_QUALITIES = {"jpeg": (62, 74, 86), "webp": (64, 76, 88), "avif": (46, 54, 64)}
+BENCH = Path(__file__).parent
+_COMMANDS = {"engine": (sys.executable, str(BENCH / "ladder.py")), "sharp": ("node", str(BENCH / "sharp.mjs"))}
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """One way to make a ladder."""
-
-    name: str
-    command: tuple[str, ...]
-
-    def ladder(self, source: str, format: str, widths: Sequence[int], out: Path) -> Run:
-        """Run it in a fresh process."""
-        return run([*self.command, source, format, ",".join(map(str, widths)), str(out)])
-
-    def start(self) -> Run:
-        """Run it without any work."""
-        return run([*self.command, "-", "jpeg", "1", "-"])
-
-
-def _python(name: str) -> tuple[str, ...]:
-    return (sys.executable, str(BENCH / "contestants" / f"{name}.py"))
+def measure(rounds: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Return, for each picture and format, the ratios of CPU and memory, and the bytes of each step."""
+    starts = {name: statistics.median(run(command).cpu_ms for _ in range(5)) for name, command in _COMMANDS.items()}
+    rows = []
+    for picture in judged_pictures():
+        say(f"  ladders of {picture.path.name}")
+        references = engine_ladder(picture, ["png"], WIDTHS)["png"]
+        sharp = sharp_encodings(references, SHARP_QUALITIES)
+        for format, ours in engine_ladder(picture, FORMATS, WIDTHS).items():
+            steps = [_step(body, ours[width], sharp[format][width]) for width, body in references.items()]
+            took = _processes(picture, format, rounds, starts)
+            rows.append({"picture": picture.path.name, "format": format, "steps": steps, **took})
+    return rows
 
 
-_SHARP = ("node", str(BENCH / "contestants" / "sharp.mjs"))
-
-OURS = Contestant("ours", _python("ours"))
-SHARP = Contestant("sharp", (*_SHARP, "sequential"))
-SHARP_PARALLEL = Contestant("sharp, Promise.all", (*_SHARP, "parallel"))
-PILLOW = Contestant("Pillow", _python("pillow"))
-LIBVIPS = Contestant("libvips, a call per size", _python("libvips"))
-CONTESTANTS = (OURS, SHARP, SHARP_PARALLEL, LIBVIPS, PILLOW)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture, and the ladder that is made of it."""
-
-    picture: Picture
-    format: str
-    widths: tuple[int, ...] = WIDTHS
-    contestants: tuple[Contestant, ...] = CONTESTANTS
-    role: str = "ladder"
-    """`ladder`, or the chart that it is measured for: `renditions`."""
-
-
-@dataclass
-class Measurement:
-    """The figures of one contestant in one case; lists have one value for each round."""
-
-    contestant: str
-    cpu_ms: list[float] = field(default_factory=list)
-    """Of the work: the whole process less its start-up."""
-    total_cpu_ms: list[float] = field(default_factory=list)
-    """Of the whole process, start-up included."""
-    wall_ms: list[float] = field(default_factory=list)
-    """Of the work, as the contestant itself measures it."""
-    peak_mb: list[float] = field(default_factory=list)
-    """Of the whole process."""
-    bytes: int = 0
-    """Of all its renditions."""
-    frames: int = 1
-    ssim: float = 0.0
-    """The mean over all widths."""
-    chroma: float = 0.0
-
-
-def cases(*, quick: bool) -> list[Case]:
-    """Return what is measured."""
-    formats = ("jpeg", "webp", "avif")
-    found = [Case(pictures.drawn(12), format) for format in formats]
-    if quick:
-        return found
-    for megapixels in pictures.SIDES:
-        # Photographs if IMAGE_CORPUS names some, or else drawn pictures; their JPEGs show how time grows.
-        photograph = pictures.photograph(megapixels)
-        if photograph:
-            found += [Case(photograph, format) for format in formats]
-        if megapixels != 12:
-            found += [Case(pictures.drawn(megapixels), format) for format in (formats[:1] if photograph else formats)]
-    for megapixels in (12, 35):
-        progressive = pictures.photograph(megapixels, "progressive") or pictures.drawn(megapixels, "progressive")
-        found.append(Case(progressive, "jpeg"))
-    found.append(Case(pictures.photograph(24, "png") or pictures.drawn(24, "png"), "webp"))
-    found.append(Case(pictures.animation(), "webp", (320, 640, 960)))
-    steps = (1920, 1600, 1280, 960, 640, 480, 320, 160)
-    found += [
-        Case(pictures.drawn(12), "jpeg", steps[:count], (OURS, SHARP, LIBVIPS, PILLOW), "renditions")
-        for count in (1, 2, 4, 8)
-    ]
+def engine_ladder(
+    picture: Picture, formats: Sequence[str], widths: tuple[int, ...], options: str = ""
+) -> dict[str, dict[int, bytes]]:
+    """Return the engine's renditions by format and width. `options`: further lines of renditions.toml."""
+    toml = f"[renditions.r]\nwidths = {picture.steps(widths)}\nformats = {json.dumps(list(formats))}\n{options}"
+    found: dict[str, dict[int, bytes]] = {format: {} for format in formats}
+    for rendition in SourceImage(picture.body).render(parse_renditions(toml).plan_for("picture").renditions):
+        found[str(rendition.target.format)][rendition.size.width] = rendition.body
     return found
 
 
-def measure(*, quick: bool, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return every case with the measurements of its contestants, and what starting each one takes."""
-    starts: dict[str, list[Run]] = {contestant.name: [] for contestant in CONTESTANTS}
-    for _ in range(3):
-        _start_all(starts)
-    found: list[tuple[Case, list[Measurement]]] = []
-    for case in cases(quick=quick):
-        say(f"  {case.picture.name} ({case.picture.origin}) to {case.format}, {len(case.widths)} sizes")
-        _start_all(starts)  # spread over the whole time, as the work is
-        found.append((case, _measure(case, rounds)))
-    startup = {
-        name: {
-            "cpu_ms": statistics.median(start.cpu_ms for start in runs),
-            "peak_mb": statistics.median(start.peak_mb for start in runs),
-        }
-        for name, runs in starts.items()
-    }
-    for _, measurements in found:
-        for measurement in measurements:
-            start_ms = startup[measurement.contestant]["cpu_ms"]
-            measurement.cpu_ms = [max(1.0, total - start_ms) for total in measurement.total_cpu_ms]
-    return {
-        "rounds": rounds,
-        "startup": startup,
-        "cases": [
+def sharp_encodings(
+    references: Mapping[int, bytes], qualities: Mapping[str, Sequence[int]]
+) -> dict[str, dict[int, dict[int, bytes]]]:
+    """Return PNGs as sharp encodes them with its defaults: by format, width and quality."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for width, body in references.items():
+            (folder / f"{width}.png").write_bytes(body)
+        jobs = [
             {
-                "picture": case.picture.name,
-                "origin": case.picture.origin,
-                "megapixels": case.picture.megapixels,
-                "file_bytes": case.picture.path.stat().st_size,
-                "format": case.format,
-                "widths": case.widths,
-                "role": case.role,
-                "measurements": [asdict(measurement) for measurement in measurements],
+                "source": str(folder / f"{width}.png"),
+                "format": format,
+                "quality": quality,
+                "output": str(folder / output),
             }
-            for case, measurements in found
-        ],
+            for format in qualities
+            for width in references
+            for quality in qualities[format]
+            for output in [f"{width}-{quality}.{format}"]
+        ]
+        subprocess.run([*_COMMANDS["sharp"], "encode"], input=json.dumps(jobs), text=True, check=True, cwd=BENCH)
+        return {
+            format: {
+                width: {quality: (folder / f"{width}-{quality}.{format}").read_bytes() for quality in qualities[format]}
+                for width in references
+            }
+            for format in qualities
+        }
+
+
+def _step(reference: bytes, ours: bytes, sharp: Mapping[int, bytes]) -> dict[str, float]:
+    """Return the pixels and the bytes of a step, and sharp's bytes at the same score.
+
+    The score is the engine's own SSIMULACRA 2, which a test compares with the public implementation: it judges both.
+    """
+    image = pyvips.Image.new_from_buffer(reference, "")
+    judge = Reference(image)
+
+    def score(encoded: bytes) -> float:
+        decoded = pyvips.Image.new_from_buffer(encoded, "")
+        if image.hasalpha() and not decoded.hasalpha():  # JPEG
+            return Reference(image.flatten(background=255)).score(decoded).overall
+        return judge.score(decoded).overall
+
+    wanted = score(ours)
+    known = sorted((score(body), math.log(len(body))) for body in sharp.values())
+    return {
+        "pixels": image.width * image.height,
+        "bytes": len(ours),
+        "sharp_bytes": math.exp(_interpolate(known, wanted)),
     }
 
 
-def _start_all(starts: dict[str, list[Run]]) -> None:
-    for contestant in CONTESTANTS:
-        starts[contestant.name].append(contestant.start())
+def _interpolate(points: Sequence[tuple[float, float]], x: float) -> float:
+    """Return y at x on the straight line through the two points next to x; beyond the last, through the last two."""
+    above = next((index for index, (known, _) in enumerate(points) if known >= x), len(points) - 1)
+    (x0, y0), (x1, y1) = points[max(0, above - 1)], points[max(1, above)]
+    return y0 if x1 == x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
-def _measure(case: Case, rounds: int) -> list[Measurement]:
-    """Run the contestants in turns; their `cpu_ms` is left to be found when all starts are measured."""
-    found = {contestant.name: Measurement(contestant.name) for contestant in case.contestants}
-    folders = {name: _empty_folder(SCRATCH / "out" / str(index)) for index, name in enumerate(found)}
-    for _ in range(rounds):
-        for contestant in case.contestants:
-            measurement = found[contestant.name]
-            done = contestant.ladder(str(case.picture.path), case.format, case.widths, folders[contestant.name])
-            measurement.total_cpu_ms.append(done.cpu_ms)
-            measurement.wall_ms.append(done.printed["wall_ms"])
-            measurement.peak_mb.append(done.peak_mb)
-    judged = run([sys.executable, "-m", "bench.ladders", str(case.picture.path), *map(str, folders.values())]).printed
-    for name, folder in folders.items():
-        measurement = found[name]
-        measurement.bytes = sum(path.stat().st_size for path in folder.iterdir())
-        for aspect, value in judged[str(folder)].items():
-            setattr(measurement, aspect, value)
-    return list(found.values())
-
-
-def _empty_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _judge(source: Path, folders: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Return `ssim`, `chroma` and `frames` for each folder of renditions; of animations, the first frame's."""
-    references: dict[tuple[int, int], pyvips.Image] = {}
-    judged = {}
-    for folder in folders:
-        found, frames = [], 1
-        for path in folder.iterdir():
-            header = pyvips.Image.new_from_file(str(path))
-            frames = header.get("n-pages") if header.get_typeof("n-pages") else 1
-            size = (header.width, header.height)
-            if size not in references:
-                references[size] = quality.reference(source, *size)
-            found.append(quality.similarity(references[size], quality.upright(path)))
-        judged[str(folder)] = {
-            "ssim": statistics.fmean(one.luma for one in found),
-            "chroma": statistics.fmean(one.chroma for one in found),
-            "frames": frames,
-        }
-    return judged
-
-
-if __name__ == "__main__":  # in a process of its own: whole pictures are decoded here
-    sys.stdout.write(json.dumps(_judge(Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]])))
+def _processes(picture: Picture, format: str, rounds: int, starts: Mapping[str, float]) -> dict[str, float]:
+    """Return the engine's CPU and peak memory, each divided by sharp's; CPU without that of starting the program."""
+    runs: dict[str, list[Run]] = {name: [] for name in _COMMANDS}
+    widths = ",".join(map(str, picture.steps(WIDTHS)))
+    with tempfile.TemporaryDirectory() as out:
+        for _ in range(rounds):
+            for name, command in _COMMANDS.items():
+                runs[name].append(run([*command, str(picture.path), format, widths, out]))
+    cpu = {name: max(1.0, statistics.median(one.cpu_ms for one in runs[name]) - starts[name]) for name in runs}
+    peak = {name: statistics.median(one.peak_mb for one in runs[name]) for name in runs}
+    return {"cpu": cpu["engine"] / cpu["sharp"], "memory": peak["engine"] / peak["sharp"]}

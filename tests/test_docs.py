@@ -238,3 +238,17 @@ def test_every_file_that_is_named_exists() -> None:
 def test_every_page_can_be_reached_from_the_readme() -> None:
     linked = {link.partition("#")[0] for page, link in LINKS if page == "README.md"}
     assert {page for page in PAGES if page.startswith("docs/")} <= linked
+
+
+def test_the_figures_of_the_bench_are_those_of_its_results() -> None:
+    results = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
+    rows = {
+        name: row for name, row in table("docs/performance.md", "format").items() if name in ("JPEG", "WebP", "AVIF")
+    }
+    assert len(rows) == 3
+    for row in rows.values():
+        assert row in results
+    cpu, total = ([row.split(" | ")[column].strip(" |") for row in rows.values()] for column in (1, 5))
+    sentence = " ".join(PAGES["README.md"].split())
+    assert f"takes {total[0]} of [sharp]" in sentence
+    assert "bytes in JPEG, {} in WebP and {} in AVIF, at {}, {} and {} of its CPU".format(*total[1:], *cpu) in sentence

@@ -1,0 +1,26 @@
+"""A ladder by the engine, on one vCPU as the function has by default: `python ladder.py SOURCE FORMAT WIDTHS OUT`.
+
+Without arguments it only starts.
+"""
+
+import sys
+from pathlib import Path
+
+from image_scaler.images import vips
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_renditions
+
+
+def main() -> None:
+    """Write each rendition to the folder OUT, by its width."""
+    vips.configure(threads=1)
+    if len(sys.argv) == 1:
+        return
+    source, format, widths, out = sys.argv[1:]
+    targets = parse_renditions(f'[renditions.r]\nwidths = [{widths}]\nformat = "{format}"').plan_for("photo").renditions
+    for rendition in SourceImage(Path(source).read_bytes()).render(targets):
+        (Path(out) / str(rendition.target.spec.width)).write_bytes(rendition.body)
+
+
+if __name__ == "__main__":
+    main()
