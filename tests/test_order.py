@@ -391,7 +391,7 @@ T = TypeVar("T", bound=type[Buckets])
 
 def case_of(machine: T) -> Any:
     test = machine.TestCase
-    test.pytestmark = [pytest.mark.timeout(60 + CASES)]
+    test.pytestmark = [pytest.mark.timeout(120 + CASES)]
     test.settings = settings(stateful_step_count=12, max_examples=CASES)
     return test
 
