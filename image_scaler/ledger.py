@@ -14,10 +14,9 @@ from image_scaler.publisher import Provenance, Publisher
 from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.spec import Renditions
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectRef, ObjectStore
+from image_scaler.storage.base import ObjectHeaders, ObjectRef, ObjectStore
 
-_CONTENT_TYPE = "application/json"
-_CACHE_CONTROL = "no-cache"
+_HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
 
 
 class Ledger:
@@ -37,7 +36,7 @@ class Ledger:
         ref = ObjectRef(self._settings.destination_bucket, recipe_key(self._settings.renditions))
         record = recipe_record(self._settings.renditions)
         with suppress(PreconditionFailedError):  # an earlier environment wrote it
-            self._store.put(ref, record, content_type=_CONTENT_TYPE, cache_control=_CACHE_CONTROL, if_none_match=True)
+            self._store.put(ref, record, _HEADERS, if_none_match=True)
         self._has_recipe = True
 
     def keep_rejection(self, source: ObjectRef, etag: str, sequencer: str | None, error: ImageScalerError) -> None:
@@ -54,9 +53,8 @@ class Ledger:
         Publisher(self._store, source).put(
             ObjectRef(self._settings.destination_bucket, key),
             json.dumps(record, ensure_ascii=False).encode(),
+            _HEADERS,
             Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe),
-            content_type=_CONTENT_TYPE,
-            cache_control=_CACHE_CONTROL,
         )
 
     def keys_of(self, source_key: str) -> list[str]:

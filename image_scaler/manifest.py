@@ -12,9 +12,9 @@ from urllib.parse import quote
 from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.spec import SourcePlan
+from image_scaler.storage.base import ObjectHeaders
 
-CONTENT_TYPE = "application/json"
-CACHE_CONTROL = "no-cache"
+HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
 """Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
 VERSION = 2

@@ -205,9 +205,8 @@ class RenditionPipeline:
             written = publisher.put(
                 manifest_ref,
                 body,
+                manifest.HEADERS,
                 Provenance(source_etag=result.etag, sequencer=version.sequencer, recipe=recipe),
-                content_type=manifest.CONTENT_TYPE,
-                cache_control=manifest.CACHE_CONTROL,
                 before_overwrite=lambda etag: self._supersede_listed(publisher, plan, etag),
             )
             if written is not WriteResult.STALE:  # else the newer event tells of its own
@@ -257,9 +256,8 @@ class RenditionPipeline:
                 result = publisher.put(
                     ref,
                     rendition.body,
+                    ObjectHeaders(content_type=media_type, cache_control=spec.cache_control or default),
                     Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
-                    content_type=media_type,
-                    cache_control=spec.cache_control or default,
                     is_versioned=spec.template.has_hash,
                 )
         written = WrittenObject(

@@ -5,6 +5,7 @@ import json
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from image_scaler.manifest import recipe
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.storage.base import ObjectRef
-from tests.stores import InMemoryStore
+from tests.stores import AS_JPEG, InMemoryStore
 from toolbox.aws.errors import CallError
 from toolbox.migration import inventory
 from toolbox.migration.changes import Comparer, Counts, is_up_to_date
@@ -99,11 +100,11 @@ def test_the_index_keeps_what_it_has_of_other_prefixes() -> None:
 
 def test_an_object_that_is_not_ours_has_no_state() -> None:
     store = InMemoryStore()
-    store.put(ObjectRef("d", "manifests/a.json"), b"{}", content_type="application/json")
+    store.put(ObjectRef("d", "manifests/a.json"), b"{}", AS_JPEG)
     assert look_at_manifest(store, "d", "manifests/a.json").state is None
     assert look_at_manifest(store, "d", "manifests/b.json") == Seen(None, None)
     provenance = Provenance(source_etag="e", sequencer=None, recipe="r")
-    store.put(ObjectRef("d", "c"), b"{}", content_type="application/json", metadata=provenance.as_metadata())
+    store.put(ObjectRef("d", "c"), b"{}", replace(AS_JPEG, metadata=provenance.as_metadata()))
     assert look_at_manifest(store, "d", "c").state == State("e", "r")
 
 

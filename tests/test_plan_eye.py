@@ -20,7 +20,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.s3 import S3Store
 from tests.drawing import jpeg, photo, png, quadrants, with_alpha
-from tests.stores import InMemoryStore
+from tests.stores import AS_JPEG, InMemoryStore
 from tests.test_animation import animation
 from tests.test_plan import listed
 from toolbox.console import out
@@ -88,7 +88,7 @@ class Bucket:
     @staticmethod
     def _make(store: InMemoryStore, key: str, body: bytes, renditions: Renditions) -> list[WrittenObject]:
         ref = ObjectRef("source", key)
-        store.put(ref, body, content_type="image/jpeg")
+        store.put(ref, body, AS_JPEG)
         settings = Settings(destination_bucket="destination", renditions=renditions)
         outcome = Scaler(settings, store).scale(SourceEvent(ref=ref, payload={}))
         assert outcome.error is None
