@@ -44,17 +44,17 @@ class Ledger:
         key = rejection_key(source.key)
         if not self._is_kept or len(key.encode()) > MAX_KEY_BYTES:
             return
-        recipe = rejection_recipe(self._settings.renditions, self._settings.memory)
+        fingerprint = rejection_fingerprint(self._settings.renditions, self._settings.memory)
         record = {
             "source": {"key": source.key, "etag": etag},
             "error": {"type": type(error).__name__, "text": str(error)},
-            "recipe": recipe,
+            "recipe": fingerprint,
         }
         Publisher(self._store, source).put(
             ObjectRef(self._settings.destination_bucket, key),
             json.dumps(record, ensure_ascii=False).encode(),
             _HEADERS,
-            Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe),
+            Provenance(source_etag=etag, sequencer=sequencer, fingerprint=fingerprint),
         )
 
     def keys_of(self, source_key: str) -> list[str]:
@@ -69,11 +69,11 @@ def recipe_key(renditions: Renditions) -> str:
 
 
 def recipe_record(renditions: Renditions) -> bytes:
-    """Return a recipe as JSON: renditions.toml, and the hashes that its renditions have in this version of the code."""
+    """Return a recipe as JSON: renditions.toml, and the fingerprints of its renditions in this version of the code."""
     record = {
         "id": renditions.id,
         "manifest_version": VERSION,
-        "recipes": [spec.recipe for spec in renditions.specs],
+        "recipes": [spec.fingerprint for spec in renditions.specs],
         "toml": renditions.toml,
     }
     return json.dumps(record, ensure_ascii=False, indent=1).encode()
@@ -84,7 +84,7 @@ def rejection_key(source_key: str) -> str:
     return f"{REJECTION_FOLDER}{source_key}.json"
 
 
-def rejection_recipe(renditions: Renditions, memory: int | None) -> str:
+def rejection_fingerprint(renditions: Renditions, memory: int | None) -> str:
     """Return a short hash of everything that a rejection depends on besides its source.
 
     `memory`: of the function, in bytes. An image that did not fit may fit later.

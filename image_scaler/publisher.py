@@ -58,11 +58,12 @@ class Provenance:
     source_etag: str
     sequencer: str | None
     """None: the rendition was not made for an event that has one."""
-    recipe: str
+    fingerprint: str
+    """Of its recipe."""
 
     def as_metadata(self) -> dict[str, str]:
         """Return it as user metadata."""
-        metadata = {"source-etag": self.source_etag, "recipe": self.recipe}
+        metadata = {"source-etag": self.source_etag, "recipe": self.fingerprint}
         return metadata | ({"source-sequencer": self.sequencer} if self.sequencer else {})
 
     @classmethod
@@ -74,7 +75,7 @@ class Provenance:
         return cls(
             source_etag=metadata["source-etag"],
             sequencer=metadata.get("source-sequencer"),
-            recipe=metadata["recipe"],
+            fingerprint=metadata["recipe"],
         )
 
 
@@ -201,5 +202,5 @@ def is_superseded(head: ObjectHead) -> bool:
 def _is_same(existing: Provenance, mine: Provenance) -> bool:
     """Return whether both are of the same version of the source and the same recipe, as far as that is known."""
     if mine.sequencer is None:
-        return (existing.source_etag, existing.recipe) == (mine.source_etag, mine.recipe)
+        return (existing.source_etag, existing.fingerprint) == (mine.source_etag, mine.fingerprint)
     return existing == mine

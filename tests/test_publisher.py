@@ -25,8 +25,8 @@ from tests.stores import AS_JPEG, InMemoryStore
 SOURCE, RENDITION = ObjectRef("source", "a.jpg"), ObjectRef("destination", "small/a.jpg")
 
 
-def provenance(etag: str = "e1", sequencer: str | None = "05", recipe: str = "r1") -> Provenance:
-    return Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe)
+def provenance(etag: str = "e1", sequencer: str | None = "05", fingerprint: str = "r1") -> Provenance:
+    return Provenance(source_etag=etag, sequencer=sequencer, fingerprint=fingerprint)
 
 
 def as_rendition(of: Provenance) -> ObjectHeaders:
@@ -47,14 +47,14 @@ def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = t
         (provenance("e2", sequencer="06"), provenance(), WriteResult.STALE),
         (provenance(sequencer="04"), provenance(), WriteResult.OVERWRITTEN),  # the same bytes, uploaded again
         (provenance("e2", sequencer="04"), provenance(), WriteResult.OVERWRITTEN),
-        (provenance(recipe="r2"), provenance(), WriteResult.OVERWRITTEN),
+        (provenance(fingerprint="r2"), provenance(), WriteResult.OVERWRITTEN),
         (provenance("e2"), provenance(), WriteResult.OVERWRITTEN),
         (provenance(sequencer=None), provenance(), WriteResult.OVERWRITTEN),
         (provenance("e2", sequencer=None), provenance(), WriteResult.OVERWRITTEN),
         (provenance(sequencer="06"), provenance(sequencer=None), WriteResult.UP_TO_DATE),
         (provenance(sequencer=None), provenance(sequencer=None), WriteResult.UP_TO_DATE),
         (provenance("e2", sequencer="06"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
-        (provenance(sequencer="06", recipe="r2"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
+        (provenance(sequencer="06", fingerprint="r2"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
     ],
 )
 def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
