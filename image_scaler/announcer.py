@@ -24,7 +24,7 @@ class Announcer:
         self._bus = bus
 
     def ready(
-        self, source: ObjectRef, etag: str, sequencer: str | None, *, recipe: str, manifest: ObjectRef, body: bytes
+        self, source: ObjectRef, etag: str, sequencer: str | None, *, fingerprint: str, manifest: ObjectRef, body: bytes
     ) -> None:
         """Tell that a manifest was written; raises StorageError.
 
@@ -32,7 +32,7 @@ class Announcer:
         """
         if self._bus is None:
             return
-        detail = _detail(READY, source, etag, sequencer, recipe) | {"manifest_location": manifest._asdict()}
+        detail = _detail(READY, source, etag, sequencer, fingerprint) | {"manifest_location": manifest._asdict()}
         whole = detail | {"manifest": json.loads(body)}
         fits = entry_bytes(READY, whole) <= MAX_ENTRY_BYTES
         self._bus.send(READY, whole if fits else detail | {"manifest": None})

@@ -14,10 +14,9 @@ from image_scaler.publisher import Provenance, Publisher
 from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.spec import Renditions
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectRef, ObjectStore
+from image_scaler.storage.base import ObjectHeaders, ObjectRef, ObjectStore
 
-_CONTENT_TYPE = "application/json"
-_CACHE_CONTROL = "no-cache"
+_HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
 
 
 class Ledger:
@@ -37,7 +36,7 @@ class Ledger:
         ref = ObjectRef(self._settings.destination_bucket, recipe_key(self._settings.renditions))
         record = recipe_record(self._settings.renditions)
         with suppress(PreconditionFailedError):  # an earlier environment wrote it
-            self._store.put(ref, record, content_type=_CONTENT_TYPE, cache_control=_CACHE_CONTROL, if_none_match=True)
+            self._store.put(ref, record, _HEADERS, if_none_match=True)
         self._has_recipe = True
 
     def keep_rejection(self, source: ObjectRef, etag: str, sequencer: str | None, error: ImageScalerError) -> None:
@@ -45,18 +44,17 @@ class Ledger:
         key = rejection_key(source.key)
         if not self._is_kept or len(key.encode()) > MAX_KEY_BYTES:
             return
-        recipe = rejection_recipe(self._settings.renditions, self._settings.memory)
+        fingerprint = rejection_fingerprint(self._settings.renditions, self._settings.memory)
         record = {
             "source": {"key": source.key, "etag": etag},
             "error": {"type": type(error).__name__, "text": str(error)},
-            "recipe": recipe,
+            "recipe": fingerprint,
         }
         Publisher(self._store, source).put(
             ObjectRef(self._settings.destination_bucket, key),
             json.dumps(record, ensure_ascii=False).encode(),
-            Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe),
-            content_type=_CONTENT_TYPE,
-            cache_control=_CACHE_CONTROL,
+            _HEADERS,
+            Provenance(source_etag=etag, sequencer=sequencer, fingerprint=fingerprint),
         )
 
     def keys_of(self, source_key: str) -> list[str]:
@@ -71,11 +69,11 @@ def recipe_key(renditions: Renditions) -> str:
 
 
 def recipe_record(renditions: Renditions) -> bytes:
-    """Return a recipe as JSON: renditions.toml, and the hashes that its renditions have in this version of the code."""
+    """Return a recipe as JSON: renditions.toml, and the fingerprints of its renditions in this version of the code."""
     record = {
         "id": renditions.id,
         "manifest_version": VERSION,
-        "recipes": [spec.recipe for spec in renditions.specs],
+        "recipes": [spec.fingerprint for spec in renditions.specs],
         "toml": renditions.toml,
     }
     return json.dumps(record, ensure_ascii=False, indent=1).encode()
@@ -86,7 +84,7 @@ def rejection_key(source_key: str) -> str:
     return f"{REJECTION_FOLDER}{source_key}.json"
 
 
-def rejection_recipe(renditions: Renditions, memory: int | None) -> str:
+def rejection_fingerprint(renditions: Renditions, memory: int | None) -> str:
     """Return a short hash of everything that a rejection depends on besides its source.
 
     `memory`: of the function, in bytes. An image that did not fit may fit later.

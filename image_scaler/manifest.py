@@ -12,9 +12,9 @@ from urllib.parse import quote
 from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.spec import SourcePlan
+from image_scaler.storage.base import ObjectHeaders
 
-CONTENT_TYPE = "application/json"
-CACHE_CONTROL = "no-cache"
+HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
 """Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
 VERSION = 2
@@ -42,13 +42,13 @@ class Source:
     format: Format | None = None
 
 
-def recipe(plan: SourcePlan) -> str:
+def fingerprint(plan: SourcePlan) -> str:
     """Return a short hash of everything that a manifest depends on besides its source."""
-    return recipe_of([(target.spec.recipe, target.key) for target in plan.targets], plan.ladder)
+    return fingerprint_of([(target.spec.fingerprint, target.key) for target in plan.targets], plan.ladder)
 
 
-def recipe_of(parts: Sequence[tuple[str, str]], ladder: Collection[str], version: int = VERSION) -> str:
-    """Return the recipe of a manifest from the recipe and the key of each target."""
+def fingerprint_of(parts: Sequence[tuple[str, str]], ladder: Collection[str], version: int = VERSION) -> str:
+    """Return the fingerprint of a manifest from the fingerprint and the key of each target."""
     return hashlib.sha256(f"{version} {(parts, sorted(ladder))}".encode()).hexdigest()[:16]
 
 
@@ -57,7 +57,7 @@ def manifest(
     written: Sequence[WrittenObject],
     ladder: Collection[str],
     *,
-    recipe: str,
+    fingerprint: str,
     thumbhash: bytes | None = None,
     dominant_colour: str | None = None,
 ) -> bytes:
@@ -74,7 +74,7 @@ def manifest(
     srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
     content = {
         "source": asdict(source),
-        "recipe": recipe,
+        "recipe": fingerprint,
         "renditions": renditions,
         "srcset": {type_.removeprefix("image/"): srcset for type_, srcset in srcsets.items()},
         "picture": _picture(renditions, steps, srcsets) if has_urls else None,

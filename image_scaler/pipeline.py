@@ -147,7 +147,7 @@ class RenditionPipeline:
         what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the source was replaced or deleted.
         """
         publisher = Publisher(self._store, version.ref, sleep=self._sleep)
-        recipe = manifest.recipe(plan)
+        fingerprint = manifest.fingerprint(plan)
         writes: dict[Target, Future[_Stored]] = {}
         rendering: Rendering | None = None
         image: SourceImage | None = None
@@ -199,20 +199,24 @@ class RenditionPipeline:
         if result.etag is None or plan.manifest_key is None:
             return result
         self._ledger.keep_recipe()  # before the first manifest that names it
-        body = self._manifest(version, plan, recipe, stored_targets, image, rendering)
+        body = self._manifest(version, plan, fingerprint, stored_targets, image, rendering)
         manifest_ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key)
         with report.timer.timed(Stage.STORE):
             written = publisher.put(
                 manifest_ref,
                 body,
-                Provenance(source_etag=result.etag, sequencer=version.sequencer, recipe=recipe),
-                content_type=manifest.CONTENT_TYPE,
-                cache_control=manifest.CACHE_CONTROL,
+                manifest.HEADERS,
+                Provenance(source_etag=result.etag, sequencer=version.sequencer, fingerprint=fingerprint),
                 before_overwrite=lambda etag: self._supersede_listed(publisher, plan, etag),
             )
             if written is not WriteResult.STALE:  # else the newer event tells of its own
                 self._announcer.ready(
-                    version.ref, result.etag, version.sequencer, recipe=recipe, manifest=manifest_ref, body=body
+                    version.ref,
+                    result.etag,
+                    version.sequencer,
+                    fingerprint=fingerprint,
+                    manifest=manifest_ref,
+                    body=body,
                 )
         return replace(result, write_results=result.write_results | {written})
 
@@ -257,9 +261,8 @@ class RenditionPipeline:
                 result = publisher.put(
                     ref,
                     rendition.body,
-                    Provenance(source_etag=stored.etag, sequencer=version.sequencer, recipe=spec.recipe),
-                    content_type=media_type,
-                    cache_control=spec.cache_control or default,
+                    ObjectHeaders(content_type=media_type, cache_control=spec.cache_control or default),
+                    Provenance(source_etag=stored.etag, sequencer=version.sequencer, fingerprint=spec.fingerprint),
                     is_versioned=spec.template.has_hash,
                 )
         written = WrittenObject(
@@ -321,7 +324,7 @@ class RenditionPipeline:
         self,
         version: SourceVersion,
         plan: SourcePlan,
-        recipe: str,
+        fingerprint: str,
         stored_targets: Sequence[_Stored],
         image: SourceImage | None,
         rendering: Rendering | None,
@@ -339,7 +342,7 @@ class RenditionPipeline:
             source,
             [item.written for item in stored_targets if item.result is not WriteResult.LEFT_OUT],
             plan.ladder,
-            recipe=recipe,
+            fingerprint=fingerprint,
             thumbhash=thumbhash,
             dominant_colour=dominant_colour,
         )

@@ -58,11 +58,12 @@ class Provenance:
     source_etag: str
     sequencer: str | None
     """None: the rendition was not made for an event that has one."""
-    recipe: str
+    fingerprint: str
+    """Of its recipe."""
 
     def as_metadata(self) -> dict[str, str]:
         """Return it as user metadata."""
-        metadata = {"source-etag": self.source_etag, "recipe": self.recipe}
+        metadata = {"source-etag": self.source_etag, "recipe": self.fingerprint}
         return metadata | ({"source-sequencer": self.sequencer} if self.sequencer else {})
 
     @classmethod
@@ -74,7 +75,7 @@ class Provenance:
         return cls(
             source_etag=metadata["source-etag"],
             sequencer=metadata.get("source-sequencer"),
-            recipe=metadata["recipe"],
+            fingerprint=metadata["recipe"],
         )
 
 
@@ -102,32 +103,25 @@ class Publisher:
         self,
         ref: ObjectRef,
         body: bytes,
+        headers: ObjectHeaders,
         provenance: Provenance,
         *,
-        content_type: str,
-        cache_control: str,
         is_versioned: bool = False,
         before_overwrite: Callable[[str], None] = lambda etag: None,
     ) -> WriteResult:
         """Write a rendition, unless the same or a newer one exists; raises StorageError.
 
+        The provenance is stored with the metadata of the headers.
         `is_versioned`: the key has a hash of the version and the recipe, so any object of them is the same.
         `before_overwrite` is called with the ETag of the object that is overwritten next.
         """
+        headers = replace(headers, metadata={**headers.metadata, **provenance.as_metadata()})
         if_match: str | None = None
         for tried in range(MAX_TRIES):
             if tried >= 2:
                 self._sleep(random.uniform(MIN_PAUSE, MAX_PAUSE))  # noqa: S311  nothing secret
             try:
-                self._store.put(
-                    ref,
-                    body,
-                    content_type=content_type,
-                    cache_control=cache_control,
-                    metadata=provenance.as_metadata(),
-                    if_none_match=if_match is None,
-                    if_match=if_match,
-                )
+                self._store.put(ref, body, headers, if_none_match=if_match is None, if_match=if_match)
             except (ObjectNotFoundError, PreconditionFailedError):
                 head = head_or_none(self._store, ref)
             else:
@@ -208,5 +202,5 @@ def is_superseded(head: ObjectHead) -> bool:
 def _is_same(existing: Provenance, mine: Provenance) -> bool:
     """Return whether both are of the same version of the source and the same recipe, as far as that is known."""
     if mine.sequencer is None:
-        return (existing.source_etag, existing.recipe) == (mine.source_etag, mine.recipe)
+        return (existing.source_etag, existing.fingerprint) == (mine.source_etag, mine.fingerprint)
     return existing == mine

@@ -8,6 +8,9 @@ from typing import Any
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 
+AS_JPEG = ObjectHeaders(content_type="image/jpeg")
+AS_PNG = ObjectHeaders(content_type="image/png")
+
 
 class InMemoryStore:
     """Objects in a dict. A key in `broken` fails on every call, as S3 does when it throttles."""
@@ -31,10 +34,8 @@ class InMemoryStore:
         self,
         ref: ObjectRef,
         body: bytes,
+        headers: ObjectHeaders,
         *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
         if_none_match: bool = False,
         if_match: str | None = None,
     ) -> str:
@@ -46,14 +47,7 @@ class InMemoryStore:
         self.puts += 1
         self.tags.pop(ref, None)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        self.objects[ref] = StoredObject(
-            read=lambda: body,
-            etag=etag,
-            size=len(body),
-            content_type=content_type,
-            cache_control=cache_control,
-            metadata=dict(metadata or {}),
-        )
+        self.objects[ref] = StoredObject(read=lambda: body, etag=etag, size=len(body), **vars(headers))
         return etag
 
     def copy(

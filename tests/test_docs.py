@@ -121,7 +121,7 @@ def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
     sample, *_ = code("docs/web.md", "json")
     source = Source(key="dir/photo.jpg", etag="e", bytes=1)
     written = WrittenObject(name="resized", key="resized/dir/photo.jpg", bytes=1)
-    content = json.loads(manifest(source, [written], (), recipe="r"))
+    content = json.loads(manifest(source, [written], (), fingerprint="r"))
     shown = json.loads(sample)
     assert shown.keys() == content.keys()
     assert shown["source"].keys() == content["source"].keys()

@@ -2,7 +2,7 @@
 
 import json
 
-from image_scaler.ledger import recipe_key, rejection_key, rejection_recipe
+from image_scaler.ledger import recipe_key, rejection_fingerprint, rejection_key
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
@@ -30,7 +30,7 @@ def test_the_recipe_is_kept_once_before_the_first_manifest() -> None:
     world.handle(world.upload("a.jpg"))
     record = json.loads(world.store.objects[RECIPE].read())
     assert record["toml"] == TOML
-    assert record["recipes"] == [spec.recipe for spec in SMALL.specs]
+    assert record["recipes"] == [spec.fingerprint for spec in SMALL.specs]
     order = [ref.key for ref in world.store.objects if ref.bucket == "destination"]
     assert order == ["small/a.jpg", RECIPE.key, "manifests/a.jpg.json"]
     del world.store.objects[RECIPE]
@@ -53,7 +53,7 @@ def test_a_rejection_is_kept_with_its_version_recipe_and_reason_until_the_source
     provenance = Provenance.of(kept)
     assert provenance is not None
     assert provenance.source_etag == record["s3"]["object"]["eTag"]
-    assert provenance.recipe == rejection_recipe(SMALL, MEMORY) != rejection_recipe(SMALL, MEMORY + 1)
+    assert provenance.fingerprint == rejection_fingerprint(SMALL, MEMORY) != rejection_fingerprint(SMALL, MEMORY + 1)
     assert json.loads(kept.read())["error"]["type"] == "UnsupportedImageError"
     world.handle(world.delete("a.jpg"))
     assert world.written == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_scaler.manifest import Source, manifest, recipe
+from image_scaler.manifest import Source, fingerprint, manifest
 from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.toml import parse_renditions
@@ -53,7 +53,7 @@ def of(*objects: WrittenObject, ladder: set[str] = LADDER, **known: Any) -> dict
     source = Source(
         key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": Format.JPEG} | known)
     )
-    content: dict[str, Any] = json.loads(manifest(source, objects, ladder, recipe="r"))
+    content: dict[str, Any] = json.loads(manifest(source, objects, ladder, fingerprint="r"))
     return content
 
 
@@ -82,7 +82,7 @@ def test_a_manifest_describes_the_source_and_every_rendition() -> None:
     source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
     objects = [copy(), replace(step(640, "webp"), quality=64, score=70.4, is_searched=True)]
     content = json.loads(
-        manifest(source, objects, LADDER, recipe="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
+        manifest(source, objects, LADDER, fingerprint="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
     )
     assert content == {
         "source": {"key": "a.jpg", "etag": "e", "bytes": 9000, "width": 1500, "height": 1000, "format": "jpeg"},
@@ -207,7 +207,7 @@ def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None
 def test_any_key_gives_json_and_a_picture_with_that_key_and_no_other_markup(base: str, key: str) -> None:
     written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
     source = Source(key=key, etag="e", bytes=1, width=9, height=9, format=Format.JPEG)
-    content = json.loads(manifest(source, written, LADDER, recipe="r"))
+    content = json.loads(manifest(source, written, LADDER, fingerprint="r"))
     assert content["source"]["key"] == key
     if {".", ".."} & set(key.split("/")):  # a browser would look for it elsewhere
         assert (content["picture"], content["srcset"]) == (None, {})
@@ -226,19 +226,19 @@ def test_any_key_gives_json_and_a_picture_with_that_key_and_no_other_markup(base
     assert image[1]["src"] == base + quote(f"web-1280/{key}.jpeg")
 
 
-def test_the_recipe_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> None:
+def test_the_fingerprint_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> None:
     def of_(toml: str) -> str:
-        return recipe(parse_renditions(toml).plan_for("a.jpg"))
+        return fingerprint(parse_renditions(toml).plan_for("a.jpg"))
 
-    recipes = [
+    fingerprints = [
         of_("[renditions.a]\nwidth = 1"),
         of_("[renditions.a]\nwidth = 2"),
         of_("[renditions.a]\nwidth = 1\nkey = 'b/{key}'"),
         of_("[renditions.a]\nwidth = 1\n[renditions.b]"),
         of_("[renditions.a]\nwidths = [1]"),
     ]
-    assert len(set(recipes)) == len(recipes)
-    assert of_("[renditions.a]\nwidth = 1") == recipes[0]
+    assert len(set(fingerprints)) == len(fingerprints)
+    assert of_("[renditions.a]\nwidth = 1") == fingerprints[0]
 
 
 def test_a_width_that_was_left_out_in_a_format_is_there_in_the_next_one() -> None:

@@ -31,7 +31,7 @@ from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests.drawing import decoded
-from tests.stores import InMemoryBus, InMemoryQueue, InMemoryStore
+from tests.stores import AS_PNG, InMemoryBus, InMemoryQueue, InMemoryStore
 
 SOURCE, DESTINATION, KEY = "source", "destination", "a.png"  # keys know nothing of each other: one is enough
 MANIFEST = f"manifests/{KEY}.json"
@@ -144,9 +144,9 @@ class SteppedStore:
         self._stop()
         return self._store.get(ref, if_match=if_match)
 
-    def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
+    def put(self, ref: ObjectRef, body: bytes, headers: ObjectHeaders, **options: Any) -> str:
         self._stop()
-        return self._store.put(ref, body, **options)
+        return self._store.put(ref, body, headers, **options)
 
     def copy(
         self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, **_: object
@@ -211,7 +211,7 @@ class Buckets(RuleBasedStateMachine):
     def place(self, version: int) -> StoredObject:
         """From now on this version is the source."""
         ref = ObjectRef(SOURCE, KEY)
-        self.store.put(ref, self.picture(version), content_type="image/png")
+        self.store.put(ref, self.picture(version), AS_PNG)
         if self.in_parts:
             self.store.objects[ref] = replace(self.store.objects[ref], etag=self.store.objects[ref].etag + IN_PARTS)
         return self.store.objects[ref]

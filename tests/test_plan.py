@@ -5,6 +5,7 @@ import json
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_scaler.manifest import recipe
+from image_scaler.manifest import fingerprint
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.storage.base import ObjectRef
-from tests.stores import InMemoryStore
+from tests.stores import AS_JPEG, InMemoryStore
 from toolbox.aws.errors import CallError
 from toolbox.migration import inventory
 from toolbox.migration.changes import Comparer, Counts, is_up_to_date
@@ -99,11 +100,11 @@ def test_the_index_keeps_what_it_has_of_other_prefixes() -> None:
 
 def test_an_object_that_is_not_ours_has_no_state() -> None:
     store = InMemoryStore()
-    store.put(ObjectRef("d", "manifests/a.json"), b"{}", content_type="application/json")
+    store.put(ObjectRef("d", "manifests/a.json"), b"{}", AS_JPEG)
     assert look_at_manifest(store, "d", "manifests/a.json").state is None
     assert look_at_manifest(store, "d", "manifests/b.json") == Seen(None, None)
-    provenance = Provenance(source_etag="e", sequencer=None, recipe="r")
-    store.put(ObjectRef("d", "c"), b"{}", content_type="application/json", metadata=provenance.as_metadata())
+    provenance = Provenance(source_etag="e", sequencer=None, fingerprint="r")
+    store.put(ObjectRef("d", "c"), b"{}", replace(AS_JPEG, metadata=provenance.as_metadata()))
     assert look_at_manifest(store, "d", "c").state == State("e", "r")
 
 
@@ -134,7 +135,7 @@ def compare(old: str | None, new: str, *, etag: str = "e", is_kept: bool = True)
     """Return make, rewrite, keep, superseded and orphan of each rendition of a source with the ETag `e`."""
     before, after = parse_renditions(old or new), Recipe(parse_renditions(new))
     plan = before.plan_for("a.jpg")
-    state = State(etag, recipe(plan)) if old else None
+    state = State(etag, fingerprint(plan)) if old else None
     listed_keys = {target.key: target.spec.name for target in plan.of_version(etag).targets}
     comparer = Comparer(after, History([Recipe(before)] if is_kept else []), lambda key: listed_keys)
     new_plan = after.plan_for("a.jpg")
@@ -179,15 +180,15 @@ def test_of_a_recipe_that_is_not_kept_the_manifest_tells_the_keys() -> None:
     }
 
 
-def test_a_recipe_of_another_version_of_the_code_is_compared_by_the_hashes_that_it_had() -> None:
+def test_a_recipe_of_another_version_of_the_code_is_compared_by_the_fingerprints_that_it_had() -> None:
     renditions = parse_renditions(NEW)
     then = Recipe(renditions, [f"then-{number}" for number in range(4)], version=0)
     plan = renditions.plan_for("a.jpg")
     found = History([then]).find("a.jpg", then.of_manifest(plan))
     assert found
-    assert found.recipe.hash_of(renditions.specs[1]) == "then-1"
+    assert found.recipe.fingerprint_of(renditions.specs[1]) == "then-1"
     assert not is_up_to_date(listed("a.jpg"), plan, State("e", then.of_manifest(plan)), Recipe(renditions))
-    assert is_up_to_date(listed("a.jpg"), plan, State("e", recipe(plan)), Recipe(renditions))
+    assert is_up_to_date(listed("a.jpg"), plan, State("e", fingerprint(plan)), Recipe(renditions))
 
 
 def test_counts_of_all_renditions_add_up() -> None:
@@ -293,7 +294,7 @@ def peak_of_a_plan(count: int) -> int:
     """Return the most memory in bytes that the comparison of so many sources takes; a tenth of them has changed."""
     renditions = parse_renditions(NEW)
     new, history = Recipe(renditions), History([Recipe(parse_renditions(OLD))])
-    current = recipe(renditions.plan_for("a.jpg"))
+    current = fingerprint(renditions.plan_for("a.jpg"))
     manifests = (listed(f"manifests/{source.key}.json", f"m{source.etag}") for source in many(count))
 
     def known() -> Iterator[Indexed]:

@@ -11,7 +11,7 @@ import pyvips
 from moto import mock_aws
 
 from image_scaler.events import SourceEvent
-from image_scaler.manifest import recipe
+from image_scaler.manifest import fingerprint
 from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import parse_renditions
@@ -20,7 +20,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.s3 import S3Store
 from tests.drawing import jpeg, photo, png, quadrants, with_alpha
-from tests.stores import InMemoryStore
+from tests.stores import AS_JPEG, InMemoryStore
 from tests.test_animation import animation
 from tests.test_plan import listed
 from toolbox.console import out
@@ -74,7 +74,7 @@ class Bucket:
         plan = Recipe(self._new).plan_for(key)
         assert plan
         manifest = self.manifest(key) if manifest is None else manifest
-        state = State(manifest["source"]["etag"], recipe(self._old.plan_for(key))) if manifest else None
+        state = State(manifest["source"]["etag"], fingerprint(self._old.plan_for(key))) if manifest else None
         history = History([Recipe(self._old)])
         change = Comparer(Recipe(self._new), history, lambda key: {}).change(listed(key, etag), plan, state)
         self.eye.look(
@@ -88,7 +88,7 @@ class Bucket:
     @staticmethod
     def _make(store: InMemoryStore, key: str, body: bytes, renditions: Renditions) -> list[WrittenObject]:
         ref = ObjectRef("source", key)
-        store.put(ref, body, content_type="image/jpeg")
+        store.put(ref, body, AS_JPEG)
         settings = Settings(destination_bucket="destination", renditions=renditions)
         outcome = Scaler(settings, store).scale(SourceEvent(ref=ref, payload={}))
         assert outcome.error is None
@@ -389,7 +389,7 @@ class Stack:
         settings = Settings(destination_bucket="destination", renditions=self._old)
         event = SourceEvent(ref=ObjectRef("source", "a.jpg"), payload={})
         assert Scaler(settings, S3Store(s3)).scale(event).error is None
-        self.state: State | None = State(self.etag, recipe(self._old.plan_for("a.jpg")))
+        self.state: State | None = State(self.etag, fingerprint(self._old.plan_for("a.jpg")))
 
     def sample(self) -> tuple[Eye, Measured]:
         """Render the source by the new recipe."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from image_scaler.manifest import recipe
+from image_scaler.manifest import fingerprint
 from image_scaler.renditions.spec import Renditions
 from image_scaler.renditions.toml import parse_renditions
 from tests.test_plan import listed
@@ -51,7 +51,7 @@ def totals_of(keys: Sequence[str], existing: Sequence[str] = (), renditions: Ren
         assert plan
         totals.see(listed(key), plan.rule)
         if not key.startswith("done/"):
-            state = State("e", recipe(OLD.plan_for(key))) if key in existing else None
+            state = State("e", fingerprint(OLD.plan_for(key))) if key in existing else None
             totals.add(comparer.change(listed(key), plan, state))
     return totals
 

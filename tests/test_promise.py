@@ -185,14 +185,6 @@ def test_a_metric_that_fails_leaves_the_default_quality() -> None:
     assert promised.effort.error.startswith("Error:")
 
 
-def test_the_recipe_holds_the_metric_only_if_the_quality_is_searched() -> None:
-    fixed, searched = (
-        parse_renditions(f'[renditions.x]\nformat = "webp"\nquality = {quality}').specs[0] for quality in (70, '"high"')
-    )
-    assert fixed.recipe == "0b1656ea93a12875"  # as before there were scores
-    assert searched.recipe != fixed.recipe
-
-
 @pytest.mark.parametrize("quality", ["80", '"high"'])
 def test_a_format_that_is_not_smaller_than_a_later_one_is_marked(quality: str) -> None:
     body = drawing.png(drawing.photo(300, 200))

@@ -20,18 +20,22 @@ from image_scaler.publisher import (
     is_superseded,
 )
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef
-from tests.stores import InMemoryStore
+from tests.stores import AS_JPEG, InMemoryStore
 
 SOURCE, RENDITION = ObjectRef("source", "a.jpg"), ObjectRef("destination", "small/a.jpg")
 
 
-def provenance(etag: str = "e1", sequencer: str | None = "05", recipe: str = "r1") -> Provenance:
-    return Provenance(source_etag=etag, sequencer=sequencer, recipe=recipe)
+def provenance(etag: str = "e1", sequencer: str | None = "05", fingerprint: str = "r1") -> Provenance:
+    return Provenance(source_etag=etag, sequencer=sequencer, fingerprint=fingerprint)
+
+
+def as_rendition(of: Provenance) -> ObjectHeaders:
+    return replace(AS_JPEG, metadata=of.as_metadata())
 
 
 def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = time.sleep) -> WriteResult:
     publisher = Publisher(store, SOURCE, sleep=sleep)
-    return publisher.put(RENDITION, b"new", of, content_type="image/jpeg", cache_control="no-cache")
+    return publisher.put(RENDITION, b"new", AS_JPEG, of)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +47,14 @@ def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = t
         (provenance("e2", sequencer="06"), provenance(), WriteResult.STALE),
         (provenance(sequencer="04"), provenance(), WriteResult.OVERWRITTEN),  # the same bytes, uploaded again
         (provenance("e2", sequencer="04"), provenance(), WriteResult.OVERWRITTEN),
-        (provenance(recipe="r2"), provenance(), WriteResult.OVERWRITTEN),
+        (provenance(fingerprint="r2"), provenance(), WriteResult.OVERWRITTEN),
         (provenance("e2"), provenance(), WriteResult.OVERWRITTEN),
         (provenance(sequencer=None), provenance(), WriteResult.OVERWRITTEN),
         (provenance("e2", sequencer=None), provenance(), WriteResult.OVERWRITTEN),
         (provenance(sequencer="06"), provenance(sequencer=None), WriteResult.UP_TO_DATE),
         (provenance(sequencer=None), provenance(sequencer=None), WriteResult.UP_TO_DATE),
         (provenance("e2", sequencer="06"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
-        (provenance(sequencer="06", recipe="r2"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
+        (provenance(sequencer="06", fingerprint="r2"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
     ],
 )
 def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
@@ -58,7 +62,7 @@ def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
 ) -> None:
     store = InMemoryStore()
     if existing:
-        store.put(RENDITION, b"old", content_type="image/jpeg", metadata=existing.as_metadata())
+        store.put(RENDITION, b"old", as_rendition(existing))
     assert put(store, mine) is result
     is_written = result in (WriteResult.CREATED, WriteResult.OVERWRITTEN)
     assert Provenance.of(store.head(RENDITION)) == (mine if is_written else existing)
@@ -67,7 +71,7 @@ def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
 @pytest.mark.parametrize("metadata", [{}, {"album": "Holidays"}, {"source-etag": "e1"}, {"recipe": "r1"}])
 def test_an_object_that_is_not_a_rendition_is_overwritten(metadata: dict[str, str]) -> None:
     store = InMemoryStore()
-    store.put(RENDITION, b"a copy", content_type="image/jpeg", metadata=metadata)
+    store.put(RENDITION, b"a copy", replace(AS_JPEG, metadata=metadata))
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
 
 
@@ -79,7 +83,7 @@ def test_a_rendition_that_is_deleted_after_the_failed_write_is_written_again(seq
             return super().head(ref)
 
     store = Deleted()
-    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="06").as_metadata())
+    store.put(RENDITION, b"old", as_rendition(provenance(sequencer="06")))
     assert put(store, provenance(sequencer=sequencer)) is WriteResult.CREATED
 
 
@@ -105,7 +109,7 @@ def test_a_write_that_always_loses_its_race_raises_an_error_that_is_retried() ->
 
 def test_the_second_try_of_a_write_follows_without_a_pause() -> None:
     store, pauses = InMemoryStore(), list[float]()
-    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    store.put(RENDITION, b"old", as_rendition(provenance(sequencer="04")))
     assert put(store, provenance(), sleep=pauses.append) is WriteResult.OVERWRITTEN
     assert pauses == []
 
@@ -119,13 +123,16 @@ def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
             return etag
 
     store = Lossy()
-    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    store.put(RENDITION, b"old", as_rendition(provenance(sequencer="04")))
     assert put(store, provenance()) is WriteResult.OVERWRITTEN
+
+
+AS_X = replace(AS_JPEG, cache_control="x")
 
 
 def put_version(store: InMemoryStore, of: Provenance) -> WriteResult:
     publisher = Publisher(store, SOURCE)
-    return publisher.put(RENDITION, b"new", of, content_type="image/jpeg", cache_control="x", is_versioned=True)
+    return publisher.put(RENDITION, b"new", AS_X, of, is_versioned=True)
 
 
 def test_a_rendition_whose_key_has_a_hash_is_written_once_whatever_the_event() -> None:
@@ -156,15 +163,14 @@ def test_a_missing_rendition_cannot_be_superseded() -> None:
 
 def test_the_caller_learns_which_object_is_overwritten_before_it_is() -> None:
     store = InMemoryStore()
-    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance(sequencer="04").as_metadata())
+    store.put(RENDITION, b"old", as_rendition(provenance(sequencer="04")))
     old = store.head(RENDITION).etag
     seen = []
     Publisher(store, SOURCE).put(
         RENDITION,
         b"new",
+        AS_JPEG,
         provenance(),
-        content_type="image/jpeg",
-        cache_control="x",
         before_overwrite=lambda etag: seen.append((etag, store.head(RENDITION).etag)),
     )
     assert seen == [(old, old)]
@@ -178,7 +184,7 @@ def copy(store: InMemoryStore, source: ObjectHead, headers: ObjectHeaders | None
 
 
 def uploaded(store: InMemoryStore, body: bytes) -> ObjectHead:
-    store.put(SOURCE, body, content_type="image/jpeg")
+    store.put(SOURCE, body, AS_JPEG)
     return store.head(SOURCE)
 
 
@@ -202,7 +208,7 @@ def test_a_copy_is_stale_if_its_source_is_replaced_in_the_meantime_but_not_if_it
             super().copy(*arguments, **options)
             del self.objects[SOURCE]
             if is_replaced:
-                self.put(SOURCE, b"replaced", content_type="image/jpeg")
+                self.put(SOURCE, b"replaced", AS_JPEG)
 
     store = Changed()
     assert copy(store, uploaded(store, b"one")) is (WriteResult.STALE if is_replaced else WriteResult.CREATED)
@@ -211,8 +217,8 @@ def test_a_copy_is_stale_if_its_source_is_replaced_in_the_meantime_but_not_if_it
 def test_a_rendition_is_removed_only_if_its_source_is_gone() -> None:
     store = InMemoryStore()
     assert not Publisher(store, SOURCE).remove(RENDITION)
-    store.put(RENDITION, b"old", content_type="image/jpeg", metadata=provenance().as_metadata())
-    store.put(SOURCE, b"source", content_type="image/jpeg")
+    store.put(RENDITION, b"old", as_rendition(provenance()))
+    store.put(SOURCE, b"source", AS_JPEG)
     assert not Publisher(store, SOURCE).remove(RENDITION)
     del store.objects[SOURCE]
     assert Publisher(store, SOURCE).remove(RENDITION)

@@ -9,9 +9,9 @@ from image_scaler.outcomes import Status
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.base import ObjectHeaders, ObjectRef
 from tests import drawing
-from tests.stores import InMemoryStore
+from tests.stores import AS_PNG, InMemoryStore
 
 SMALL = "manifest = false\n[renditions.small]\nwidth = 50\n"
 REMOVE = 'on_source_delete = "remove"\n'
@@ -20,7 +20,7 @@ ONE, TWO = drawing.png(), drawing.png(drawing.photo(60, 40))
 
 
 def upload(store: InMemoryStore, body: bytes, sequencer: str) -> SourceEvent:
-    etag = store.put(SOURCE, body, content_type="image/png")
+    etag = store.put(SOURCE, body, AS_PNG)
     return SourceEvent(ref=SOURCE, payload={}, etag=etag, size=len(body), sequencer=sequencer)
 
 
@@ -61,10 +61,10 @@ def test_the_event_of_a_deleted_source_is_superseded() -> None:
 
 def test_an_upload_that_is_replaced_while_it_overwrites_is_superseded_and_the_newer_one_rendered() -> None:
     class Replaced(InMemoryStore):
-        def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
-            etag = super().put(ref, body, **options)
-            if ref == RENDITION and options["metadata"].get("source-sequencer") == "02":
-                super().put(SOURCE, ONE, content_type="image/png")
+        def put(self, ref: ObjectRef, body: bytes, headers: ObjectHeaders, **options: Any) -> str:
+            etag = super().put(ref, body, headers, **options)
+            if ref == RENDITION and headers.metadata.get("source-sequencer") == "02":
+                super().put(SOURCE, ONE, AS_PNG)
             return etag
 
     store = Replaced()
@@ -96,6 +96,6 @@ def test_an_uploaded_rendition_is_ignored() -> None:
     store = InMemoryStore()
     status(store, upload(store, ONE, "01"))
     rendition = store.objects[RENDITION]
-    etag = store.put(SOURCE, rendition.read(), content_type="image/png", metadata=rendition.metadata)
+    etag = store.put(SOURCE, rendition.read(), rendition.headers)
     event = SourceEvent(ref=SOURCE, payload={}, etag=etag, size=rendition.size, sequencer="02")
     assert status(store, event) is Status.IGNORED

@@ -10,7 +10,7 @@ from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests import drawing
-from tests.stores import InMemoryStore
+from tests.stores import AS_PNG, InMemoryStore
 
 COPY = "[renditions.resized]\n"
 TWO = "[renditions.small]\nwidth = 50\n[renditions.tiny]\nwidth = 20\n"
@@ -32,9 +32,9 @@ class CountingStore(InMemoryStore):
         self.requests[f"get {ref.bucket}"] += 1
         return super().get(ref, if_match=if_match)
 
-    def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
+    def put(self, ref: ObjectRef, body: bytes, headers: ObjectHeaders, **options: Any) -> str:
         self.requests[f"put {ref.bucket}"] += 1
-        return super().put(ref, body, **options)
+        return super().put(ref, body, headers, **options)
 
     def copy(self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, **options: Any) -> None:
         self.requests["copy"] += 1
@@ -47,7 +47,7 @@ class CountingStore(InMemoryStore):
 
 def upload(store: InMemoryStore, body: bytes = b"", sequencer: str = "01", name: str = "ObjectCreated:Put") -> Any:
     ref = ObjectRef("source", "a.png")
-    etag = store.put(ref, body or drawing.png(), content_type="image/png")
+    etag = store.put(ref, body or drawing.png(), AS_PNG)
     return event(sequencer, name, eTag=etag, size=store.objects[ref].size)
 
 

@@ -16,7 +16,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests import drawing
 from tests.drawing import decoded
-from tests.stores import InMemoryQueue, InMemoryStore
+from tests.stores import AS_JPEG, InMemoryQueue, InMemoryStore
 
 RENDITIONS = """
 manifest = false
@@ -47,7 +47,7 @@ class World:
     def upload(self, key: str, body: bytes = JPEG, **stored: Any) -> dict[str, Any]:
         """Store an object and return the record that S3 makes of it."""
         ref = ObjectRef("source", key)
-        self.store.put(ref, body, **({"content_type": "image/jpeg"} | stored))
+        self.store.put(ref, body, replace(AS_JPEG, **stored))
         self.store.puts = 0
         return self._record(key, "ObjectCreated:Put", size=len(body), eTag=self.store.objects[ref].etag)
 

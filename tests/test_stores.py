@@ -20,7 +20,7 @@ from image_scaler.exceptions import (
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import S3Store
-from tests.stores import InMemoryQueue, InMemoryStore
+from tests.stores import AS_JPEG, InMemoryQueue, InMemoryStore
 from toolbox.file_store import FileStore
 
 
@@ -31,11 +31,9 @@ class Case:
     destination: str
     keeps_headers: bool = True
 
-    def put(self, key: str, body: bytes = b"pixels") -> ObjectRef:
+    def put(self, key: str, body: bytes = b"pixels", headers: ObjectHeaders = AS_JPEG) -> ObjectRef:
         ref = ObjectRef(self.source, key)
-        self.store.put(
-            ref, body, content_type="image/jpeg", cache_control="max-age=5", metadata={"focal-point": "0.3,0.7"}
-        )
+        self.store.put(ref, body, headers)
         return ref
 
 
@@ -67,9 +65,25 @@ def test_a_put_object_can_be_read(case: Case, key: str) -> None:
     stored = case.store.get(case.put(key))
     assert (stored.read(), stored.size) == (b"pixels", 6)
     assert case.store.head(ObjectRef(case.source, key)).etag == stored.etag
+
+
+HEADERS = ObjectHeaders(
+    content_type="image/png",
+    cache_control="no-store",
+    content_disposition='attachment; filename="a.png"',
+    content_encoding="br",
+    content_language="de",
+    metadata={"focal-point": "0.3,0.7"},
+)
+
+
+@pytest.mark.parametrize("headers", [AS_JPEG, HEADERS])
+def test_a_put_object_has_the_headers_that_are_given(case: Case, headers: ObjectHeaders) -> None:
+    ref = case.put("a.jpg", headers=HEADERS)
+    case.put("a.jpg", headers=headers)
     if case.keeps_headers:
-        assert (stored.content_type, stored.cache_control) == ("image/jpeg", "max-age=5")
-        assert stored.metadata == {"focal-point": "0.3,0.7"}
+        assert case.store.head(ref).headers == headers
+    assert case.store.get(ref).read() == b"pixels"
 
 
 def test_a_second_put_replaces_the_first(case: Case) -> None:
@@ -80,31 +94,31 @@ def test_a_second_put_replaces_the_first(case: Case) -> None:
 
 def test_a_put_for_a_new_object_never_replaces_one(case: Case) -> None:
     ref = ObjectRef(case.destination, "a.jpg")
-    first = case.store.put(ref, b"first", content_type="image/jpeg", if_none_match=True)
+    first = case.store.put(ref, b"first", AS_JPEG, if_none_match=True)
     with pytest.raises(PreconditionFailedError):
-        case.store.put(ref, b"second", content_type="image/jpeg", if_none_match=True)
+        case.store.put(ref, b"second", AS_JPEG, if_none_match=True)
     assert case.store.get(ref).read() == b"first"
     assert case.store.head(ref).etag == first
 
 
 def test_a_put_over_an_object_replaces_that_one_and_no_other(case: Case) -> None:
     ref = ObjectRef(case.destination, "a.jpg")
-    old = case.store.put(ref, b"old", content_type="image/jpeg")
-    new = case.store.put(ref, b"new", content_type="image/jpeg", if_match=old)
+    old = case.store.put(ref, b"old", AS_JPEG)
+    new = case.store.put(ref, b"new", AS_JPEG, if_match=old)
     with pytest.raises(PreconditionFailedError):
-        case.store.put(ref, b"late", content_type="image/jpeg", if_match=old)
+        case.store.put(ref, b"late", AS_JPEG, if_match=old)
     assert case.store.head(ref).etag == new
 
 
 def test_a_put_over_an_object_that_is_gone_fails(case: Case) -> None:
     with pytest.raises((ObjectNotFoundError, PreconditionFailedError)):
-        case.store.put(ObjectRef(case.destination, "a.jpg"), b"", content_type="image/jpeg", if_match="0" * 32)
+        case.store.put(ObjectRef(case.destination, "a.jpg"), b"", AS_JPEG, if_match="0" * 32)
 
 
 def test_delete_deletes_the_given_version_of_the_object_and_no_other(case: Case) -> None:
     ref = ObjectRef(case.destination, "a.jpg")
-    old = case.store.put(ref, b"old", content_type="image/jpeg")
-    new = case.store.put(ref, b"new", content_type="image/jpeg")
+    old = case.store.put(ref, b"old", AS_JPEG)
+    new = case.store.put(ref, b"new", AS_JPEG)
     with pytest.raises(PreconditionFailedError):
         case.store.delete(ref, if_match=old)
     case.store.delete(ref, if_match=new)
@@ -149,17 +163,9 @@ def test_a_copy_has_the_bytes_of_its_source(case: Case) -> None:
 
 def test_a_copy_has_the_headers_that_are_given(case: Case) -> None:
     ref = case.put("a.jpg")
-    headers = ObjectHeaders(
-        content_type="image/png",
-        cache_control="no-store",
-        content_disposition='attachment; filename="a.png"',
-        content_encoding="br",
-        content_language="de",
-        metadata={"album": "Holidays"},
-    )
-    copied = copy(case, ref, case.store.head(ref), headers)
+    copied = copy(case, ref, case.store.head(ref), HEADERS)
     if case.keeps_headers:
-        assert case.store.head(copied).headers == headers
+        assert case.store.head(copied).headers == HEADERS
     assert case.store.get(copied).read() == b"pixels"
 
 
@@ -260,7 +266,7 @@ def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
         store = S3Store(client, owners=owners)
         store.head(source)
         store.get(source)
-        etag = store.put(destination, b"pixels", content_type="image/jpeg")
+        etag = store.put(destination, b"pixels", AS_JPEG)
         store.delete(destination, if_match=etag)
         head = S3Store(client).head(source)
         in_parts = S3Store(client, owners=owners, max_copy_bytes=5 * 1024**2, copy_part_bytes=5 * 1024**2)
@@ -326,7 +332,7 @@ def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own(
         client = boto3.client("s3")
         client.create_bucket(Bucket="source")
         store, source = S3Store(client), ObjectRef("source", "a.jpg")
-        store.put(source, b"pixels", content_type="image/jpeg")
+        store.put(source, b"pixels", AS_JPEG)
         head = store.head(source)
         client.meta.events.register_first("before-send.s3.CopyObject", note)
         store.copy(source, ObjectRef("source", "b.jpg"), head.headers, if_match=head.etag, size=head.size)
@@ -341,19 +347,19 @@ def test_no_answer_from_s3_is_an_error_that_is_retried() -> None:
         "s3", endpoint_url="http://127.0.0.1:9", config=boto3.session.Config(retries={"total_max_attempts": 1})
     )
     with pytest.raises(StorageError, match=r"cannot write s3://renditions/a\.jpg"):
-        S3Store(client).put(ObjectRef("renditions", "a.jpg"), b"", content_type="image/jpeg")
+        S3Store(client).put(ObjectRef("renditions", "a.jpg"), b"", AS_JPEG)
 
 
 def test_a_file_store_never_leaves_its_folder(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="leads out of"):
-        FileStore().put(ObjectRef(str(tmp_path / "out"), "../x.jpg"), b"", content_type="image/jpeg")
+        FileStore().put(ObjectRef(str(tmp_path / "out"), "../x.jpg"), b"", AS_JPEG)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_store_leaves_nothing_half_written(tmp_path: Path) -> None:
     (tmp_path / "out" / "a.jpg").mkdir(parents=True)
     with pytest.raises(StorageError, match=r"cannot write .*a\.jpg"):
-        FileStore().put(ObjectRef(str(tmp_path / "out"), "a.jpg"), b"pixels", content_type="image/jpeg")
+        FileStore().put(ObjectRef(str(tmp_path / "out"), "a.jpg"), b"pixels", AS_JPEG)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
 
 

@@ -16,7 +16,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from image_scaler.telemetry import NAMESPACE, Metric, Telemetry
 from tests import drawing
-from tests.stores import InMemoryQueue, InMemoryStore
+from tests.stores import AS_JPEG, InMemoryQueue, InMemoryStore
 
 COPY = "[renditions.resized]\n"
 WEB = '[renditions.web]\nwidths = [50, 100]\nformat = "webp"\n'
@@ -36,7 +36,7 @@ class Watched:
         self._scaler = Scaler(settings, self.store, self.queue, observe=self.telemetry.observe)
 
     def upload(self, key: str, body: bytes = JPEG) -> None:
-        self.store.put(ObjectRef("source", key), body, content_type="image/jpeg")
+        self.store.put(ObjectRef("source", key), body, AS_JPEG)
 
     def notify(self, *keys: str, name: str = "ObjectCreated:Put", **details: Any) -> None:
         self.telemetry.begin("request-1")

@@ -39,10 +39,8 @@ class FileStore:
         self,
         ref: ObjectRef,
         body: bytes,
+        headers: ObjectHeaders,
         *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
         if_none_match: bool = False,
         if_match: str | None = None,
     ) -> str:

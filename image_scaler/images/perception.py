@@ -18,10 +18,6 @@ from typing import Any, NamedTuple
 
 import pyvips
 
-from image_scaler.renditions.quality import METRIC_VERSION
-
-__all__ = ["METRIC_VERSION", "TILE", "Reference", "Score"]
-
 TILE = 64
 """The side in pixels of the regions that have scores of their own; a multiple of it in larger pictures."""
 _TILED_PIXELS = 360_000

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pyvips
 
-from image_scaler.images.encoding import Encoder, fixed_quality
+from image_scaler.images.encoding import Encoder
 from image_scaler.images.perception import Reference, Score
 from image_scaler.images.quality_search import CURVES, SearchEffort, precision_of_step, search
 from image_scaler.renditions.formats import Format
@@ -63,7 +63,7 @@ class PromisedQuality:
         the metric fails, the quality is the format's default.
         """
         size = encoder.pixels.width, encoder.pixels.height
-        default = fixed_quality(spec, format)
+        default = spec.fixed_quality(format)
         if min(size) < MIN_SEARCHED_SIDE:
             return Encoded(encoder.encode(default), default, is_searched=False)
         start = time.perf_counter()

@@ -286,7 +286,7 @@ class Rendering:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
             encoded = promised.encode(encoder, spec, format, target, pixels)
         else:
-            quality = encoding.fixed_quality(spec, format)
+            quality = spec.fixed_quality(format)
             quality, body = encoder.fit(quality, encoder.encode(quality), promised.has_time)
             encoded = Encoded(body, quality)
         has_own_pixels = item.plan == Plan(self._header.size, None, None) and not (spec.trim or spec.sharpen)

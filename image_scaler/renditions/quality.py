@@ -5,10 +5,6 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-METRIC_VERSION = 1
-"""Increment when the metric gives the same pictures another score, or the search chooses another quality, so that
-renditions with a searched quality are replaced."""
-
 QualityWord = Literal["visually_lossless", "high", "medium", "low"]
 
 _TARGETS: dict[str, float] = {"visually_lossless": 90, "high": 70, "medium": 50, "low": 30}

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, format_of_extension
+from image_scaler.renditions.fingerprint import fingerprint
+from image_scaler.renditions.formats import ENCODING_OPTIONS, OUTPUT_FORMATS, Format, format_of_extension
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.keys import (
     HASH,
@@ -25,10 +26,7 @@ from image_scaler.renditions.keys import (
     split_extension,
 )
 from image_scaler.renditions.limits import DEFAULT_LIMITS, Count, Limits
-from image_scaler.renditions.quality import METRIC_VERSION, Quality, QualityTarget, quality_target
-
-_ENGINE_VERSION = 2
-"""Increment when the same recipe would produce different bytes, so that outdated renditions are replaced."""
+from image_scaler.renditions.quality import Quality, QualityTarget, quality_target
 
 Flag = Annotated[bool, Meta(description="true or false")]
 
@@ -75,7 +73,7 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     ) = None
 
 
-class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
+class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cache_hash=True):
     """The recipe of one rendition."""
 
     name: str
@@ -102,15 +100,51 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
         has_quality = format.traits.default_quality is not None and not self.lossless
         return self.quality_target if has_quality else None
 
+    def fixed_quality(self, format: Format) -> int:
+        """Return the quality in a format; the format's default if none is given, or a score to search it by."""
+        return self.quality if isinstance(self.quality, int) else format.traits.default_quality or 100
+
     @property
-    def recipe(self) -> str:
+    def formats(self) -> tuple[Format, ...]:
+        """The formats that a rendition can have; several if the source's key decides."""
+        return (self.format,) if self.format else OUTPUT_FORMATS
+
+    def has_effect(self, option: str, format: Format) -> bool:
+        """Return whether an option changes anything in a rendition in this format, next to the other options."""
+        has_side, has_box = bool(self.width or self.height), bool(self.width and self.height)
+        match option:
+            case "fit":
+                return has_box or (has_side and self.fit is Fit.FILL)
+            case "position":
+                return has_box and self.fit in (Fit.COVER, Fit.CONTAIN)
+            case "without_enlargement":
+                return has_side
+            case "background":
+                return format is Format.JPEG or (has_box and self.fit is Fit.CONTAIN)
+            case "animated":
+                return format.traits.is_animated
+            case "quality" if format is Format.PNG:
+                return self.palette
+            case "chroma_subsampling" if format is Format.AVIF:
+                return not self.lossless
+        return option not in ENCODING_OPTIONS or option in format.traits.options
+
+    def resolve(self, option: str, format: Format) -> object:
+        """Return what an option means in this format: its value, or what its default resolves to."""
+        match option:
+            case "quality":
+                return self.searched_target(format) or self.fixed_quality(format)
+            case "effort" if self.effort is None and format.traits.effort:
+                effort = format.traits.effort
+                return (effort.default, effort.by_pixels) if effort.by_pixels else effort.default
+            case "chroma_subsampling":
+                return self.chroma_subsampling or format.traits.chroma_subsampling
+        return getattr(self, option)
+
+    @cached_property
+    def fingerprint(self) -> str:
         """A short hash of everything that a rendition's bytes and headers depend on besides its source."""
-        parts = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "template"}
-        if self.quality_target:
-            parts["metric"] = METRIC_VERSION
-        if not self.skip_larger:  # recipes without it keep their hashes
-            del parts["skip_larger"]
-        return hashlib.sha256(f"{_ENGINE_VERSION} {parts}".encode()).hexdigest()[:16]
+        return fingerprint(self)
 
     @property
     def pixel_options(self) -> "RenditionSpec":
@@ -150,14 +184,14 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True):
         return self.template.may_collide_with(other.template, has_extensions_apart=has_extensions_apart)
 
 
-class CopySpec(msgspec.Struct, frozen=True, kw_only=True):
+class CopySpec(msgspec.Struct, frozen=True, kw_only=True, dict=True, cache_hash=True):
     """A copy of the source, byte for byte."""
 
     name: str
     template: KeyTemplate
 
-    @property
-    def recipe(self) -> str:
+    @cached_property
+    def fingerprint(self) -> str:
         """A short hash that differs from that of every rendition."""
         return hashlib.sha256(f"copy {self.name}".encode()).hexdigest()[:16]
 
@@ -177,7 +211,7 @@ def _key(spec: Spec, version: str | None, key: Callable[[KeyTemplate], str]) -> 
     """Return the key that `key` makes of a spec's template, with the hash of a version of the source."""
     if not spec.template.has_hash:
         return checked_key(key(spec.template), f"rendition {spec.name}")
-    digits = hashlib.sha256(f"{spec.recipe} {version}".encode()).hexdigest()[:HASH_DIGITS]
+    digits = hashlib.sha256(f"{spec.fingerprint} {version}".encode()).hexdigest()[:HASH_DIGITS]
     checked = checked_key(key(spec.template.with_hash(digits)), f"rendition {spec.name}")
     return key(spec.template.with_hash()) if version is None else checked
 
@@ -333,7 +367,7 @@ class Renditions:
     @cached_property
     def id(self) -> str:
         """A short hash of everything that is made of any source, and of what is rejected."""
-        specs = [(spec.name, spec.recipe, spec.template) for spec in self.specs]
+        specs = [(spec.name, spec.fingerprint, spec.template) for spec in self.specs]
         rules = [(rule.pattern.text, rule.renditions) for rule in self._rules]
         parts = (specs, rules, self.limits, self.allow_svg, self._has_manifest)
         return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]

@@ -80,14 +80,12 @@ class ObjectStore(Protocol):
         self,
         ref: ObjectRef,
         body: bytes,
+        headers: ObjectHeaders,
         *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
         if_none_match: bool = False,
         if_match: str | None = None,
     ) -> str:
-        """Create or overwrite the object; return its ETag.
+        """Create or overwrite the object with these headers; return its ETag.
 
         With `if_none_match` only if it does not exist; with `if_match` only if it exists with that ETag.
         """

@@ -107,30 +107,19 @@ class S3Store:
         self,
         ref: ObjectRef,
         body: bytes,
+        headers: ObjectHeaders,
         *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
         if_none_match: bool = False,
         if_match: str | None = None,
     ) -> str:
         """Write the object; see ObjectStore.put."""
-        options = self._owned(ref)
-        if cache_control:
-            options["CacheControl"] = cache_control
+        options = self._owned(ref) | _header_options(headers)
         if if_none_match:
             options["IfNoneMatch"] = "*"
         elif if_match:
             options["IfMatch"] = f'"{if_match}"'
         with _translate_errors(f"write {ref}"):
-            response = self._client.put_object(
-                Bucket=ref.bucket,
-                Key=ref.key,
-                Body=body,
-                ContentType=content_type,
-                Metadata=dict(metadata or {}),
-                **options,
-            )
+            response = self._client.put_object(Bucket=ref.bucket, Key=ref.key, Body=body, **options)
             return response["ETag"].strip('"')
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
@@ -156,7 +145,7 @@ class S3Store:
             "CopySourceIfMatch": f'"{if_match}"',
             "MetadataDirective": "REPLACE",
             "TaggingDirective": "REPLACE",
-            **{name: value for name, field in _HEADERS.items() if (value := getattr(headers, field))},
+            **_header_options(headers),
             **({"Tagging": urlencode(tags)} if tags else {}),
         }
         copy_source: Any = {"Bucket": source.bucket, "Key": source.key}
@@ -184,6 +173,11 @@ class S3Store:
         """Return the option that names the account of the object's bucket; empty if that is not known."""
         owner = self._owners.get(ref.bucket)
         return {"ExpectedBucketOwner": owner} if owner else {}
+
+
+def _header_options(headers: ObjectHeaders) -> dict[str, Any]:
+    """Return the options of a request that writes an object with these headers."""
+    return {name: value for name, field in _HEADERS.items() if (value := getattr(headers, field))}
 
 
 def _parse_head(response: Any) -> dict[str, Any]:

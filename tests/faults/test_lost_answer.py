@@ -9,9 +9,9 @@ from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_renditions
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectRef
+from image_scaler.storage.base import ObjectHeaders, ObjectRef
 from tests.drawing import photo
-from tests.stores import InMemoryStore
+from tests.stores import AS_PNG, InMemoryStore
 
 SOURCE, RENDITION = ObjectRef("source", "a.png"), ObjectRef("destination", "small/a.png.webp")
 SETTINGS = Settings(
@@ -28,13 +28,15 @@ class LosingAnswers(InMemoryStore):
 
     before: Callable[[], object] | None = None
 
-    def put(self, ref: ObjectRef, body: bytes, *, if_match: str | None = None, **options: Any) -> str:
+    def put(
+        self, ref: ObjectRef, body: bytes, headers: ObjectHeaders, *, if_match: str | None = None, **options: Any
+    ) -> str:
         before = self.before
         if not if_match or not before:
-            return super().put(ref, body, if_match=if_match, **options)
+            return super().put(ref, body, headers, if_match=if_match, **options)
         self.before = None
         before()
-        super().put(ref, body, if_match=if_match, **options)
+        super().put(ref, body, headers, if_match=if_match, **options)
         raise PreconditionFailedError(f"{ref} has another ETag")
 
 
@@ -45,7 +47,7 @@ def test_an_overwritten_newer_rendition_of_the_same_bytes_is_made_again() -> Non
     scaler = Scaler(SETTINGS, store)
 
     def upload(version: int) -> SourceEvent:
-        etag = store.put(SOURCE, versions[version], content_type="image/png")
+        etag = store.put(SOURCE, versions[version], AS_PNG)
         return SourceEvent(ref=SOURCE, etag=etag, sequencer=f"{version:02}", payload={})
 
     scaler.scale(upload(0))

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import boto3
 from botocore.config import Config
 
-from image_scaler.ledger import rejection_key, rejection_recipe
+from image_scaler.ledger import rejection_fingerprint, rejection_key
 from image_scaler.outcomes import counted
 from image_scaler.renditions.spec import Renditions
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
@@ -284,15 +284,15 @@ class Applier:
             self._is_verified = True
             return
         _, state = look_at_manifest(self._store, self._deployed.destination_bucket, plan.manifest_key)
-        if state is None or state.recipe != self._recipe.of_manifest(plan):
+        if state is None or state.fingerprint != self._recipe.of_manifest(plan):
             name = self._deployed.function
             raise CallError(f"{name} has another renditions.toml than the plan: run make deploy, then apply again")
         self._is_verified = True
 
     def _is_rejected(self, item: Item) -> bool:
         _, state = look_at_manifest(self._store, self._deployed.destination_bucket, rejection_key(item.key))
-        recipe = rejection_recipe(self._renditions, self._function.memory * 1024**2)
-        return state is not None and (state.source_etag, state.recipe) == (item.etag, recipe)
+        fingerprint = rejection_fingerprint(self._renditions, self._function.memory * 1024**2)
+        return state is not None and (state.source_etag, state.fingerprint) == (item.etag, fingerprint)
 
     def orphans(self) -> Iterator[str]:
         """Yield the keys that no recipe makes any longer, of sources whose new renditions exist."""

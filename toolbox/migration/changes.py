@@ -66,8 +66,8 @@ class Change:
 class Old(NamedTuple):
     """What exists under the keys of one source."""
 
-    hashes: dict[str, str | None]
-    """The recipe of each key; None if that is not known."""
+    fingerprints: dict[str, str | None]
+    """The fingerprint of each key's recipe; None if that is not known."""
     names: dict[str, str]
     """The rendition of each key."""
     is_current: bool
@@ -76,7 +76,7 @@ class Old(NamedTuple):
 
 def is_up_to_date(source: Listed, plan: SourcePlan, state: State | None, recipe: Recipe) -> bool:
     """Return whether everything exists as the recipe asks for it."""
-    return state is not None and state.source_etag == source.etag and state.recipe == recipe.of_manifest(plan)
+    return state is not None and state.source_etag == source.etag and state.fingerprint == recipe.of_manifest(plan)
 
 
 class Comparer:
@@ -97,7 +97,7 @@ class Comparer:
         # The targets of a version are new objects; their specs are the recipe's own.
         for target in new.targets:
             self._compare(change, target, old)
-        for key in old.hashes.keys() - {target.key for target in new.targets}:
+        for key in old.fingerprints.keys() - {target.key for target in new.targets}:
             counts = change.by_rendition.setdefault(old.names[key], Counts())
             if plan.has_version(key):
                 counts.superseded += 1
@@ -114,12 +114,11 @@ class Comparer:
     def _compare(self, change: Change, target: Target, old: Old) -> None:
         counts = change.by_rendition.setdefault(target.spec.name, Counts())
         is_copy = isinstance(target, CopyTarget)
-        if target.key not in old.hashes:
+        is_same = old.fingerprints.get(target.key) == self._recipe.fingerprint_of(target.spec)
+        if target.key not in old.fingerprints:
             counts.make += 1
             change.puts += 1
-        elif (old.is_current or target.spec.template.has_hash) and old.hashes[target.key] == self._recipe.hash_of(
-            target.spec
-        ):
+        elif (old.is_current or target.spec.template.has_hash) and is_same:
             counts.keep += 1
             if isinstance(target, RenditionTarget):
                 change.kept.add((target.spec.name, target.format.traits.media_type))
@@ -134,13 +133,13 @@ class Comparer:
     def _old(self, source: Listed, plan: SourcePlan, state: State | None) -> Old:
         if state is None or plan.manifest_key is None:
             return Old({}, {}, is_current=False)
-        made = self._history.find(source.key, state.recipe)
+        made = self._history.find(source.key, state.fingerprint)
         if made is None:
             names = self._listed_keys(plan.manifest_key)
             return Old(dict.fromkeys(names), names, is_current=False)
         targets: Sequence[Target] = made.plan.of_version(state.source_etag).targets
         return Old(
-            {target.key: made.recipe.hash_of(target.spec) for target in targets},
+            {target.key: made.recipe.fingerprint_of(target.spec) for target in targets},
             {target.key: target.spec.name for target in targets},
             is_current=state.source_etag == source.etag,
         )

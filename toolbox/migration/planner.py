@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from image_scaler.ledger import rejection_recipe
+from image_scaler.ledger import rejection_fingerprint
 from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.spec import Renditions
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
@@ -184,11 +184,11 @@ class Planner:
     def _rejected(self, prefix: str, function: Function) -> set[tuple[str, str]]:
         """Return key and ETag of the sources that this function rejects with this recipe."""
         bucket = self._deployed.destination_bucket
-        recipe = rejection_recipe(self._renditions, function.memory * 1024**2)
+        fingerprint = rejection_fingerprint(self._renditions, function.memory * 1024**2)
         found = set()
         for listed in list_objects(self._s3, bucket, REJECTION_FOLDER + prefix):
             _, state = look_at_manifest(self._store, bucket, listed.key)
-            if state and state.recipe == recipe:
+            if state and state.fingerprint == fingerprint:
                 key = listed.key.removeprefix(REJECTION_FOLDER).removesuffix(MANIFEST_SUFFIX)
                 found.add((key, state.source_etag))
         return found

@@ -17,31 +17,30 @@ if TYPE_CHECKING:
 
 
 class Recipe:
-    """A renditions.toml, with the hashes of its renditions in the version of the code that used it."""
+    """A renditions.toml, with the fingerprints of its renditions in the version of the code that used it."""
 
     def __init__(
         self,
         renditions: Renditions,
-        hashes: Sequence[str] | None = None,
+        fingerprints: Sequence[str] | None = None,
         version: int = manifest.VERSION,
         text: str | None = None,
     ) -> None:
-        """`hashes`: of each spec; those of this version of the code by default. `text`: the renditions.toml."""
+        """`fingerprints`: of each spec; those of this version of the code by default. `text`: the renditions.toml."""
         self.renditions = renditions
         self.text = text
         specs = renditions.specs
         self._version = version
-        # By identity: to hash a spec of two dozen fields for each of a million sources takes longer than all else.
-        self._hashes = dict(zip(map(id, specs), hashes or [spec.recipe for spec in specs], strict=True))
+        self._fingerprints = dict(zip(specs, fingerprints or [spec.fingerprint for spec in specs], strict=True))
 
-    def hash_of(self, spec: Spec) -> str:
-        """Return the recipe hash of one of its specs."""
-        return self._hashes[id(spec)]
+    def fingerprint_of(self, spec: Spec) -> str:
+        """Return the fingerprint of one of its specs."""
+        return self._fingerprints[spec]
 
     def of_manifest(self, plan: SourcePlan) -> str:
-        """Return the recipe that a manifest made by it names."""
-        parts = [(self._hashes[id(target.spec)], target.key) for target in plan.targets]
-        return manifest.recipe_of(parts, plan.ladder, self._version)
+        """Return the fingerprint in a manifest that it made."""
+        parts = [(self._fingerprints[target.spec], target.key) for target in plan.targets]
+        return manifest.fingerprint_of(parts, plan.ladder, self._version)
 
     def plan_for(self, key: str) -> SourcePlan | None:
         """Return what it makes of a source; None if S3 cannot store one of the keys."""
@@ -64,11 +63,11 @@ class History:
     def __init__(self, recipes: Sequence[Recipe]) -> None:
         self._recipes = list(recipes)
 
-    def find(self, key: str, recipe: str) -> Made | None:
-        """Return what made the manifest of a source that names this recipe; None if it is not kept."""
+    def find(self, key: str, fingerprint: str) -> Made | None:
+        """Return what made the manifest of a source that has this fingerprint; None if it is not kept."""
         for index, candidate in enumerate(self._recipes):
             plan = candidate.plan_for(key)
-            if plan is not None and candidate.of_manifest(plan) == recipe:
+            if plan is not None and candidate.of_manifest(plan) == fingerprint:
                 self._recipes.insert(0, self._recipes.pop(index))  # that of the next source is probably the same
                 return Made(candidate, plan)
         return None

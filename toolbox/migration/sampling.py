@@ -131,7 +131,7 @@ class _OneSource:
             raise ObjectNotFoundError(f"no {ref}")
         return self._source
 
-    def put(self, ref: ObjectRef, body: bytes, **options: Any) -> str:
+    def put(self, ref: ObjectRef, body: bytes, headers: ObjectHeaders, **options: Any) -> str:
         self.bodies[ref.key] = body
         return hashlib.md5(body, usedforsecurity=False).hexdigest()
 

@@ -36,7 +36,8 @@ class State(NamedTuple):
     """What a manifest is of."""
 
     source_etag: str
-    recipe: str
+    fingerprint: str
+    """Of the recipe that made it."""
 
 
 class Seen(NamedTuple):
@@ -111,8 +112,8 @@ def read_index(s3: "S3Client", bucket: str) -> Iterator[Indexed]:
             raise
         with closing(body), gzip.open(body, "rt", encoding="utf-8") as lines:
             for line in lines:
-                key, etag, source_etag, recipe = json.loads(line)
-                yield Indexed(key, etag, State(source_etag, recipe))
+                key, etag, source_etag, fingerprint = json.loads(line)
+                yield Indexed(key, etag, State(source_etag, fingerprint))
 
 
 def with_states(
@@ -163,7 +164,7 @@ def look_at_manifest(store: ObjectStore, bucket: str, key: str) -> Seen:
     with call_errors(f"look at s3://{bucket}/{key}"):
         head = head_or_none(store, ObjectRef(bucket, key))
     provenance = Provenance.of(head) if head else None
-    state = State(provenance.source_etag, provenance.recipe) if provenance else None
+    state = State(provenance.source_etag, provenance.fingerprint) if provenance else None
     return Seen(head.etag if head else None, state)
 
 

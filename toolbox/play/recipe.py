@@ -78,19 +78,19 @@ class Recipe:
             cropped = focal_point if _column(target.spec, "").has_focal_point else None
             larger = _larger_siblings(target, source_plan.renditions, size)
             others = _influences(target, source_plan.renditions)
-            parts = (target.spec.recipe, target.format, larger, others, cropped, limits, self.renditions.allow_svg)
+            parts = (target.spec.fingerprint, target.format, larger, others, cropped, limits, self.renditions.allow_svg)
             found[id_] = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         return found
 
 
 def _influences(target: RenditionTarget, targets: Sequence[RenditionTarget]) -> Sequence[str]:
-    """Return the recipes of the renditions on which the bytes of this one depend.
+    """Return the fingerprints of the renditions on which the bytes of this one depend.
 
     A searched quality begins where other steps led to, and a step of a ladder may leave out its larger formats.
     """
     is_searched = target.spec.searched_target(target.format) is not None
     return [
-        other.spec.recipe
+        other.spec.fingerprint
         for other in targets
         if (is_searched and other.spec.searched_target(other.format) is not None)
         or (target.spec.skip_larger and other.spec.name == target.spec.name)

@@ -626,7 +626,9 @@ class Session:
             format=Format(picture.format),
         )
         thumbhash = base64.b64decode(picture.thumbhash) or None
-        body = manifest.manifest(source, written, plan.ladder, recipe=manifest.recipe(plan), thumbhash=thumbhash)
+        body = manifest.manifest(
+            source, written, plan.ladder, fingerprint=manifest.fingerprint(plan), thumbhash=thumbhash
+        )
         found = json.loads(body)
         return {
             "picture": found["picture"],
