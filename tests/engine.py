@@ -25,7 +25,7 @@ FIXED = {
     "webp": 'format = "webp"\nquality = 70\neffort = 4',
     "avif": 'format = "avif"\nquality = 50\neffort = 3\nchroma_subsampling = "4:4:4"',
     "gif": 'format = "gif"\neffort = 3',
-    "a crop, sharpened": 'format = "png"\nheight = 64\nfit = "cover"\nposition = "attention"\nsharpen = true',
+    "a crop, sharpened": 'format = "png"\nheight = 40\nfit = "cover"\nposition = "attention"\nsharpen = true',
 }
 SEARCHED = {
     format: f'format = "{format}"\nquality = {{ target = 70, min = 10, max = 95 }}\n{options}'
@@ -36,15 +36,14 @@ SEARCHED = {
     }.items()
 }
 
-
 Digests = dict[str, str | list[int | None]]
 
 
 def digests() -> Digests:
     """A digest of each rendition with a fixed quality, and the qualities that are found for a score."""
-    flat = drawing.photo(240, 160)
-    fixed = {name: _render(drawing.with_alpha(flat), f"width = 96\n{options}") for name, options in FIXED.items()}
-    searched = {name: _render(flat, f"widths = [96, 160, 240]\n{options}") for name, options in SEARCHED.items()}
+    picture = drawing.photo(240, 160)
+    fixed = {name: _render(drawing.with_alpha(picture), f"width = 96\n{options}") for name, options in FIXED.items()}
+    searched = {name: _render(picture, f"widths = [96, 160, 240]\n{options}") for name, options in SEARCHED.items()}
     return {name: hashlib.sha256(rendition.body).hexdigest() for name, (rendition,) in fixed.items()} | {
         f"{name}, searched": [rendition.quality for rendition in made] for name, made in searched.items()
     }

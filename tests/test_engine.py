@@ -3,7 +3,8 @@
 import pytest
 
 from image_scaler.renditions.fingerprint import ENGINE_VERSION
-from tests.engine import ARCHITECTURE, digests, recorded
+from image_scaler.renditions.formats import OUTPUT_FORMATS
+from tests.engine import ARCHITECTURE, FIXED, digests, recorded
 
 RECORD = "record the digests: .venv/bin/python -m tests.engine"
 CHANGED = f"""the engine makes other renditions of the same options than before. If that is meant:
@@ -11,6 +12,10 @@ CHANGED = f"""the engine makes other renditions of the same options than before.
    replaced. Leave it only if stored renditions are as good, as after most updates of a library.
 2. Then {RECORD}
 3. If you raised it, say in CHANGELOG.md that all renditions are made again."""
+
+
+def test_there_is_a_digest_for_each_format() -> None:
+    assert set(OUTPUT_FORMATS) <= FIXED.keys(), f"add the format in tests/engine.py, then {RECORD}"
 
 
 def test_the_same_options_give_the_recorded_bytes_and_qualities() -> None:

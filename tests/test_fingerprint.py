@@ -218,7 +218,7 @@ def made(body: bytes, table: str, key: str) -> list[bytes]:
     return [rendition.body for rendition in SourceImage(body).render(targets)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(pairs_of_tables(), st.sampled_from(PICTURES), st.sampled_from(["a.jpg", "a.png", "a.webp", "a.avif", "a.gif"]))
 def test_equal_fingerprints_mean_equal_bytes(tables: tuple[str, str], body: bytes, key: str) -> None:
     one, other = tables
