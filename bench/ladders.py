@@ -68,12 +68,11 @@ def sharp_encodings(
                 "source": str(folder / f"{width}.png"),
                 "format": format,
                 "quality": quality,
-                "output": str(folder / output),
+                "output": str(folder / f"{width}-{quality}.{format}"),
             }
             for format in qualities
             for width in references
             for quality in qualities[format]
-            for output in [f"{width}-{quality}.{format}"]
         ]
         subprocess.run([*_COMMANDS["sharp"], "encode"], input=json.dumps(jobs), text=True, check=True, cwd=BENCH)
         return {

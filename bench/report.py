@@ -12,13 +12,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from bench.images import judged_pictures
 from bench.ladders import BENCH, FORMATS
 from bench.scores import JUDGE
+from image_scaler.renditions.formats import SMALL_PIXELS
 
 RESULTS = BENCH / "RESULTS.md"
-SMALL_PIXELS = 400_000
-"""Up to this number of pixels an image is small: encoders get more effort by default."""
 KEPT = (68, 75)
 """The scores that count as the target of `quality = "high"`, which is 70."""
 _TITLES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
@@ -30,7 +28,6 @@ def write(results: dict[str, Any]) -> Path:
     page = templates.get_template("RESULTS.md.jinja").render(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         machine=_machine(),
-        pictures=len(judged_pictures()),
         judge=JUDGE,
         kept=KEPT,
         ladders=_ladders(results.get("ladders", [])),
@@ -57,6 +54,7 @@ def _ladders(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "memory": median(row["memory"] for row in of_format),
                 "small": median(ratios[True]),
                 "large": median(ratios[False]),
+                "pictures": len(of_format),
                 "total": sum(step["bytes"] for step in steps) / sum(step["sharp_bytes"] for step in steps),
             }
         )

@@ -1,6 +1,6 @@
 """Makes renditions of images uploaded to an S3 bucket.
 
-The way of one event, in this order; each module knows only what comes after it::
+The path of one event, in this order; each module knows only what comes after it::
 
     scaler       Scaler: handles every source of an event, keeps failure records, returns the response
     reconciler   brings the destination in line with the current source: write, remove, repair
@@ -16,7 +16,7 @@ The way of one event, in this order; each module knows only what comes after it:
     settings     the environment -> Settings
     exceptions   what can go wrong, and whether a retry may succeed
 
-and three rooms beside it::
+and three packages that they use::
 
     renditions/  WHAT to make of a source: pure, no I/O
     images/      HOW: bytes in, bytes out; the only users of libvips

@@ -9,14 +9,12 @@ import json
 from contextlib import suppress
 
 from image_scaler.exceptions import ImageScalerError, PreconditionFailedError
-from image_scaler.manifest import VERSION
+from image_scaler.manifest import HEADERS, VERSION
 from image_scaler.publisher import Provenance, Publisher
 from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.spec import Renditions
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectHeaders, ObjectRef, ObjectStore
-
-_HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
+from image_scaler.storage.base import ObjectRef, ObjectStore
 
 
 class Ledger:
@@ -36,7 +34,7 @@ class Ledger:
         ref = ObjectRef(self._settings.destination_bucket, recipe_key(self._settings.renditions))
         record = recipe_record(self._settings.renditions)
         with suppress(PreconditionFailedError):  # an earlier environment wrote it
-            self._store.put(ref, record, _HEADERS, if_none_match=True)
+            self._store.put(ref, record, HEADERS, if_none_match=True)
         self._has_recipe = True
 
     def keep_rejection(self, source: ObjectRef, etag: str, sequencer: str | None, error: ImageScalerError) -> None:
@@ -53,7 +51,7 @@ class Ledger:
         Publisher(self._store, source).put(
             ObjectRef(self._settings.destination_bucket, key),
             json.dumps(record, ensure_ascii=False).encode(),
-            _HEADERS,
+            HEADERS,
             Provenance(source_etag=etag, sequencer=sequencer, fingerprint=fingerprint),
         )
 

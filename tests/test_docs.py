@@ -8,7 +8,6 @@ import boto3
 import msgspec
 import pytest
 import typer
-import yaml
 from botocore.validate import validate_parameters
 from rich.filesize import decimal
 
@@ -35,12 +34,7 @@ LINKS = [
 ]
 
 
-class Loader(yaml.SafeLoader):
-    """Reads serverless.yml without resolving !Sub, !Ref and !GetAtt."""
-
-
-Loader.add_multi_constructor("!", lambda loader, suffix, node: suffix)
-STACK = yaml.load((ROOT / "serverless.yml").read_text(encoding="utf-8"), Loader)  # noqa: S506  a SafeLoader
+STACK = stack.read()
 
 
 def table(page: str, header: str) -> dict[str, str]:

@@ -23,11 +23,16 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
 
 
+def read() -> dict[str, Any]:
+    """Return serverless.yml as it is written, with its variables and without the values of CloudFormation's tags."""
+    with (ROOT / "serverless.yml").open(encoding="utf-8") as file:
+        stack: dict[str, Any] = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader
+    return stack
+
+
 def suffixes() -> list[str]:
     """Return the suffixes of the keys whose uploads invoke the function, each with its dot."""
-    with (ROOT / "serverless.yml").open(encoding="utf-8") as file:
-        stack = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader
-    return [event["s3"]["rules"][0]["suffix"] for event in stack["functions"]["resize"]["events"]]
+    return [event["s3"]["rules"][0]["suffix"] for event in read()["functions"]["resize"]["events"]]
 
 
 def source_filter(delivery: str) -> Callable[[str], bool]:

@@ -19,7 +19,6 @@ from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_target
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
-from image_scaler.renditions.toml_places import locate, place_of_syntax_error
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 """The names that a rendition can have."""
@@ -101,6 +100,8 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
+        from image_scaler.renditions.toml_places import place_of_syntax_error  # here, because only a mistake needs it
+
         raise ConfigError(f"this is not valid TOML: {error}").at(name, *place_of_syntax_error(error, text)) from error
     mistakes: list[ConfigError] = []
     file = RenditionsFile(renditions={})
@@ -126,7 +127,10 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
             events=file.events,
             toml=text,
         )
-    ConfigError.raise_all(*locate(mistakes, text, name))
+    if mistakes:
+        from image_scaler.renditions.toml_places import locate
+
+        ConfigError.raise_all(*locate(mistakes, text, name))
     return renditions
 
 

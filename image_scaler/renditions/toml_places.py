@@ -24,7 +24,7 @@ def locate(mistakes: Sequence[ConfigError], text: str, name: str) -> Sequence[Co
 
     The place of a field that is missing is that of its table.
     """
-    places = find_places(text) if mistakes else {}
+    places = find_places(text)
     located: dict[Field, ConfigError] = {}
     for mistake in mistakes:
         field = mistake.field

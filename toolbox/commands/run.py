@@ -25,7 +25,7 @@ from image_scaler.renditions.toml import load_renditions
 from image_scaler.storage.base import on_one_line
 from toolbox.aws.failure_records import read_record, take
 from toolbox.commands.up import wanted_port
-from toolbox.console import CommandError
+from toolbox.console import CommandError, err
 from toolbox.local.aws import LOCAL, LocalAws
 from toolbox.processes import signals_as_exit
 from toolbox.progress import Steps
@@ -38,7 +38,6 @@ MAX_IDLE_SECONDS = 100.0
 """How long to wait without progress: longer than the function's timeout and its retries."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @dataclass

@@ -24,11 +24,9 @@ class Recipe:
         renditions: Renditions,
         fingerprints: Sequence[str] | None = None,
         version: int = manifest.VERSION,
-        text: str | None = None,
     ) -> None:
-        """`fingerprints`: of each spec; those of this version of the code by default. `text`: the renditions.toml."""
+        """`fingerprints`: of each spec; those of this version of the code by default."""
         self.renditions = renditions
-        self.text = text
         specs = renditions.specs
         self._version = version
         self._fingerprints = dict(zip(specs, fingerprints or [spec.fingerprint for spec in specs], strict=True))
@@ -86,8 +84,6 @@ def _read(s3: "S3Client", bucket: str) -> Iterator[Recipe]:
             body = s3.get_object(Bucket=bucket, Key=listed.key)["Body"].read()
         try:
             record = json.loads(body)
-            yield Recipe(
-                parse_renditions(record["toml"]), record["recipes"], record["manifest_version"], record["toml"]
-            )
+            yield Recipe(parse_renditions(record["toml"]), record["recipes"], record["manifest_version"])
         except (ValueError, KeyError, TypeError, ConfigError):
             continue  # of a version with other options: what it made is read from the manifests

@@ -5,11 +5,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
+from toolbox import stack
 from toolbox.aws import prices
 from toolbox.play import assets
 
-MEMORY_GB = 1792 / 1024
-"""The function's memory by default; see serverless.yml."""
+MEMORY_GB = stack.read()["params"]["default"]["memorySize"] / 1024
+"""The function's memory by default."""
 
 PRICES = {
     "region": prices.REGION,
