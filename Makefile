@@ -49,7 +49,7 @@ lint: .venv/ready
 
 .PHONY: load
 load: $(READY) ## send 2,000 uploads through the local AWS, and account for every one; N=2000 PARAMS="--param=buffer=sqs"
-	@.venv/bin/python -m tests.load --uploads $(or $(N),2000) $(PARAMS)
+	@.venv/bin/python -m tests.properties.load --uploads $(or $(N),2000) $(PARAMS)
 
 .PHONY: audit
 audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilities of what is pinned
@@ -58,7 +58,7 @@ audit: $(READY) .venv-audit/ready ## ask the registries for known vulnerabilitie
 
 .PHONY: fuzz
 fuzz: $(READY) ## feed damaged images to the engine; CASES=20000 SEED=1
-	@.venv/bin/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),1)
+	@.venv/bin/python -m tests.properties.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),1)
 
 .PHONY: bench
 bench: .venv/ready ## compare it with sharp; writes bench/RESULTS.md

@@ -18,13 +18,13 @@ from image_scaler.telemetry import Telemetry
 def build_scaler() -> Scaler:
     """Set up the process and return a scaler for the environment's settings; raises ConfigError if they are wrong."""
     settings = Settings.load(os.environ, Path(__file__).with_name("renditions.toml"))
-    vips.configure(threads=settings.vcpus, allow_svg=settings.renditions.allow_svg)
+    vips.configure(threads=settings.vcpus, allow_svg=settings.recipe.allow_svg)
     failed, rejected = (
         SqsFailureQueue(url) if url else None for url in (settings.failure_queue_url, settings.rejected_queue_url)
     )
-    bus = EventBridgeBus() if settings.renditions.events else None
+    bus = EventBridgeBus() if settings.recipe.events else None
     store = S3Store(owners=settings.bucket_owners)
-    return Scaler(settings, store, failed, rejected, observe=telemetry.observe, event_bus=bus, keeps_ledger=True)
+    return Scaler(settings, store, failed, rejected, observe=telemetry.observe, event_bus=bus, keeps_history=True)
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
-from image_scaler.renditions.toml import parse_renditions
+from image_scaler.renditions.toml import parse_recipe
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     if len(sys.argv) == 1:
         return
     source, format, widths, out = sys.argv[1:]
-    targets = parse_renditions(f'[renditions.r]\nwidths = [{widths}]\nformat = "{format}"').plan_for("photo").renditions
+    targets = parse_recipe(f'[renditions.r]\nwidths = [{widths}]\nformat = "{format}"').plan_for("photo").renditions
     for rendition in SourceImage(Path(source).read_bytes()).render(targets):
         (Path(out) / str(rendition.target.spec.width)).write_bytes(rendition.body)
 

@@ -18,9 +18,9 @@ import pyvips
 
 from bench.images import Picture, judged_pictures
 from bench.processes import Run, run
-from image_scaler.images.perception import Reference
 from image_scaler.images.rendering import SourceImage
-from image_scaler.renditions.toml import parse_renditions
+from image_scaler.images.ssimulacra2 import Reference
+from image_scaler.renditions.toml import parse_recipe
 
 WIDTHS = (320, 640, 1280, 1920)
 FORMATS = ("jpeg", "webp", "avif")
@@ -50,7 +50,7 @@ def engine_ladder(
     """Return the engine's renditions by format and width. `options`: further lines of renditions.toml."""
     toml = f"[renditions.r]\nwidths = {picture.steps(widths)}\nformats = {json.dumps(list(formats))}\n{options}"
     found: dict[str, dict[int, bytes]] = {format: {} for format in formats}
-    for rendition in SourceImage(picture.body).render(parse_renditions(toml).plan_for("picture").renditions):
+    for rendition in SourceImage(picture.body).render(parse_recipe(toml).plan_for("picture").renditions):
         found[str(rendition.target.format)][rendition.size.width] = rendition.body
     return found
 

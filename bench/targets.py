@@ -11,7 +11,7 @@ from bench.images import ROOT, Picture, judged_pictures
 from bench.ladders import FORMATS, engine_ladder
 from bench.scores import judge
 from image_scaler.images.rendering import SourceImage
-from image_scaler.renditions.toml import parse_renditions
+from image_scaler.renditions.toml import parse_recipe
 
 WIDTHS = (320, 640, 1280)
 
@@ -45,7 +45,7 @@ def _cpu(picture: Picture, rounds: int) -> dict[str, float]:
     took: dict[str, list[float]] = {"fixed": [], "searched": []}
     for _ in range(rounds):
         for name, toml in (("fixed", fixed), ("searched", shipped)):
-            targets = parse_renditions(toml).plan_for("picture.jpg").renditions
+            targets = parse_recipe(toml).plan_for("picture.jpg").renditions
             started = time.process_time()
             for _rendition in SourceImage(picture.body).render(targets):
                 pass

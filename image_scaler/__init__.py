@@ -5,7 +5,7 @@ The path of one event, in this order; each module knows only what comes after it
     scaler       Scaler: handles every source of an event, keeps failure records, returns the response
     reconciler   brings the destination in line with the current source: write, remove, repair
     pipeline     one source version -> its renditions and its manifest: fetch, render, store
-    ledger       the recipes that were used, and the sources that were rejected, for `image-scaler plan`
+    history      the recipes that were used, and the sources that were rejected, for `image-scaler plan`
     announcer    events for others: renditions are ready, a source was rejected or removed
     publisher    conditional writes: an older version never replaces a newer one
     manifest     the JSON manifest of a source

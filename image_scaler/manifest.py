@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.spec import SourcePlan
+from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.storage.base import ObjectHeaders
 
 HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
@@ -52,7 +52,7 @@ def fingerprint_of(parts: Sequence[tuple[str, str]], ladder: Collection[str], ve
     return hashlib.sha256(f"{version} {(parts, sorted(ladder))}".encode()).hexdigest()[:16]
 
 
-def manifest(
+def build(
     source: Source,
     written: Sequence[WrittenObject],
     ladder: Collection[str],

@@ -142,6 +142,6 @@ class Outcome:
         return self.status not in (Status.REJECTED, Status.FAILED)
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """Return a number with its noun: `1 image`, `2,000 images`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from image_scaler import manifest
-from image_scaler.announcer import Announcer
+from image_scaler.announcements import Announcer
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
     DeadlineExceededError,
@@ -16,14 +16,15 @@ from image_scaler.exceptions import (
     PreconditionFailedError,
     RejectedError,
 )
+from image_scaler.history import History
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
-from image_scaler.ledger import Ledger
 from image_scaler.outcomes import Report, Stage, WrittenObject
 from image_scaler.publisher import SUPERSEDED, Provenance, Publisher, WriteResult
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point
-from image_scaler.renditions.spec import CopyTarget, SourcePlan, Target
+from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.spec import CopyTarget, Target
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, StoredObject
 
@@ -126,7 +127,7 @@ class RenditionPipeline:
         store: ObjectStore,
         executor: Callable[[], Executor],
         announcer: Announcer,
-        ledger: Ledger,
+        history: History,
         sleep: Callable[[float], None],
     ) -> None:
         """`executor` creates the thread pool that writes renditions while the next ones are encoded.
@@ -136,7 +137,7 @@ class RenditionPipeline:
         self._settings = settings
         self._store = store
         self._announcer = announcer
-        self._ledger = ledger
+        self._history = history
         self._executor = executor
         self._sleep = sleep
 
@@ -182,7 +183,7 @@ class RenditionPipeline:
                         writes[copy] = pool.submit(self._copy, publisher, copy, source, headers, report)
         except RejectedError as error:
             if stored:
-                self._ledger.keep_rejection(version.ref, stored.etag, version.sequencer, error)
+                self._history.keep_rejection(version.ref, stored.etag, version.sequencer, error)
             raise
         finally:
             done = [writes[target] for target in plan.targets if target in writes]
@@ -198,7 +199,7 @@ class RenditionPipeline:
         )
         if result.etag is None or plan.manifest_key is None:
             return result
-        self._ledger.keep_recipe()  # before the first manifest that names it
+        self._history.keep_recipe()  # before the first manifest that names it
         body = self._manifest(version, plan, fingerprint, stored_targets, image, rendering)
         manifest_ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key)
         with report.timer.timed(Stage.STORE):
@@ -295,7 +296,7 @@ class RenditionPipeline:
         content_type, encoding = source.content_type, source.content_encoding
         if format:
             content_type, encoding = format.traits.media_type, None
-        elif not _is_image_type(content_type, allow_svg=self._settings.renditions.allow_svg):
+        elif not _is_image_type(content_type, allow_svg=self._settings.recipe.allow_svg):
             content_type = "application/octet-stream"
         disposition = source.content_disposition or ""
         return replace(
@@ -338,7 +339,7 @@ class RenditionPipeline:
             source = replace(source, width=image.size.width, height=image.size.height, format=image.format)
             thumbhash = placeholders.thumbhash(*preview.size, preview.rgba)
             dominant_colour = placeholders.dominant_colour(preview.rgba)
-        return manifest.manifest(
+        return manifest.build(
             source,
             [item.written for item in stored_targets if item.result is not WriteResult.LEFT_OUT],
             plan.ladder,

@@ -1,6 +1,6 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
-from image_scaler.announcer import Announcer
+from image_scaler.announcements import Announcer
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
     ObjectNotFoundError,
@@ -8,11 +8,11 @@ from image_scaler.exceptions import (
     RejectedError,
     SourceInDestinationError,
 )
-from image_scaler.ledger import Ledger
+from image_scaler.history import History
 from image_scaler.outcomes import Report, Status
 from image_scaler.pipeline import Deadline, PipelineResult, RenditionPipeline, SourceVersion, version_of
 from image_scaler.publisher import Provenance, Publisher, is_superseded
-from image_scaler.renditions.spec import SourcePlan
+from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
 
@@ -26,14 +26,14 @@ class Reconciler:
         store: ObjectStore,
         pipeline: RenditionPipeline,
         announcer: Announcer,
-        ledger: Ledger,
+        history: History,
     ) -> None:
         self._settings = settings
         self._store = store
         self._pipeline = pipeline
         self._announcer = announcer
-        self._ledger = ledger
-        self._removes = settings.renditions.on_source_delete == "remove"
+        self._history = history
+        self._removes = settings.recipe.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:
         """Bring the destination in line with the current source; returns OK, SUPERSEDED or IGNORED.
@@ -47,7 +47,7 @@ class Reconciler:
         leaves the newer version to the newer event, unless this event (or a try of it that was killed) wrote or removed
         something after that one.
         """
-        plan = self._settings.renditions.plan_for(event.ref.key)
+        plan = self._settings.recipe.plan_for(event.ref.key)
         if event.ref.bucket == self._settings.destination_bucket:
             raise SourceInDestinationError(
                 f"{event.ref} is in the destination bucket: its renditions would be uploads again"
@@ -165,5 +165,5 @@ class Reconciler:
         versions = [*self._pipeline.listed_versions(plan), *self._own_versions(event, plan)]
         plain = [target.key for target in plan.targets if not target.spec.template.has_hash]
         manifest = [plan.manifest_key] if plan.manifest_key else []
-        keys = [*dict.fromkeys(versions), *manifest, *reversed(plain), *self._ledger.keys_of(event.ref.key)]
+        keys = [*dict.fromkeys(versions), *manifest, *reversed(plain), *self._history.keys_of(event.ref.key)]
         return [key for key in keys if publisher.remove(ObjectRef(self._settings.destination_bucket, key))]

@@ -5,7 +5,7 @@ from typing import Any
 
 from image_scaler.events import EventSource, Invocation
 from image_scaler.exceptions import RetryError
-from image_scaler.outcomes import Outcome, Status, counted
+from image_scaler.outcomes import Outcome, Status, plural
 
 
 def response(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -22,10 +22,10 @@ def response(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, A
         return _batch_response(invocation.event, outcomes)
     if any(outcome.is_lost or invocation.event_source is EventSource.NOTIFICATION for outcome in failed):
         reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
-        raise RetryError(f"{len(failed)} of {counted(len(outcomes), 'source')} failed: {reasons}")
+        raise RetryError(f"{len(failed)} of {plural(len(outcomes), 'source')} failed: {reasons}")
     if all(outcome.is_done for outcome in outcomes):
         written = sum(len(outcome.written) for outcome in outcomes)
-        return {"statusCode": 200, "body": f"{counted(len(outcomes), 'image')}, {counted(written, 'rendition')}"}
+        return {"statusCode": 200, "body": f"{plural(len(outcomes), 'image')}, {plural(written, 'rendition')}"}
     return {"statusCode": 500, "body": "Error moving image"}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from image_scaler import events
-from image_scaler.announcer import Announcer
+from image_scaler.announcements import Announcer
 from image_scaler.events import EventSource, InvalidRecord, Invocation, SourceEvent
 from image_scaler.exceptions import (
     ImageScalerError,
@@ -16,7 +16,7 @@ from image_scaler.exceptions import (
     StorageError,
     UnexpectedError,
 )
-from image_scaler.ledger import Ledger
+from image_scaler.history import History
 from image_scaler.outcomes import Outcome, Report, Stage, Status
 from image_scaler.pipeline import Deadline, RenditionPipeline
 from image_scaler.reconciler import Reconciler
@@ -27,7 +27,7 @@ from image_scaler.storage.event_bus import EventBus
 from image_scaler.storage.failure_queue import FailureQueue, failure_record
 
 MAX_PARALLEL_WRITES = 4
-"""Renditions that are written while the next one is encoded: each waits for the network, not for the processor."""
+"""Recipe that are written while the next one is encoded: each waits for the network, not for the processor."""
 
 _NO_DEADLINE = Deadline()
 
@@ -44,18 +44,18 @@ class Scaler:
         executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
         observe: Callable[[Outcome], None] = lambda outcome: None,
         event_bus: EventBus | None = None,
-        keeps_ledger: bool = False,
+        keeps_history: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Rejected sources are recorded in `rejected_queue`, or in `failure_queue` if that is None.
 
-        `observe` receives the outcome of each record; with `keeps_ledger`, recipes and rejections are kept; `sleep`
+        `observe` receives the outcome of each record; with `keeps_history`, recipes and rejections are kept; `sleep`
         waits between two tries of a write.
         """
         self._announcer = Announcer(event_bus)
-        ledger = Ledger(settings, store, is_kept=keeps_ledger)
-        pipeline = RenditionPipeline(settings, store, executor, self._announcer, ledger, sleep)
-        self._reconciler = Reconciler(settings, store, pipeline, self._announcer, ledger)
+        history = History(settings, store, is_kept=keeps_history)
+        pipeline = RenditionPipeline(settings, store, executor, self._announcer, history, sleep)
+        self._reconciler = Reconciler(settings, store, pipeline, self._announcer, history)
         self._failure_queue = failure_queue
         self._rejected_queue = rejected_queue or failure_queue
         self._observe = observe

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.limits import Limits
-from image_scaler.renditions.spec import Renditions
-from image_scaler.renditions.toml import load_renditions
+from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.toml import load_recipe
 
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 """The names that S3 allows for a bucket."""
@@ -19,7 +19,7 @@ class Settings:
     """Everything that the function is told from outside."""
 
     destination_bucket: str
-    renditions: Renditions
+    recipe: Recipe
     bucket_owners: Mapping[str, str] | None = None
     """The accounts of these buckets; S3 refuses a call if one belongs to another account now."""
     failure_queue_url: str | None = None
@@ -37,7 +37,7 @@ class Settings:
     @property
     def limits(self) -> Limits:
         """The limits of renditions.toml, and this function's memory."""
-        return self.renditions.limits.in_memory(self.memory)
+        return self.recipe.limits.in_memory(self.memory)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], renditions_path: Path) -> "Settings":
@@ -62,7 +62,7 @@ class Settings:
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
             rejected_queue_url=environ.get("REJECTED_QUEUE_URL") or None,
             memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
-            renditions=load_renditions(renditions_path),
+            recipe=load_recipe(renditions_path),
         )
 
 

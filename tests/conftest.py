@@ -20,8 +20,7 @@ class ByFolder(LoadScopeScheduling):
     """Gives each of GROUPS to one worker, and every other test to the worker that is free."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.split("/")[1]
-        return folder if folder in GROUPS else nodeid
+        return next((folder for folder in GROUPS if f"/{folder}/" in nodeid), nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.toml import load_renditions
+from image_scaler.renditions.toml import load_recipe
 from toolbox.console import CommandError, print_error
 from toolbox.stack import ROOT
 
@@ -81,7 +81,7 @@ def scale(
     """
     from toolbox.commands.scale import scale
 
-    _exit(lambda: scale(paths, out_folder, load_renditions(renditions), as_json=as_json))
+    _exit(lambda: scale(paths, out_folder, load_recipe(renditions), as_json=as_json))
 
 
 @main.command()
@@ -96,7 +96,7 @@ def explain(
     """
     from toolbox.commands.explain import explain
 
-    _exit(lambda: explain(keys, load_renditions(renditions), as_json=as_json))
+    _exit(lambda: explain(keys, load_recipe(renditions), as_json=as_json))
 
 
 @main.command()
@@ -170,7 +170,7 @@ def smoke(stage: OwnStage = "dev", region: Region = None, renditions: Renditions
     """
     from toolbox.commands.smoke import smoke
 
-    _exit(lambda: smoke(stage, region, load_renditions(renditions)))
+    _exit(lambda: smoke(stage, region, load_recipe(renditions)))
 
 
 @main.command()
@@ -250,7 +250,7 @@ def plan(
     from toolbox.migration.planner import Options
 
     def command() -> int:
-        loaded = load_renditions(renditions)
+        loaded = load_recipe(renditions)
         options = Options(prefix, inventory, sample, concurrency, everything, retry_rejected)
         session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
         return plan(session, deployed, loaded, options, plan_file, as_json=as_json)
@@ -284,7 +284,7 @@ def apply(
     from toolbox.commands.apply import apply
 
     def command() -> int:
-        loaded = load_renditions(renditions)
+        loaded = load_recipe(renditions)
         session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
         return apply(
             *(session, deployed, loaded, plan_file),

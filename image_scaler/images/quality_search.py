@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from image_scaler.renditions.formats import SMALL_PIXELS, Format
-from image_scaler.renditions.quality import QualityTarget
+from image_scaler.renditions.quality import QualityGoal
 
 ALLOWED_GAP = 15.0
 """How far the worst region may be below the target. In nine of ten encodings of photographs it is less, so that these
@@ -47,7 +47,7 @@ def precision_of_step(*, is_first: bool, pixels: int) -> Precision:
 
 
 class Score(Protocol):
-    """What a trial needs to know of a score; see perception.Score."""
+    """What a trial needs to know of a score; see ssimulacra2.Score."""
 
     @property
     def overall(self) -> float:
@@ -125,7 +125,7 @@ class Trial(NamedTuple):
     score: Score
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The result of a search."""
 
     quality: int
@@ -143,14 +143,14 @@ class Found(NamedTuple):
 def search(
     encode: Callable[[int], bytes],
     score: Callable[[bytes], Score],
-    target: QualityTarget,
+    target: QualityGoal,
     curve: Curve,
     pixels: int,
     *,
     offset: float = 0.0,
     precision: Precision = FIRST_STEP,
     has_time: Callable[[], bool] = lambda: True,
-) -> Found:
+) -> SearchResult:
     """Return the smallest encoding tried that reaches the target within the precision, or else the best one.
 
     No quality below the target's `min` or above its `max` is tried, and none twice. `has_time` is asked before each
@@ -163,35 +163,38 @@ def search(
         body = encode(quality)
         scored = score(body)
         trials.append(Trial(quality, body, scored))
-        if -precision.below <= judged(scored) - target.target <= precision.above or len(trials) == precision.max_trials:
+        if (
+            -precision.below <= effective_score(scored) - target.target <= precision.above
+            or len(trials) == precision.max_trials
+        ):
             is_searched = True
             break
         quality = _next_quality(trials, target, curve, pixels)
         is_searched = quality is None
     if not trials:
         quality = quality or target.min
-        return Found(quality, encode(quality), None, 0, is_searched=False, offset=offset)
+        return SearchResult(quality, encode(quality), None, 0, is_searched=False, offset=offset)
     best = _best(trials, target.target - precision.below)
-    found = _log_loss(judged(best.score)) - curve.log_loss(best.quality, pixels)
-    return Found(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
+    found = _log_loss(effective_score(best.score)) - curve.log_loss(best.quality, pixels)
+    return SearchResult(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
 
 
-def judged(score: Score) -> float:
+def effective_score(score: Score) -> float:
     """Return what is compared with the target: the score, or less if a region is much worse than the rest."""
     return min(score.overall, score.worst + ALLOWED_GAP)
 
 
 def _best(trials: Sequence[Trial], enough: float) -> Trial:
-    good = [trial for trial in trials if judged(trial.score) >= enough]
+    good = [trial for trial in trials if effective_score(trial.score) >= enough]
     if good:
-        return min(good, key=lambda trial: (len(trial.body), -judged(trial.score)))
-    return max(trials, key=lambda trial: judged(trial.score))
+        return min(good, key=lambda trial: (len(trial.body), -effective_score(trial.score)))
+    return max(trials, key=lambda trial: effective_score(trial.score))
 
 
-def _next_quality(trials: Sequence[Trial], target: QualityTarget, curve: Curve, pixels: int) -> int | None:
+def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: Curve, pixels: int) -> int | None:
     """Return the most promising quality that was not tried; None if there is none."""
     goal = _log_loss(target.target)
-    losses = {trial.quality: _log_loss(judged(trial.score)) for trial in trials}
+    losses = {trial.quality: _log_loss(effective_score(trial.score)) for trial in trials}
     nearest, *others = sorted(losses, key=lambda quality: abs(losses[quality] - goal))
     is_too_bad = losses[nearest] > goal
     expected = curve.log_loss(nearest, pixels)
@@ -209,7 +212,7 @@ def _next_quality(trials: Sequence[Trial], target: QualityTarget, curve: Curve, 
     return guess if guess not in losses else None
 
 
-def _clamp(quality: float, target: QualityTarget) -> int:
+def _clamp(quality: float, target: QualityGoal) -> int:
     return max(target.min, min(target.max, round(quality)))
 
 

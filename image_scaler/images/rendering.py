@@ -11,11 +11,11 @@ from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.header import Header, read_header
-from image_scaler.images.promise import SCORING_BYTES, Encoded, PromisedQuality
 from image_scaler.images.quality_search import SearchEffort
+from image_scaler.images.target_quality import SCORING_BYTES, EncodedImage, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Plan, Point, Position, Size, offset, offset_around, plan
+from image_scaler.renditions.geometry import Layout, Point, Position, Size, lay_out, offset, offset_around
 from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, Limits
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
@@ -55,11 +55,11 @@ class Rendition:
     """Whether it is not to be stored, because a later format of its step is no larger (`skip_larger`)."""
 
 
-class _Planned(NamedTuple):
+class _TargetLayout(NamedTuple):
     """A target with its sizes."""
 
     target: RenditionTarget
-    plan: Plan
+    plan: Layout
 
 
 class _Group(NamedTuple):
@@ -67,7 +67,7 @@ class _Group(NamedTuple):
 
     pyramids: Sequence["_Pyramid"]
     """One for each frame."""
-    planned: Sequence[_Planned]
+    planned: Sequence[_TargetLayout]
     """The largest first."""
 
 
@@ -129,7 +129,7 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
             images = _trim(images)
             size = Size(images[0].width, images[0].height)
-        planned = [_Planned(target, _plan(size, target.spec)) for target in targets]
+        planned = [_TargetLayout(target, _plan(size, target.spec)) for target in targets]
         for item in planned:
             self._check_output(item, groups)
         planned.sort(key=lambda item: item.plan.resize.width * item.plan.resize.height, reverse=True)
@@ -141,7 +141,7 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return _Group([_Pyramid(image) for image in images], planned)
 
-    def _check_output(self, item: _Planned, groups: int) -> None:
+    def _check_output(self, item: _TargetLayout, groups: int) -> None:
         """Raise ImageTooLargeError if the format cannot hold a rendition, or if it is beyond the limits."""
         (spec, format), output = (item.target.spec, item.target.format), item.plan.output
         max_side = format.traits.max_side
@@ -155,7 +155,7 @@ class SourceImage:
         self._limits.check_pixels(*largest, frames, must_buffer=False)
         # The decoded pixels of every group stay in memory until all are done.
         encoding_bytes = format.traits.encoding_bytes or 0.0
-        if spec.searched_target(format):
+        if spec.goal_for(format):
             encoding_bytes = max(encoding_bytes, SCORING_BYTES)
         bytes_per_pixel = DECODED_BYTES * (groups - 1) + encoding_bytes
         self._limits.check_memory(*largest, frames, bytes_per_pixel, len(self._body))
@@ -206,8 +206,8 @@ class Rendering:
         ones depend on them.
         """
         # It begins again each time: what it learns from some renditions decides the bytes of the others.
-        promised = PromisedQuality(self._has_time, self.search_effort)
-        encoded: dict[object, Encoded] = {}
+        target_quality = TargetQuality(self._has_time, self.search_effort)
+        encoded: dict[object, EncodedImage] = {}
         steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
             for item in self._in_order(group):
@@ -218,7 +218,7 @@ class Rendering:
                 pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
                 if pixels not in encoded:
                     try:
-                        encoded[pixels] = self._render(item, group.pyramids, promised)
+                        encoded[pixels] = self._render(item, group.pyramids, target_quality)
                     except VIPS_ERRORS as error:
                         raise DamagedImageError(
                             f"cannot make rendition {item.target.spec.name} of the {self._header.format.traits.title} "
@@ -235,15 +235,15 @@ class Rendering:
                     compared = _compare_formats(step, self._targets)
                     yield from (rendition for rendition in compared if rendition.target in targets)
 
-    def _in_order(self, group: _Group) -> Sequence[_Planned]:
+    def _in_order(self, group: _Group) -> Sequence[_TargetLayout]:
         """Return the planned renditions, the largest first, or last if a quality has to be searched."""
-        if not any(item.target.spec.searched_target(item.target.format) for item in group.planned):
+        if not any(item.target.spec.goal_for(item.target.format) for item in group.planned):
             return group.planned
         for item in group.planned:  # each size is still scaled from the next larger one
             self._scale(item, group)
         return group.planned[::-1]
 
-    def _scale(self, item: _Planned, group: _Group) -> None:
+    def _scale(self, item: _TargetLayout, group: _Group) -> None:
         """Scale the frames for a rendition, and keep them: smaller ones are scaled from these."""
         for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
             pyramid.at(item.plan.resize)
@@ -265,9 +265,11 @@ class Rendering:
         )
         return Preview(size, decoding.rgba(self._pyramid.at(size)))
 
-    def _render(self, item: _Planned, pyramids: Sequence["_Pyramid"], promised: PromisedQuality) -> Encoded:
+    def _render(
+        self, item: _TargetLayout, pyramids: Sequence["_Pyramid"], target_quality: TargetQuality
+    ) -> EncodedImage:
         spec, format = item.target.spec, item.target.format
-        target = spec.searched_target(format)
+        target = spec.goal_for(format)
         count = _frame_count(self._header, item.target)
         frames = [
             _compose(pyramid.at(item.plan.resize), item.plan, spec, self._focal_point) for pyramid in pyramids[:count]
@@ -284,23 +286,23 @@ class Rendering:
         )
         if target:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
-            encoded = promised.encode(encoder, spec, format, target, pixels)
+            encoded = target_quality.encode(encoder, spec, format, target, pixels)
         else:
             quality = spec.fixed_quality(format)
-            quality, body = encoder.fit(quality, encoder.encode(quality), promised.has_time)
-            encoded = Encoded(body, quality)
-        has_own_pixels = item.plan == Plan(self._header.size, None, None) and not (spec.trim or spec.sharpen)
+            quality, body = encoder.fit(quality, encoder.encode(quality), target_quality.has_time)
+            encoded = EncodedImage(body, quality)
+        has_own_pixels = item.plan == Layout(self._header.size, None, None) and not (spec.trim or spec.sharpen)
         if has_own_pixels and len(encoded.body) >= len(self._body) and self._header.format is format:
             return self._strip_source(spec, format, count, encoded)
         return encoded
 
-    def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: Encoded) -> Encoded:
+    def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: EncodedImage) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
         if frames != self._header.fields.get("n-pages", 1) or self._header.is_cmyk:  # browsers show no CMYK
             return encoded
         credits = self._credits if spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._body, format, self._header.orientation, credits)
-        return Encoded(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
+        return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
 
 
 def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarget]) -> Iterator[Rendition]:
@@ -312,7 +314,7 @@ def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarge
         smallest = size if smallest is None else min(size, smallest)
 
 
-def _rendition(item: _Planned, encoded: Encoded) -> Rendition:
+def _rendition(item: _TargetLayout, encoded: EncodedImage) -> Rendition:
     format = item.target.format
     has_quality = format.traits.default_quality is not None and not item.target.spec.lossless
     return Rendition(
@@ -358,16 +360,16 @@ def _is_needed(target: RenditionTarget, targets: Collection[RenditionTarget]) ->
         return True
     if spec.skip_larger and any(other.spec.name == spec.name for other in targets):
         return True
-    is_searched = spec.searched_target(target.format) is not None
-    return is_searched and any(other.spec.searched_target(other.format) is not None for other in targets)
+    is_searched = spec.goal_for(target.format) is not None
+    return is_searched and any(other.spec.goal_for(other.format) is not None for other in targets)
 
 
 def _frame_count(header: Header, target: RenditionTarget) -> int:
     return header.frames if target.format.traits.is_animated and target.spec.animated else 1
 
 
-def _plan(size: Size, spec: RenditionSpec) -> Plan:
-    return plan(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
+def _plan(size: Size, spec: RenditionSpec) -> Layout:
+    return lay_out(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
 
 
 def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
@@ -388,7 +390,7 @@ def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
     return [image.crop(left, top, right - left, bottom - top) for image in images]
 
 
-def _compose(image: pyvips.Image, planned: Plan, spec: RenditionSpec, focal_point: Point | None) -> pyvips.Image:
+def _compose(image: pyvips.Image, planned: Layout, spec: RenditionSpec, focal_point: Point | None) -> pyvips.Image:
     """Return the scaled image cropped, or on its background."""
     if spec.sharpen:
         image = image.conv(pyvips.Image.new_from_list(_SHARPEN_KERNEL, scale=24), precision="integer")

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Fit, Position
-from image_scaler.renditions.quality import QualityTarget
+from image_scaler.renditions.quality import QualityGoal
 
 if TYPE_CHECKING:
     from image_scaler.renditions.spec import RenditionSpec
 
 ENGINE_VERSION = 2
 """Increment when the code makes other bytes of the same options: then all renditions are replaced. A changed default
-needs no increment. `tests/test_engine.py` finds out."""
+needs no increment. `tests/unit/images/test_engine.py` finds out."""
 
 _FIRST_VALUES: Mapping[str, object] = {
     "fit": Fit.COVER,
@@ -65,10 +65,10 @@ A new option needs a row if its default is not None or False, and a new format a
 """
 
 _FIRST_WORDS: Mapping[object, str] = {
-    QualityTarget(target=90, min=10, max=95): "visually_lossless",
-    QualityTarget(target=70, min=10, max=95): "high",
-    QualityTarget(target=50, min=10, max=95): "medium",
-    QualityTarget(target=30, min=10, max=95): "low",
+    QualityGoal(target=90, min=10, max=95): "visually_lossless",
+    QualityGoal(target=70, min=10, max=95): "high",
+    QualityGoal(target=50, min=10, max=95): "medium",
+    QualityGoal(target=30, min=10, max=95): "low",
 }
 """What the quality words meant."""
 
@@ -77,7 +77,7 @@ def fingerprint(spec: "RenditionSpec", engine_version: int = ENGINE_VERSION) -> 
     """Return a short hash of everything that a rendition's bytes and headers depend on besides its source."""
     parts = {name: _meaning(spec, name) for name in spec.__struct_fields__ if name != "template"}
     text = {name: value for name, value in parts.items() if name in _FIRST_VALUES or not _is_off(value)}
-    if any(spec.searched_target(format) for format in spec.formats):
+    if any(spec.goal_for(format) for format in spec.formats):
         text["metric"] = 1  # as the text of every searched quality had from the beginning
     return hashlib.sha256(f"{engine_version} {text}".encode()).hexdigest()[:16]
 

@@ -45,7 +45,7 @@ class Size(NamedTuple):
     height: int
 
 
-class Plan(NamedTuple):
+class Layout(NamedTuple):
     """The steps from an image to a rendition, in this order; None if a step is not needed."""
 
     resize: Size
@@ -61,14 +61,14 @@ class Plan(NamedTuple):
         return self.canvas or self.crop or self.resize
 
 
-def plan(
+def lay_out(
     source: Size,
     width: int | None,
     height: int | None,
     fit: Fit = Fit.COVER,
     *,
     without_enlargement: bool = False,
-) -> Plan:
+) -> Layout:
     """Return the steps by which an image of size `source` (upright) fits the box.
 
     If one side of the box is given, the other follows from the aspect ratio (under `fill` it is unchanged); with none
@@ -81,14 +81,14 @@ def plan(
         scale_x, scale_y = min(scale_x, 1.0), min(scale_y, 1.0)
     resize = Size(_side(source.width * scale_x), _side(source.height * scale_y))
     if width is None or height is None:
-        return Plan(resize, None, None)
+        return Layout(resize, None, None)
     if fit is Fit.COVER:
         crop = Size(min(width, resize.width), min(height, resize.height))
-        return Plan(resize, crop if crop != resize else None, None)
+        return Layout(resize, crop if crop != resize else None, None)
     if fit is Fit.CONTAIN:
         canvas = Size(width, height)
-        return Plan(resize, None, canvas if canvas != resize else None)
-    return Plan(resize, None, None)
+        return Layout(resize, None, canvas if canvas != resize else None)
+    return Layout(resize, None, None)
 
 
 def _scales(source: Size, width: int | None, height: int | None, fit: Fit) -> tuple[float, float]:

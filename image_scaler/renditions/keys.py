@@ -40,7 +40,7 @@ def is_image_key(key: str) -> bool:
     return is_image_extension(split_extension(key)[1])
 
 
-def checked_key(key: str, owner: str) -> str:
+def check_key(key: str, owner: str) -> str:
     """Return the key of `owner`; raises DestinationKeyError if it is too long for S3, or not valid Unicode."""
     try:
         length = len(key.encode())

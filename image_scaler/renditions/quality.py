@@ -14,7 +14,7 @@ notice without the original next to it; 80: not noticed side by side; 90: not ev
 _Quality = Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")]
 
 
-class QualityTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class QualityGoal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The score that a rendition should have, and the qualities that may be tried for it."""
 
     target: Annotated[float, Meta(ge=1, le=100, description="a number from 1 to 100")]
@@ -29,7 +29,7 @@ class QualityTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 QUALITY_WORDS: tuple[str, ...] = get_args(QualityWord)
 
 Quality = Annotated[
-    _Quality | QualityWord | QualityTarget,
+    _Quality | QualityWord | QualityGoal,
     Meta(
         description=f"an integer from 1 to 100, one of {', '.join(QUALITY_WORDS)}, "
         "or a table like { target = 70, min = 30, max = 95 }"
@@ -38,8 +38,8 @@ Quality = Annotated[
 """What `quality` may be in renditions.toml."""
 
 
-def quality_target(quality: int | str | QualityTarget | None) -> QualityTarget | None:
+def quality_goal(quality: int | str | QualityGoal | None) -> QualityGoal | None:
     """Return the score that a quality asks for; None if it is a number, or not given."""
     if isinstance(quality, str):
-        return QualityTarget(target=_TARGETS[quality])
-    return quality if isinstance(quality, QualityTarget) else None
+        return QualityGoal(target=_TARGETS[quality])
+    return quality if isinstance(quality, QualityGoal) else None

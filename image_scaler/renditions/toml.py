@@ -1,4 +1,4 @@
-"""renditions.toml -> Renditions; every wrong value is refused in one sentence."""
+"""renditions.toml -> Recipe; every wrong value is refused in one sentence."""
 
 import re
 import string
@@ -17,8 +17,9 @@ from image_scaler.exceptions import ConfigError, Field
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
-from image_scaler.renditions.quality import quality_target
-from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, Renditions, RenditionSpec, Rule, Spec
+from image_scaler.renditions.quality import quality_goal
+from image_scaler.renditions.recipe import Recipe, Rule
+from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, RenditionSpec, Spec
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 """The names that a rendition can have."""
@@ -82,7 +83,7 @@ _NOT_BY_ITSELF = ("fit", "position", "without_enlargement", "background", "cache
 """Options that mean nothing to a byte-for-byte copy, and do not make it another rendition."""
 
 
-def load_renditions(path: Path) -> Renditions:
+def load_recipe(path: Path) -> Recipe:
     """Read and check renditions.toml.
 
     Raises ConfigError for the first mistake, with all others in it. The sentence of each says which field, what was
@@ -92,11 +93,11 @@ def load_renditions(path: Path) -> Renditions:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
-    return parse_renditions(text, path.name)
+    return parse_recipe(text, path.name)
 
 
-def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
-    """Check the text of a renditions.toml; see `load_renditions`."""
+def parse_recipe(text: str, name: str = "renditions.toml") -> Recipe:
+    """Check the text of a renditions.toml; see `load_recipe`."""
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -117,7 +118,7 @@ def parse_renditions(text: str, name: str = "renditions.toml") -> Renditions:
         with _collect(mistakes):
             rules.append(_rule(("rules", index), table, tables))
     with _collect(mistakes):
-        renditions = Renditions(
+        renditions = Recipe(
             by_name,
             rules,
             limits=Limits(**msgspec.structs.asdict(file.limits)),
@@ -225,7 +226,7 @@ def _find_encoding_mistakes(
         if format and name in known - format.traits.options:
             message = f"{where}.{name} means nothing in {format}: it is for {', '.join(formats_with(name))}"
             yield ConfigError(message, (*field, name))
-    target = quality_target(table.quality)
+    target = quality_goal(table.quality)
     if target and format and format.traits.default_quality is None:
         lossy = ", ".join(each for each in OUTPUT_FORMATS if each.traits.default_quality is not None)
         shown = table.quality if isinstance(table.quality, str) else f"target = {target.target:g}"

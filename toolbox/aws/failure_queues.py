@@ -18,7 +18,7 @@ HOLD_SECONDS = 120
 """The visibility timeout of the messages that are read: other readers do not see them for so long."""
 
 
-class Failed(NamedTuple):
+class FailedMessage(NamedTuple):
     """A message of one of the queues."""
 
     queue_url: str
@@ -37,9 +37,9 @@ class FailureQueueReader:
             self._lambda: LambdaClient = session.client("lambda")
 
     @contextmanager
-    def held(self, max_records: int) -> Iterator[list[Failed]]:
+    def held(self, max_records: int) -> Iterator[list[FailedMessage]]:
         """Yield messages of the queues, hidden from other readers; show those again that still exist at the end."""
-        found: list[Failed] = []
+        found: list[FailedMessage] = []
         try:
             for url in self._urls:
                 with call_errors(f"read {url}"):
@@ -55,8 +55,8 @@ class FailureQueueReader:
                     except self._sqs.exceptions.ClientError:
                         continue  # it was deleted
 
-    def _receive(self, url: str, max_records: int) -> list[Failed]:
-        found: list[Failed] = []
+    def _receive(self, url: str, max_records: int) -> list[FailedMessage]:
+        found: list[FailedMessage] = []
         while len(found) < max_records:
             # Long polling asks all of SQS's servers, short polling only some.
             answer = self._sqs.receive_message(
@@ -67,10 +67,12 @@ class FailureQueueReader:
             )
             if not (messages := answer.get("Messages")):
                 break
-            found += [Failed(url, message["ReceiptHandle"], read_record(message["Body"])) for message in messages]
+            found += [
+                FailedMessage(url, message["ReceiptHandle"], read_record(message["Body"])) for message in messages
+            ]
         return found
 
-    def send(self, failed: Failed) -> None:
+    def send(self, failed: FailedMessage) -> None:
         """Send the event to the function again, then delete its message."""
         sources = ", ".join(str(source.ref) for source in failed.record.sources)
         with call_errors(f"send {sources or 'an event'} to {self._function}"):
@@ -82,7 +84,7 @@ class FailureQueueReader:
             raise CallError(f"{self._function} did not accept the event: status code {answer['StatusCode']}")
         self.discard(failed)
 
-    def discard(self, failed: Failed) -> None:
+    def discard(self, failed: FailedMessage) -> None:
         """Delete the message."""
         with call_errors(f"delete a message of {failed.queue_url}"):
             self._sqs.delete_message(QueueUrl=failed.queue_url, ReceiptHandle=failed.receipt)

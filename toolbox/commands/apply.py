@@ -4,8 +4,8 @@ from pathlib import Path
 
 import boto3
 
-from image_scaler.outcomes import counted
-from image_scaler.renditions.spec import Renditions
+from image_scaler.outcomes import plural
+from image_scaler.renditions.recipe import Recipe
 from toolbox.aws.deployed import DeployedStack
 from toolbox.console import err, out
 from toolbox.migration.apply import Applier, Progress
@@ -16,7 +16,7 @@ from toolbox.migration.files import load
 def apply(
     session: boto3.Session,
     deployed: DeployedStack,
-    renditions: Renditions,
+    recipe: Recipe,
     plan_file: Path,
     *,
     max_usd: float,
@@ -28,7 +28,7 @@ def apply(
     planned = load(plan_file)
     try:
         with Progress(planned) as done:
-            applier = Applier(planned, deployed, renditions, session, done)
+            applier = Applier(planned, deployed, recipe, session, done)
             with err.status("Comparing the sources with the plan"):
                 changed = applier.check_listing()
             if changed:
@@ -44,7 +44,7 @@ def apply(
         err.print("Interrupted. The same command goes on from here.")
         return 1
     out.print(
-        f"{counted(tally.done, 'source')} done, {tally.rejected:,} rejected, {tally.failed:,} failed, "
+        f"{plural(tally.done, 'source')} done, {tally.rejected:,} rejected, {tally.failed:,} failed, "
         f"${tally.usd:,.4f} spent"
     )
     if not is_complete:

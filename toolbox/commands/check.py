@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.toml import did_you_mean, load_renditions
+from image_scaler.renditions.toml import did_you_mean, load_recipe
 from image_scaler.settings import BUCKET
 from toolbox import stack
 from toolbox.aws.session import account_of, open_session
@@ -45,13 +45,13 @@ def check(file: Path, stage: str, params: Sequence[str], region: str | None, *, 
     session = open_session(region)
     if credentials:
         out.print(f"The account is {account_of(session)}, the region is {session.region_name}.")
-    renditions = load_renditions(file)
+    recipe = load_recipe(file)
     _check_given(stage, params)
     _check_stack(stage, params, session.region_name)
-    if renditions.allow_svg and ".svg" not in stack.suffixes():
+    if recipe.allow_svg and ".svg" not in stack.suffixes():
         err.print("Note: no upload of an SVG invokes the function: add events for .svg to serverless.yml.")
-    names = ", ".join(renditions.by_name)
-    out.print(f"{file.name} and the settings of stage {stage} are valid. Renditions: {names}")
+    names = ", ".join(recipe.by_name)
+    out.print(f"{file.name} and the settings of stage {stage} are valid. Recipe: {names}")
     return 0
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from image_scaler.exceptions import DestinationKeyError
-from image_scaler.renditions.spec import CopyTarget, Renditions, RenditionTarget, Target
+from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Target
 from image_scaler.storage.base import on_one_line
 from toolbox import stack
 from toolbox.console import err, make_table, out, print_error, print_json
@@ -21,7 +22,7 @@ class Explained(NamedTuple):
     description: str
 
 
-def explain(keys: Sequence[str], renditions: Renditions, *, as_json: bool) -> int:
+def explain(keys: Sequence[str], recipe: Recipe, *, as_json: bool) -> int:
     """Print what would be written for an upload under each key; return the exit code."""
     is_source = stack.source_filter("s3")
     table = make_table("source", "rendition", "key", "what")
@@ -31,7 +32,7 @@ def explain(keys: Sequence[str], renditions: Renditions, *, as_json: bool) -> in
         if not is_source(key):
             err.print(f"Note: an upload of {name} invokes nothing: serverless.yml has no event for it.", markup=False)
         try:
-            explained = explain_key(key, renditions)
+            explained = explain_key(key, recipe)
         except DestinationKeyError as error:
             is_rejected = True
             print_error(str(error))
@@ -48,12 +49,12 @@ def explain(keys: Sequence[str], renditions: Renditions, *, as_json: bool) -> in
     return 1 if is_rejected else 0
 
 
-def explain_key(key: str, renditions: Renditions) -> list[Explained]:
+def explain_key(key: str, recipe: Recipe) -> list[Explained]:
     """Return what would be written for an upload under a key.
 
     Raises DestinationKeyError if a destination key would be longer than S3 allows.
     """
-    plan = renditions.plan_for(key)
+    plan = recipe.plan_for(key)
     found = [Explained(target.spec.name, target.key, _format(target), _describe(target)) for target in plan.targets]
     if plan.manifest_key:
         found.append(Explained("manifest", plan.manifest_key, "json", "the list of renditions, in JSON"))
@@ -75,7 +76,7 @@ def _describe(target: Target) -> str:
 
 def _describe_quality(target: RenditionTarget) -> str:
     """Return which quality is searched for; nothing if it is fixed."""
-    wanted = target.spec.searched_target(target.format)
+    wanted = target.spec.goal_for(target.format)
     if wanted is None:
         return ""
     return f", quality from {wanted.min} to {wanted.max} for a score of {wanted.target:g}"

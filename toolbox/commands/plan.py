@@ -4,7 +4,7 @@ from pathlib import Path
 
 import boto3
 
-from image_scaler.renditions.spec import Renditions
+from image_scaler.renditions.recipe import Recipe
 from toolbox.aws.deployed import DeployedStack
 from toolbox.console import err, out, print_json
 from toolbox.migration.planner import Options, Planner
@@ -14,7 +14,7 @@ from toolbox.migration.report import report
 def plan(
     session: boto3.Session,
     deployed: DeployedStack,
-    renditions: Renditions,
+    recipe: Recipe,
     options: Options,
     plan_file: Path | None,
     *,
@@ -22,7 +22,7 @@ def plan(
 ) -> int:
     """Print the plan, and write it to `plan_file`; return 0 if there is nothing to do, else 2. Raises CallError."""
     with err.status("Reading") as status:
-        made = Planner(deployed, renditions, session).plan(options, plan_file, status.update)
+        made = Planner(deployed, recipe, session).plan(options, plan_file, status.update)
     if made.note:
         err.print(f"Note: the next plan asks for all manifests again: {made.note}", markup=False)
     if as_json:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from image_scaler.outcomes import counted
+from image_scaler.outcomes import plural
 from toolbox.console import out
 from toolbox.play.report import write_report
 from toolbox.play.server import serve
@@ -20,7 +20,7 @@ def play(paths: Sequence[Path], renditions: Path, port: int, html: Path | None) 
     with signals_as_exit():
         if html:
             write_report(html, files, renditions)
-            out.print(f"{html}: {counted(len(files), 'picture')}")
+            out.print(f"{html}: {plural(len(files), 'picture')}")
         else:
             serve(files, renditions, port, lambda address: print(address, flush=True))  # noqa: T201
     return 0

@@ -2,7 +2,7 @@
 
 from image_scaler.storage.base import on_one_line
 from toolbox.aws.deployed import find_stack
-from toolbox.aws.failure_queues import Failed, FailureQueueReader
+from toolbox.aws.failure_queues import FailedMessage, FailureQueueReader
 from toolbox.aws.session import open_session
 from toolbox.console import CommandError, make_table, out
 
@@ -55,7 +55,7 @@ def redrive(
     return 0 if is_readable else 1
 
 
-def _act(reader: FailureQueueReader, failed: Failed, *, send: bool, discard_rejected: bool) -> str:
+def _act(reader: FailureQueueReader, failed: FailedMessage, *, send: bool, discard_rejected: bool) -> str:
     """Send or delete a record as asked for; return what was done, or would be."""
     if failed.record.is_rejected and discard_rejected:
         reader.discard(failed)

@@ -18,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from image_scaler.exceptions import DestinationKeyError
-from image_scaler.outcomes import counted
+from image_scaler.outcomes import plural
 from image_scaler.renditions.keys import MANIFEST_FOLDER, RECIPE_FOLDER, REJECTION_FOLDER
-from image_scaler.renditions.spec import SourcePlan
-from image_scaler.renditions.toml import load_renditions
+from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.toml import load_recipe
 from image_scaler.storage.base import on_one_line
 from toolbox.aws.failure_records import read_record, take
 from toolbox.commands.up import wanted_port
@@ -72,9 +72,9 @@ def run(paths: Sequence[Path]) -> int:
 
 def _run(files: Sequence[SourceFile]) -> bool:
     step = Steps(out)
-    renditions = load_renditions(ROOT / "renditions.toml")
+    recipe = load_recipe(ROOT / "renditions.toml")
     try:
-        sources = [Source(file.ref.key, file.path.read_bytes(), renditions.plan_for(file.ref.key)) for file in files]
+        sources = [Source(file.ref.key, file.path.read_bytes(), recipe.plan_for(file.ref.key)) for file in files]
     except DestinationKeyError as error:
         raise CommandError(str(error)) from error
     _empty(OUT)
@@ -230,6 +230,6 @@ def _report(aws: LocalAws, sources: list[Source]) -> bool:
     if not incomplete:
         total = sum(not key.startswith(MANIFEST_FOLDER) for source in sources for key in source.expected)
         out.print(
-            f"{counted(len(sources), 'image')}, {counted(total, 'rendition')}. They are in {OUT.relative_to(ROOT)}/"
+            f"{plural(len(sources), 'image')}, {plural(total, 'rendition')}. They are in {OUT.relative_to(ROOT)}/"
         )
     return not incomplete

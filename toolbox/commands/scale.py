@@ -14,7 +14,7 @@ from rich.text import Text
 from image_scaler.events import SourceEvent
 from image_scaler.images import vips
 from image_scaler.outcomes import Outcome, WrittenObject
-from image_scaler.renditions.spec import Renditions
+from image_scaler.renditions.recipe import Recipe
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import on_one_line
@@ -32,10 +32,10 @@ class Scaled:
     milliseconds: int
 
 
-def scale_files(files: Sequence[SourceFile], out_folder: Path, renditions: Renditions) -> Iterator[Scaled]:
+def scale_files(files: Sequence[SourceFile], out_folder: Path, recipe: Recipe) -> Iterator[Scaled]:
     """Make the renditions of each file in a folder; yield its outcome."""
-    vips.configure(allow_svg=renditions.allow_svg)
-    settings = Settings(destination_bucket=str(out_folder.resolve()), renditions=renditions)
+    vips.configure(allow_svg=recipe.allow_svg)
+    settings = Settings(destination_bucket=str(out_folder.resolve()), recipe=recipe)
     scaler = Scaler(settings, FileStore())
     for file in files:
         start = time.perf_counter()
@@ -43,13 +43,13 @@ def scale_files(files: Sequence[SourceFile], out_folder: Path, renditions: Rendi
         yield Scaled(file, outcome, round((time.perf_counter() - start) * 1000))
 
 
-def scale(paths: Sequence[Path], out_folder: Path, renditions: Renditions, *, as_json: bool) -> int:
+def scale(paths: Sequence[Path], out_folder: Path, recipe: Recipe, *, as_json: bool) -> int:
     """Make and print the renditions of files; return the exit code. Raises InputError."""
     files = source_files(paths, out_folder)
     all_ok = True
     table = make_table("source", "rendition", "size", "bytes", "saved")
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        scaled_files = scale_files(files, out_folder, renditions)
+        scaled_files = scale_files(files, out_folder, recipe)
         for scaled in progress.track(scaled_files, total=len(files), description="Scaling"):
             all_ok &= scaled.outcome.status == "ok"
             if as_json:

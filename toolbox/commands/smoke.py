@@ -14,9 +14,10 @@ import pyvips
 from rich.progress import Progress
 
 from image_scaler.exceptions import DamagedImageError
-from image_scaler.ledger import rejection_key
+from image_scaler.history import rejection_key
 from image_scaler.publisher import Provenance
-from image_scaler.renditions.spec import CopyTarget, Renditions, RenditionTarget, Target
+from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Target
 from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
 from image_scaler.telemetry import NAMESPACE, Metric
@@ -51,10 +52,10 @@ class Check:
     """From the upload, or from the start of the check."""
 
 
-def smoke(stage: str, region: str | None, renditions: Renditions) -> int:
+def smoke(stage: str, region: str | None, recipe: Recipe) -> int:
     """Try a stack, and print each check; return the exit code. Raises CallError."""
     session = open_session(region)
-    tried = Smoke(find_stack(stage, session), renditions, session)
+    tried = Smoke(find_stack(stage, session), recipe, session)
     table = make_table("check", "result", "seconds")
     problems = 0
     try:
@@ -75,14 +76,14 @@ class Smoke:
     def __init__(
         self,
         deployed: DeployedStack,
-        renditions: Renditions,
+        recipe: Recipe,
         session: boto3.Session,
         max_seconds: float = MAX_SECONDS,
     ) -> None:
         """`max_seconds`: how long to wait for one effect."""
         self._max_seconds = max_seconds
         self._deployed = deployed
-        self._renditions = renditions
+        self._recipe = recipe
         self.prefix = f"smoke/{secrets.token_hex(4)}/"
         with call_errors("create clients for AWS"):
             self._s3 = session.client("s3")
@@ -130,7 +131,7 @@ class Smoke:
     def _check_renditions(self, name: str, body: bytes) -> None:
         """Upload an image, wait for its manifest, and look at every rendition."""
         key, etag = self._upload(name, body)
-        plan = self._renditions.plan_for(key).of_version(etag)
+        plan = self._recipe.plan_for(key).of_version(etag)
         targets: Sequence[Target] = plan.targets
         if plan.manifest_key:
             self._eventually(partial(self._is_of, plan.manifest_key, etag), f"the manifest of {key}")
@@ -185,7 +186,7 @@ class Smoke:
         record = self._eventually(lambda: self._take_record(key), f"the record of {key} in the rejected queue")
         if record.error_type != DamagedImageError.__name__:
             raise SmokeError(f"expected that {key} is rejected as damaged but the reason is {record.reason!r}")
-        made = [target.key for target in self._renditions.plan_for(key).targets if self._head(target.key)]
+        made = [target.key for target in self._recipe.plan_for(key).targets if self._head(target.key)]
         if made:
             raise SmokeError(f"the damaged {key} has renditions: {', '.join(made)}")
 
@@ -243,7 +244,7 @@ class Smoke:
         """Delete all versions of what was uploaded and made."""
         for key, etag in self._uploads:
             self._delete_versions(self._deployed.source_bucket, key)
-            for made in (*self._renditions.plan_for(key).of_version(etag).keys, rejection_key(key)):
+            for made in (*self._recipe.plan_for(key).of_version(etag).keys, rejection_key(key)):
                 self._delete_versions(self._deployed.destination_bucket, made)
 
     def _delete_versions(self, bucket: str, key: str) -> None:

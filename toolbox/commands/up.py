@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from image_scaler.renditions.toml import load_renditions
+from image_scaler.renditions.toml import load_recipe
 from toolbox.local.aws import DEFAULT_PORT, LOCAL, LocalAws, LocalAwsError
 from toolbox.local.package_cache import architecture, locked
 from toolbox.processes import signals_as_exit
@@ -50,7 +50,7 @@ def _up() -> None:
         _write_env(aws)
         _print_usage(aws)
         return
-    load_renditions(ROOT / "renditions.toml")  # a mistake would otherwise appear at the first upload
+    load_recipe(ROOT / "renditions.toml")  # a mistake would otherwise appear at the first upload
     aws = LocalAws.start(port=wanted_port(), step=Steps(out))
     try:
         STATE.write_text(json.dumps({"folder": str(aws.folder), "env": aws.env}), encoding="utf-8")

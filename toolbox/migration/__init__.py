@@ -9,7 +9,7 @@ The path of a plan, in this order::
     changes      what is made, rewritten, kept and left over of each source
     stored       what exists: manifests and renditions
     sampling     bytes and time of some real sources under the new recipe
-    eye          which renditions look different, and how much
+    visual_diff  which renditions look different, and how much
     costs        dollars and hours
     planner      all of it, for a stack
     files        plan.json and its lists

@@ -23,17 +23,17 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import boto3
 from botocore.config import Config
 
-from image_scaler.ledger import rejection_fingerprint, rejection_key
-from image_scaler.outcomes import counted
-from image_scaler.renditions.spec import Renditions
+from image_scaler.history import rejection_fingerprint, rejection_key
+from image_scaler.outcomes import plural
+from image_scaler.renditions.recipe import Recipe
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox.aws import prices
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.costs import Function
-from toolbox.migration.files import Item, PlanFile, progress_path
+from toolbox.migration.files import Item, MigrationPlan, progress_path
 from toolbox.migration.listing import MANIFEST_SUFFIX, in_manifest_order, in_order, list_objects
-from toolbox.migration.recipes import Recipe
+from toolbox.migration.recipes import RecordedRecipe
 from toolbox.migration.states import look_at_manifest
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Tally:
 class Progress:
     """What was done of a plan, in a file; only one run at a time may have it open."""
 
-    def __init__(self, plan: PlanFile) -> None:
+    def __init__(self, plan: MigrationPlan) -> None:
         """Raise CallError if the file cannot be used."""
         path = progress_path(plan.path)
         self.tally = Tally()
@@ -189,22 +189,22 @@ class Applier:
 
     def __init__(
         self,
-        plan: PlanFile,
+        plan: MigrationPlan,
         deployed: DeployedStack,
-        renditions: Renditions,
+        recipe: Recipe,
         session: boto3.Session,
         progress: Progress,
     ) -> None:
         """Raise CallError if the plan is not of this stack and this renditions.toml."""
         self._plan = plan
         self._deployed = deployed
-        self._renditions = renditions
-        self._recipe = Recipe(renditions)
+        self._recipe = recipe
+        self._recorded = RecordedRecipe(recipe)
         self._function = Function(**plan.content["function"])
         self.progress = progress
         self._changed: set[int] = set()
         self._is_verified = False
-        check_plan(plan, deployed, renditions)
+        check_plan(plan, deployed, recipe)
         with call_errors("create clients for AWS"):
             self._s3: S3Client = session.client("s3")
             self._lambda: LambdaClient = session.client("lambda", config=_INVOKE_CONFIG)
@@ -225,7 +225,7 @@ class Applier:
             if not current or (current.key, current.etag) != (item.key, item.etag):
                 self._changed.add(_digest(item.key))
         if self._changed and not self.progress.has_begun:
-            changed, since = counted(len(self._changed), "source"), self._plan.content["created"]
+            changed, since = plural(len(self._changed), "source"), self._plan.content["created"]
             raise CallError(f"{changed} of the plan changed since {since}: run image-scaler plan again")
         return len(self._changed)
 
@@ -279,25 +279,25 @@ class Applier:
 
     def _verify(self, item: Item) -> None:
         """Check once in a run that the function makes what was planned."""
-        plan = self._recipe.plan_for(item.key)
+        plan = self._recorded.plan_for(item.key)
         if self._is_verified or plan is None or plan.manifest_key is None:
             self._is_verified = True
             return
         _, state = look_at_manifest(self._store, self._deployed.destination_bucket, plan.manifest_key)
-        if state is None or state.fingerprint != self._recipe.of_manifest(plan):
+        if state is None or state.fingerprint != self._recorded.of_manifest(plan):
             name = self._deployed.function
             raise CallError(f"{name} has another renditions.toml than the plan: run make deploy, then apply again")
         self._is_verified = True
 
     def _is_rejected(self, item: Item) -> bool:
         _, state = look_at_manifest(self._store, self._deployed.destination_bucket, rejection_key(item.key))
-        fingerprint = rejection_fingerprint(self._renditions, self._function.memory * 1024**2)
+        fingerprint = rejection_fingerprint(self._recipe, self._function.memory * 1024**2)
         return state is not None and (state.source_etag, state.fingerprint) == (item.etag, fingerprint)
 
     def orphans(self) -> Iterator[str]:
         """Yield the keys that no recipe makes any longer, of sources whose new renditions exist."""
         for orphan in self._plan.orphans():
-            plan = self._recipe.plan_for(orphan.source_key)
+            plan = self._recorded.plan_for(orphan.source_key)
             is_made = plan is None or orphan.key in plan.keys or plan.has_version(orphan.key)
             if self.progress.is_done(orphan.source_key) and not is_made:
                 yield orphan.key
@@ -307,7 +307,7 @@ class Applier:
         bucket = self._deployed.destination_bucket
         waiting = iter(keys)
         while chunk := list(islice(waiting, _MAX_DELETES)):
-            with call_errors(f"delete {counted(len(chunk), 'orphan')} in {bucket}"):
+            with call_errors(f"delete {plural(len(chunk), 'orphan')} in {bucket}"):
                 answer = self._s3.delete_objects(
                     Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True}
                 )
@@ -317,13 +317,13 @@ class Applier:
             yield len(chunk)
 
 
-def check_plan(plan: PlanFile, deployed: DeployedStack, renditions: Renditions) -> None:
+def check_plan(plan: MigrationPlan, deployed: DeployedStack, recipe: Recipe) -> None:
     """Raise CallError if a plan is not of this stack and this renditions.toml."""
     for name, value in plan.content["stack"].items():
         if getattr(deployed, name) != value:
             words = name.replace("_", " ")
             raise CallError(f"the plan is of another stack: its {words} is {value}, not {getattr(deployed, name)}")
-    if plan.content["recipe"] != renditions.id:
+    if plan.content["recipe"] != recipe.id:
         raise CallError("renditions.toml has changed since the plan was made: run image-scaler plan again")
 
 

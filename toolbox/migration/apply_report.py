@@ -6,14 +6,14 @@ import boto3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from image_scaler.outcomes import counted
+from image_scaler.outcomes import plural
 from image_scaler.storage.base import on_one_line
 from toolbox.aws import prices
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError
 from toolbox.migration.apply import DONE, FAILED, REJECTED, Applier, Result
 from toolbox.migration.batch import BatchOperations
-from toolbox.migration.files import PlanFile
+from toolbox.migration.files import MigrationPlan
 
 _SHOWN = 20
 """Keys of orphans that are printed; the number says how many more there are."""
@@ -33,7 +33,7 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def run_function(applier: Applier, plan: PlanFile, concurrency: int, max_usd: float, console: Console) -> bool:
+def run_function(applier: Applier, plan: MigrationPlan, concurrency: int, max_usd: float, console: Console) -> bool:
     """Send the sources to the function, with a bar; return whether all were sent."""
     total, tally = plan.content["counts"]["to_process"], applier.progress.tally
     with _bar(console) as progress:
@@ -49,7 +49,12 @@ def run_function(applier: Applier, plan: PlanFile, concurrency: int, max_usd: fl
 
 
 def run_batch(
-    applier: Applier, plan: PlanFile, deployed: DeployedStack, session: boto3.Session, max_usd: float, console: Console
+    applier: Applier,
+    plan: MigrationPlan,
+    deployed: DeployedStack,
+    session: boto3.Session,
+    max_usd: float,
+    console: Console,
 ) -> bool:
     """Let an S3 Batch Operations job send the sources, and follow it; return True. Raises CallError.
 
@@ -96,4 +101,4 @@ def delete_orphans(applier: Applier, console: Console) -> None:
     if count > _SHOWN:
         console.print(f"deletes {count - _SHOWN:,} more")
     deleted = sum(applier.delete(applier.orphans()))
-    console.print(f"{counted(deleted, 'orphan')} deleted")
+    console.print(f"{plural(deleted, 'orphan')} deleted")

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from image_scaler.renditions.spec import CopyTarget, RenditionTarget, SourcePlan, Target
-from toolbox.migration.listing import Listed
-from toolbox.migration.recipes import History, Recipe
+from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Target
+from toolbox.migration.listing import ListedObject
+from toolbox.migration.recipes import RecipeHistory, RecordedRecipe
 from toolbox.migration.states import State
 
 
@@ -44,7 +45,7 @@ class RuleCounts(Counts):
 class Change:
     """What the recipe changes for one source."""
 
-    source: Listed
+    source: ListedObject
     plan: SourcePlan
     by_rendition: dict[str, Counts] = field(default_factory=dict)
     orphans: list[str] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Change:
         return tuple(target.spec.name for target in self.plan.targets)
 
 
-class Old(NamedTuple):
+class ExistingObjects(NamedTuple):
     """What exists under the keys of one source."""
 
     fingerprints: dict[str, str | None]
@@ -74,7 +75,7 @@ class Old(NamedTuple):
     """Whether it was made of the current version of the source."""
 
 
-def is_up_to_date(source: Listed, plan: SourcePlan, state: State | None, recipe: Recipe) -> bool:
+def is_up_to_date(source: ListedObject, plan: SourcePlan, state: State | None, recipe: RecordedRecipe) -> bool:
     """Return whether everything exists as the recipe asks for it."""
     return state is not None and state.source_etag == source.etag and state.fingerprint == recipe.of_manifest(plan)
 
@@ -82,13 +83,15 @@ def is_up_to_date(source: Listed, plan: SourcePlan, state: State | None, recipe:
 class Comparer:
     """Compares what exists with a recipe."""
 
-    def __init__(self, recipe: Recipe, history: History, listed_keys: Callable[[str], dict[str, str]]) -> None:
+    def __init__(
+        self, recipe: RecordedRecipe, history: RecipeHistory, listed_keys: Callable[[str], dict[str, str]]
+    ) -> None:
         """`listed_keys` returns the keys in a manifest, with their renditions; for a recipe that is not kept."""
-        self._recipe = recipe
+        self._recorded = recipe
         self._history = history
         self._listed_keys = listed_keys
 
-    def change(self, source: Listed, plan: SourcePlan, state: State | None) -> Change:
+    def change(self, source: ListedObject, plan: SourcePlan, state: State | None) -> Change:
         """Return what changes for a source that is not up to date."""
         new = plan.of_version(source.etag)
         old = self._old(source, plan, state)
@@ -111,10 +114,10 @@ class Comparer:
             change.gets += 3 if state else 0  # the manifest, and a look at the source after an overwrite
         return change
 
-    def _compare(self, change: Change, target: Target, old: Old) -> None:
+    def _compare(self, change: Change, target: Target, old: ExistingObjects) -> None:
         counts = change.by_rendition.setdefault(target.spec.name, Counts())
         is_copy = isinstance(target, CopyTarget)
-        is_same = old.fingerprints.get(target.key) == self._recipe.fingerprint_of(target.spec)
+        is_same = old.fingerprints.get(target.key) == self._recorded.fingerprint_of(target.spec)
         if target.key not in old.fingerprints:
             counts.make += 1
             change.puts += 1
@@ -130,15 +133,15 @@ class Comparer:
             change.gets += 0 if is_copy else 1
         change.gets += 2 if is_copy else 0  # it is compared by its ETag before and after
 
-    def _old(self, source: Listed, plan: SourcePlan, state: State | None) -> Old:
+    def _old(self, source: ListedObject, plan: SourcePlan, state: State | None) -> ExistingObjects:
         if state is None or plan.manifest_key is None:
-            return Old({}, {}, is_current=False)
+            return ExistingObjects({}, {}, is_current=False)
         made = self._history.find(source.key, state.fingerprint)
         if made is None:
             names = self._listed_keys(plan.manifest_key)
-            return Old(dict.fromkeys(names), names, is_current=False)
+            return ExistingObjects(dict.fromkeys(names), names, is_current=False)
         targets: Sequence[Target] = made.plan.of_version(state.source_etag).targets
-        return Old(
+        return ExistingObjects(
             {target.key: made.recipe.fingerprint_of(target.spec) for target in targets},
             {target.key: target.spec.name for target in targets},
             is_current=state.source_etag == source.etag,

@@ -35,7 +35,7 @@ class Orphan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PlanFile:
+class MigrationPlan:
     """A plan as it was written."""
 
     path: Path
@@ -122,7 +122,7 @@ class Lists:
             plan.write(f"{text}\n".encode())
 
 
-def load(path: Path) -> PlanFile:
+def load(path: Path) -> MigrationPlan:
     """Return a plan; raises CallError if it is none, or is not as it was written."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -139,7 +139,7 @@ def load(path: Path) -> PlanFile:
         raise CallError(f"cannot read {error.filename}, which belongs to {path}: {error.strerror}") from error
     if not is_whole:
         raise CallError(f"{path} or a list next to it was changed after it was written: run image-scaler plan again")
-    return PlanFile(path, content | {"checksum": checksum})
+    return MigrationPlan(path, content | {"checksum": checksum})
 
 
 def _partial(path: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from toolbox.aws.errors import CallError, call_errors
-from toolbox.migration.listing import ARCHIVES, Listed
+from toolbox.migration.listing import ARCHIVES, ListedObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,7 +23,7 @@ ROWS_IN_MEMORY = 200_000
 """Rows that are sorted in memory; more are sorted in files, because a report has no order."""
 
 
-def list_inventory(s3: "S3Client", address: str, bucket: str, prefix: str) -> Iterator[Listed]:
+def list_inventory(s3: "S3Client", address: str, bucket: str, prefix: str) -> Iterator[ListedObject]:
     """Yield the objects of a report in the order of their keys.
 
     `address`: of its manifest.json, like s3://reports/my-uploads/all/2026-01-31T01-00Z/manifest.json. Raises CallError
@@ -55,7 +55,7 @@ def _json(body: bytes, address: str) -> Any:
     return value
 
 
-def _rows(s3: "S3Client", bucket: str, files: Sequence[str], columns: list[str], prefix: str) -> Iterator[Listed]:
+def _rows(s3: "S3Client", bucket: str, files: Sequence[str], columns: list[str], prefix: str) -> Iterator[ListedObject]:
     for file in files:
         with call_errors(f"read s3://{bucket}/{file}"), ExitStack() as stack:
             body = s3.get_object(Bucket=bucket, Key=file)["Body"]
@@ -69,15 +69,15 @@ def _rows(s3: "S3Client", bucket: str, files: Sequence[str], columns: list[str],
                 if is_current and key.startswith(prefix):
                     modified = datetime.fromisoformat(values["LastModifiedDate"].replace("Z", "+00:00"))
                     is_archived = values.get("StorageClass") in ARCHIVES
-                    yield Listed(
+                    yield ListedObject(
                         key, values["ETag"].strip('"'), int(values["Size"] or 0), modified.astimezone(UTC), is_archived
                     )
 
 
-def sort_rows(rows: Iterator[Listed], in_memory: int = ROWS_IN_MEMORY) -> Iterator[Listed]:
+def sort_rows(rows: Iterator[ListedObject], in_memory: int = ROWS_IN_MEMORY) -> Iterator[ListedObject]:
     """Yield rows in the order of their keys; those that do not fit in memory are sorted in temporary files."""
     with ExitStack() as stack:
-        runs: list[Iterator[Listed]] = []
+        runs: list[Iterator[ListedObject]] = []
         while chunk := sorted(islice(rows, in_memory)):
             if len(chunk) < in_memory:
                 runs.append(iter(chunk))
@@ -89,7 +89,7 @@ def sort_rows(rows: Iterator[Listed], in_memory: int = ROWS_IN_MEMORY) -> Iterat
         yield from heapq.merge(*runs)
 
 
-def _read_run(file: IO[str]) -> Iterator[Listed]:
+def _read_run(file: IO[str]) -> Iterator[ListedObject]:
     for line in file:
         key, etag, size, modified, is_archived = json.loads(line)
-        yield Listed(key, etag, size, datetime.fromisoformat(modified), is_archived)
+        yield ListedObject(key, etag, size, datetime.fromisoformat(modified), is_archived)

@@ -15,7 +15,7 @@ ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 """The storage classes whose objects must be restored before they can be read."""
 
 
-class Listed(NamedTuple):
+class ListedObject(NamedTuple):
     """An object, as far as a listing tells."""
 
     key: str
@@ -27,12 +27,12 @@ class Listed(NamedTuple):
     is_archived: bool = False
 
 
-def list_objects(s3: "S3Client", bucket: str, prefix: str) -> Iterator[Listed]:
+def list_objects(s3: "S3Client", bucket: str, prefix: str) -> Iterator[ListedObject]:
     """Yield the objects of a bucket whose keys start with a prefix; raises CallError."""
     with call_errors(f"list s3://{bucket}/{prefix}"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for stored in page.get("Contents", []):
-                yield Listed(
+                yield ListedObject(
                     stored["Key"],
                     stored["ETag"].strip('"'),
                     stored["Size"],
@@ -41,7 +41,7 @@ def list_objects(s3: "S3Client", bucket: str, prefix: str) -> Iterator[Listed]:
                 )
 
 
-def in_order(objects: Iterable[Listed], what: str) -> Iterator[Listed]:
+def in_order(objects: Iterable[ListedObject], what: str) -> Iterator[ListedObject]:
     """Yield the objects; raises CallError if their keys do not come in order, which everything here relies on.
 
     S3 sorts keys by their bytes in UTF-8, which is the order of Python's strings.
@@ -54,13 +54,13 @@ def in_order(objects: Iterable[Listed], what: str) -> Iterator[Listed]:
         yield item
 
 
-def in_manifest_order(sources: Iterable[Listed]) -> Iterator[Listed]:
+def in_manifest_order(sources: Iterable[ListedObject]) -> Iterator[ListedObject]:
     """Yield sources, which come in the order of their keys, in the order of their manifests.
 
     `a-b` is listed after `a`, but `a-b.json` before `a.json`. A source waits until no later key can come before it: as
     long as its key is the beginning of the current one, so that few ever wait.
     """
-    waiting: list[tuple[str, Listed]] = []
+    waiting: list[tuple[str, ListedObject]] = []
     for source in sources:
         while waiting and waiting[0][0] < source.key:
             yield heapq.heappop(waiting)[1]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from image_scaler.ledger import rejection_fingerprint
+from image_scaler.history import rejection_fingerprint
 from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
-from image_scaler.renditions.spec import Renditions
+from image_scaler.renditions.recipe import Recipe
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox import stack
 from toolbox.aws import prices
@@ -19,16 +19,15 @@ from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import call_errors
 from toolbox.migration.changes import Change, Comparer, Counts, RuleCounts, is_up_to_date
 from toolbox.migration.costs import GB, ONE_VCPU_MB, Estimate, Function, requests_usd
-from toolbox.migration.eye import Eye
 from toolbox.migration.files import Item, Lists
 from toolbox.migration.inventory import list_inventory
-from toolbox.migration.listing import MANIFEST_SUFFIX, Listed, in_manifest_order, in_order, list_objects
-from toolbox.migration.recipes import Recipe, read_history
+from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject, in_manifest_order, in_order, list_objects
+from toolbox.migration.recipes import RecordedRecipe, read_history
 from toolbox.migration.sampling import Sample, Sampler
 from toolbox.migration.states import (
     PARALLEL,
     Index,
-    Seen,
+    ReadManifest,
     State,
     look_at_manifest,
     read_index,
@@ -36,6 +35,7 @@ from toolbox.migration.states import (
     write_index,
 )
 from toolbox.migration.stored import read_manifest
+from toolbox.migration.visual_diff import VisualDiff
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,7 +70,7 @@ class Totals:
         """Return totals with zeros for each rule, and for the sources that none matches, in this order."""
         return cls(by_rule={pattern: RuleCounts() for pattern in (*patterns, None)})
 
-    def see(self, source: Listed, rule: str | None) -> None:
+    def see(self, source: ListedObject, rule: str | None) -> None:
         """Count a source, whether it changes or not."""
         self.sources += 1
         self.bytes += source.size
@@ -119,7 +119,7 @@ class Plan:
     estimate: Estimate
     content: dict[str, Any]
     """For plan.json and --json."""
-    eye: Eye
+    visual_diff: VisualDiff
     """What looks different."""
     note: str | None = None
     """Why the next plan will ask for all manifests again."""
@@ -133,10 +133,10 @@ class Plan:
 class Planner:
     """Plans for one stack."""
 
-    def __init__(self, deployed: DeployedStack, renditions: Renditions, session: boto3.Session) -> None:
+    def __init__(self, deployed: DeployedStack, recipe: Recipe, session: boto3.Session) -> None:
         self._deployed = deployed
-        self._renditions = renditions
-        self._recipe = Recipe(renditions)
+        self._recipe = recipe
+        self._recorded = RecordedRecipe(recipe)
         with call_errors("create clients for AWS"):
             self._s3: S3Client = session.client("s3")
             config = CLIENT_CONFIG.merge(Config(max_pool_connections=PARALLEL))
@@ -149,12 +149,12 @@ class Planner:
         skipped = set() if options.retry_rejected else self._rejected(options.prefix, function)
         history = read_history(self._s3, self._deployed.destination_bucket)
         index = Index(read_index(self._s3, self._deployed.destination_bucket), options.prefix)
-        sample = Sample(options.sample, self._renditions.id)
+        sample = Sample(options.sample, self._recipe.id)
         try:
             with Lists(out) as lists:
-                totals = Totals.of_rules(self._renditions.patterns)
+                totals = Totals.of_rules(self._recipe.patterns)
                 states = with_states(self._sources(options), self._manifests(options.prefix), index, self._look)
-                comparer = Comparer(self._recipe, history, self._listed_keys)
+                comparer = Comparer(self._recorded, history, self._listed_keys)
                 for change in self._changes(states, comparer, totals, skipped, options, progress):
                     totals.add(change)
                     sample.offer(change)
@@ -162,17 +162,17 @@ class Planner:
                     lists.add(Item(change.source.key, change.source.etag, usd), change.orphans)
                 vcpus = max(1, round(function.memory / ONE_VCPU_MB))
                 buckets = self._deployed.source_bucket, self._deployed.destination_bucket
-                sampler = Sampler(self._s3, *buckets, self._renditions, vcpus=vcpus)
+                sampler = Sampler(self._s3, *buckets, self._recipe, vcpus=vcpus)
                 estimate = self._estimate(sample, sampler, totals, function, progress)
                 totals.looked_at = index.looks
-                content = self._content(options, totals, estimate, function, sampler.eye)
+                content = self._content(options, totals, estimate, function, sampler.visual_diff)
                 lists.save(content)
             note = None
             if index.looks:
                 note = write_index(self._s3, self._deployed.destination_bucket, index.finish())
         finally:
             index.close()
-        return Plan(totals, estimate, content, sampler.eye, note)
+        return Plan(totals, estimate, content, sampler.visual_diff, note)
 
     def _function(self) -> Function:
         name = self._deployed.function
@@ -184,7 +184,7 @@ class Planner:
     def _rejected(self, prefix: str, function: Function) -> set[tuple[str, str]]:
         """Return key and ETag of the sources that this function rejects with this recipe."""
         bucket = self._deployed.destination_bucket
-        fingerprint = rejection_fingerprint(self._renditions, function.memory * 1024**2)
+        fingerprint = rejection_fingerprint(self._recipe, function.memory * 1024**2)
         found = set()
         for listed in list_objects(self._s3, bucket, REJECTION_FOLDER + prefix):
             _, state = look_at_manifest(self._store, bucket, listed.key)
@@ -193,7 +193,7 @@ class Planner:
                 found.add((key, state.source_etag))
         return found
 
-    def _sources(self, options: Options) -> Iterator[Listed]:
+    def _sources(self, options: Options) -> Iterator[ListedObject]:
         bucket = self._deployed.source_bucket
         if options.inventory:
             listed = list_inventory(self._s3, options.inventory, bucket, options.prefix)
@@ -204,11 +204,11 @@ class Planner:
             if is_source(source.key):
                 yield source
 
-    def _manifests(self, prefix: str) -> Iterator[Listed]:
+    def _manifests(self, prefix: str) -> Iterator[ListedObject]:
         bucket = self._deployed.destination_bucket
         return in_order(list_objects(self._s3, bucket, MANIFEST_FOLDER + prefix), f"the listing of {bucket}")
 
-    def _look(self, manifest_key: str) -> Seen:
+    def _look(self, manifest_key: str) -> ReadManifest:
         return look_at_manifest(self._store, self._deployed.destination_bucket, manifest_key)
 
     def _listed_keys(self, manifest_key: str) -> dict[str, str]:
@@ -217,7 +217,7 @@ class Planner:
 
     def _changes(
         self,
-        states: Iterable[tuple[Listed, State | None]],
+        states: Iterable[tuple[ListedObject, State | None]],
         comparer: Comparer,
         totals: Totals,
         skipped: set[tuple[str, str]],
@@ -226,19 +226,19 @@ class Planner:
     ) -> Iterator[Change]:
         """Yield what changes, source by source."""
         for source, state in states:
-            plan = self._recipe.plan_for(source.key)
+            plan = self._recorded.plan_for(source.key)
             if plan is not None and not plan.targets:
                 continue
             if plan:
                 totals.see(source, plan.rule)
             else:
-                rule = self._renditions.rule_for(source.key)
+                rule = self._recipe.rule_for(source.key)
                 totals.see(source, rule.pattern.text if rule else None)
             if totals.sources % 1000 == 0:
                 progress(f"Reading: {totals.sources:,} sources")
             if plan is None:
                 totals.unstorable += 1
-            elif not options.everything and is_up_to_date(source, plan, state, self._recipe):
+            elif not options.everything and is_up_to_date(source, plan, state, self._recorded):
                 totals.up_to_date += 1
             elif source.is_archived:
                 totals.archived += 1
@@ -272,12 +272,12 @@ class Planner:
             bytes_after=after,
             function_usd=function.dollars(seconds) + totals.to_process * prices.LAMBDA_REQUEST,
             requests_usd=requests_usd(totals.puts, totals.gets),
-            events_usd=totals.to_process * prices.EVENT if self._renditions.events else 0.0,
+            events_usd=totals.to_process * prices.EVENT if self._recipe.events else 0.0,
             storage_usd_month=(after - before) / GB * prices.S3_GB_MONTH,
         )
 
     def _content(
-        self, options: Options, totals: Totals, estimate: Estimate, function: Function, eye: Eye
+        self, options: Options, totals: Totals, estimate: Estimate, function: Function, visual_diff: VisualDiff
     ) -> dict[str, Any]:
         return {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -289,7 +289,7 @@ class Planner:
             "function": asdict(function),
             "prefix": options.prefix,
             "inventory": options.inventory,
-            "recipe": self._renditions.id,
+            "recipe": self._recipe.id,
             "counts": {
                 **{name: value for name, value in asdict(totals).items() if isinstance(value, int)},
                 "renditions": asdict(totals.renditions),
@@ -297,6 +297,6 @@ class Planner:
             "by_rendition": {name: asdict(counts) for name, counts in totals.by_rendition.items()},
             "by_rule": [{"match": pattern, **asdict(counts)} for pattern, counts in totals.by_rule.items()],
             "estimate": estimate.as_json(totals.to_process, options.concurrency),
-            "eye": eye.as_json(),
+            "visual_diff": visual_diff.as_json(),
             "prices": prices.AS_OF.isoformat(),
         }

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from rich.filesize import decimal
 from rich.table import Table
 
-from image_scaler.outcomes import counted
+from image_scaler.outcomes import plural
 from image_scaler.storage.base import on_one_line
 from toolbox.migration.changes import Counts
-from toolbox.migration.eye import Eye, Look, VisualChange
 from toolbox.migration.planner import Options, Plan, Totals
+from toolbox.migration.visual_diff import ComparedRendition, VisualChange, VisualDiff
 
 COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
 
@@ -22,7 +22,7 @@ def report(plan: Plan, options: Options) -> Iterator[Table | str]:
         if rows := counts_by_rule(plan.totals):
             yield ""
             yield table(rows)
-        if changes := eye_table(plan.eye):
+        if changes := visual_diff_table(plan.visual_diff):
             yield ""
             yield changes
     yield from sentences(plan, options)
@@ -69,15 +69,15 @@ def table(rows: Rows) -> Table:
     return found
 
 
-def eye_table(eye: Eye) -> Table | None:
-    """Return the largest changes to the eye; None if nothing looks different."""
-    if not eye.largest:
+def visual_diff_table(visual_diff: VisualDiff) -> Table | None:
+    """Return the largest visible changes; None if nothing looks different."""
+    if not visual_diff.largest:
         return None
-    found = Table(box=None, header_style="bold", title="The largest changes to the eye", title_justify="left")
+    found = Table(box=None, header_style="bold", title="The largest visible changes", title_justify="left")
     for column in ("source", "rendition", "before", "after"):
         found.add_column(column, overflow="fold")
     found.add_column("score", justify="right")
-    for change in eye.largest:
+    for change in visual_diff.largest:
         notes = [score(change.score), *remarks(change)]
         found.add_row(
             on_one_line(change.source), change.rendition, look(change.before), look(change.after), ", ".join(notes)
@@ -97,7 +97,7 @@ def score(value: float) -> str:
     return f"{abs(value):.0f}" if value < 99.5 else f"{min(value, 99.9):.1f}"
 
 
-def look(rendition: Look) -> str:
+def look(rendition: ComparedRendition) -> str:
     """Return size, format, quality and score of a rendition in one line."""
     parts = [f"{rendition.width} x {rendition.height}", rendition.type.removeprefix("image/")]
     if rendition.quality is not None:
@@ -107,16 +107,16 @@ def look(rendition: Look) -> str:
     return f"{' '.join(parts)}, {decimal(rendition.bytes)}"
 
 
-def eye_sentence(eye: Eye) -> str | None:
+def visual_diff_sentence(visual_diff: VisualDiff) -> str | None:
     """Return what was compared; None if nothing was, because nothing that exists is rewritten in the sample."""
-    missing = f"; {eye.missing:,} could not be read" if eye.missing else ""
-    if not eye.compared:
+    missing = f"; {visual_diff.missing:,} could not be read" if visual_diff.missing else ""
+    if not visual_diff.compared:
         return f"No rendition could be compared{missing}" if missing else None
-    compared = f"{counted(eye.compared, 'rendition')} of the sample compared with what exists"
-    if not eye.changed:
+    compared = f"{plural(visual_diff.compared, 'rendition')} of the sample compared with what exists"
+    if not visual_diff.changed:
         return f"{compared}: none looks different{missing}"
     return (
-        f"{compared}: {eye.changed:,} with other pixels{missing}. "
+        f"{compared}: {visual_diff.changed:,} with other pixels{missing}. "
         "A score of 100 is identical, 90 looks identical, 70 slightly different"
     )
 
@@ -125,7 +125,7 @@ def sentences(plan: Plan, options: Options) -> Iterator[str]:
     """Yield what is to know besides the table."""
     totals, estimate = plan.totals, plan.estimate
     yield (
-        f"{counted(totals.sources, 'source')} ({decimal(totals.bytes)}): {totals.up_to_date:,} up to date, "
+        f"{plural(totals.sources, 'source')} ({decimal(totals.bytes)}): {totals.up_to_date:,} up to date, "
         f"{totals.to_process:,} to process"
     )
     skipped = [
@@ -140,7 +140,7 @@ def sentences(plan: Plan, options: Options) -> Iterator[str]:
         return
     change = estimate.bytes_after - estimate.bytes_before
     yield (
-        f"Renditions of these sources: {decimal(round(estimate.bytes_before))} now, "
+        f"Recipe of these sources: {decimal(round(estimate.bytes_before))} now, "
         f"{decimal(round(estimate.bytes_after))} then: "
         f"{'+' if change >= 0 else '-'}{dollars(abs(estimate.storage_usd_month))} of storage a month"
     )
@@ -151,13 +151,13 @@ def sentences(plan: Plan, options: Options) -> Iterator[str]:
         f"with {options.concurrency} in parallel; with --via batch {dollars(estimate.batch_usd(totals.to_process))}"
     )
     yield (
-        f"Counts are exact; bytes, dollars and hours come from {counted(estimate.sampled, 'source')} rendered on this "
+        f"Counts are exact; bytes, dollars and hours come from {plural(estimate.sampled, 'source')} rendered on this "
         f"machine, at the prices of us-east-1 of {plan.content['prices']}"
     )
-    if compared := eye_sentence(plan.eye):
+    if compared := visual_diff_sentence(plan.visual_diff):
         yield compared
     if totals.orphans:
-        yield f"{counted(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
+        yield f"{plural(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
 
 
 def dollars(amount: float) -> str:
@@ -169,4 +169,4 @@ def hours(amount: float) -> str:
     """Return a duration as people read it."""
     if amount >= 1:
         return f"{amount:,.1f} hours"
-    return counted(max(1, round(amount * 60)), "minute")
+    return plural(max(1, round(amount * 60)), "minute")

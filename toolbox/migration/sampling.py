@@ -15,14 +15,14 @@ from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ObjectNotFoundError
 from image_scaler.images import vips
 from image_scaler.renditions.keys import split_extension
-from image_scaler.renditions.spec import Renditions
+from image_scaler.renditions.recipe import Recipe
 from image_scaler.scaler import Scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from toolbox.aws.errors import call_errors
 from toolbox.migration.changes import Change
-from toolbox.migration.eye import Eye
 from toolbox.migration.stored import StoredManifest, read_manifest, read_object
+from toolbox.migration.visual_diff import VisualDiff
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,7 +40,7 @@ class Stratum:
     chosen: list[Change] = field(default_factory=list)
 
 
-class Measured(NamedTuple):
+class SampledSource(NamedTuple):
     """One sampled source."""
 
     seconds: float
@@ -88,12 +88,12 @@ class Sample:
             for change in self._random.sample(stratum.chosen, count)
         ]
 
-    def totals(self, measured: Iterable[tuple[Stratum, Measured]]) -> Measured:
+    def totals(self, measured: Iterable[tuple[Stratum, SampledSource]]) -> SampledSource:
         """Return seconds and bytes of all sources.
 
         Strata without a sample are taken to be like the others, by the byte.
         """
-        by_stratum: dict[int, list[Measured]] = {}
+        by_stratum: dict[int, list[SampledSource]] = {}
         for stratum, result in measured:
             by_stratum.setdefault(id(stratum), []).append(result)
         seconds, before, after = 0.0, dict[str, float](), dict[str, float]()
@@ -108,7 +108,7 @@ class Sample:
                         sums[name] = sums.get(name, 0.0) + size * share
             covered += stratum.bytes if results else 0
         scale = sum(stratum.bytes for stratum in self._strata.values()) / covered if covered else 1.0
-        return Measured(
+        return SampledSource(
             seconds * scale,
             {name: round(size * scale) for name, size in before.items()},
             {name: round(size * scale) for name, size in after.items()},
@@ -145,16 +145,16 @@ class _OneSource:
 class Sampler:
     """Renders sources of a bucket."""
 
-    def __init__(self, s3: "S3Client", bucket: str, destination: str, renditions: Renditions, *, vcpus: int) -> None:
+    def __init__(self, s3: "S3Client", bucket: str, destination: str, recipe: Recipe, *, vcpus: int) -> None:
         """`vcpus`: of the function."""
-        self.eye = Eye(lambda key: read_object(s3, destination, key))
-        vips.configure(threads=vcpus, allow_svg=renditions.allow_svg)
+        self.visual_diff = VisualDiff(lambda key: read_object(s3, destination, key))
+        vips.configure(threads=vcpus, allow_svg=recipe.allow_svg)
         self._s3 = s3
         self._bucket = bucket
         self._destination = destination
-        self._settings = Settings(destination_bucket=_DESTINATION, renditions=renditions)
+        self._settings = Settings(destination_bucket=_DESTINATION, recipe=recipe)
 
-    def measure(self, change: Change) -> Measured | None:
+    def measure(self, change: Change) -> SampledSource | None:
         """Render a source; return None if it does not exist any more."""
         key = change.source.key
         with call_errors(f"read s3://{self._bucket}/{key}"):
@@ -174,14 +174,14 @@ class Sampler:
         store = _OneSource(source)
         outcome = Scaler(self._settings, store).scale(SourceEvent(ref=ObjectRef(self._bucket, key), payload={}))
         if source.etag == change.source.etag:  # it was not replaced since it was listed
-            self.eye.look(change, manifest, outcome.written, store.bodies.__getitem__)
+            self.visual_diff.look(change, manifest, outcome.written, store.bodies.__getitem__)
         after: dict[str, int] = {}
         for written in outcome.written:
             after[written.name] = after.get(written.name, 0) + written.bytes
         before: dict[str, int] = {}
         for entry in manifest["renditions"] if manifest else ():
             before[entry["name"]] = before.get(entry["name"], 0) + entry["bytes"]
-        return Measured(outcome.timings["total"] / 1000, before, after)  # type: ignore[index]
+        return SampledSource(outcome.timings["total"] / 1000, before, after)  # type: ignore[index]
 
     def _manifest(self, change: Change) -> StoredManifest | None:
         key = change.plan.manifest_key

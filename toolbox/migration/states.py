@@ -20,7 +20,7 @@ from image_scaler.publisher import Provenance
 from image_scaler.renditions.keys import MANIFEST_FOLDER, RECIPE_FOLDER
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
 from toolbox.aws.errors import CallError, call_errors
-from toolbox.migration.listing import MANIFEST_SUFFIX, Listed
+from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,7 +40,7 @@ class State(NamedTuple):
     """Of the recipe that made it."""
 
 
-class Seen(NamedTuple):
+class ReadManifest(NamedTuple):
     """A manifest that S3 was asked for."""
 
     etag: str | None
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
     """None: it is none of ours."""
 
 
-class Indexed(NamedTuple):
+class IndexEntry(NamedTuple):
     """A line of the index."""
 
     key: str
@@ -62,7 +62,7 @@ class Indexed(NamedTuple):
 class Index:
     """What earlier plans learnt of manifests, in the order of their keys; the plan writes the next one."""
 
-    def __init__(self, old: Iterator[Indexed], prefix: str) -> None:
+    def __init__(self, old: Iterator[IndexEntry], prefix: str) -> None:
         """`prefix`: of the sources that are planned; what the index has of others is kept."""
         self._old = old
         self._prefix = prefix
@@ -83,7 +83,7 @@ class Index:
             self.add(self._current)
         self._current = next(self._old, None)
 
-    def add(self, line: Indexed) -> None:
+    def add(self, line: IndexEntry) -> None:
         """Write a line of the next index; keys come in order."""
         self._new.write(json.dumps([line.key, line.etag, *line.state]) + "\n")
 
@@ -101,7 +101,7 @@ class Index:
         self._file.close()
 
 
-def read_index(s3: "S3Client", bucket: str) -> Iterator[Indexed]:
+def read_index(s3: "S3Client", bucket: str) -> Iterator[IndexEntry]:
     """Yield the lines of the index; none if there is none."""
     with call_errors(f"read s3://{bucket}/{INDEX_KEY}"):
         try:
@@ -113,28 +113,28 @@ def read_index(s3: "S3Client", bucket: str) -> Iterator[Indexed]:
         with closing(body), gzip.open(body, "rt", encoding="utf-8") as lines:
             for line in lines:
                 key, etag, source_etag, fingerprint = json.loads(line)
-                yield Indexed(key, etag, State(source_etag, fingerprint))
+                yield IndexEntry(key, etag, State(source_etag, fingerprint))
 
 
 def with_states(
-    sources: Iterable[Listed],
-    manifests: Iterator[Listed],
+    sources: Iterable[ListedObject],
+    manifests: Iterator[ListedObject],
     index: Index,
-    look: Callable[[str], Seen],
-) -> Iterator[tuple[Listed, State | None]]:
+    look: Callable[[str], ReadManifest],
+) -> Iterator[tuple[ListedObject, State | None]]:
     """Yield each source with the state of its manifest, None without one.
 
     Sources come in the order of their manifests, and so do the manifests. `look` asks for one that the index does not
     have, by its key.
     """
-    waiting: deque[tuple[Listed, Listed | None, State | Future[Seen] | None]] = deque()
+    waiting: deque[tuple[ListedObject, ListedObject | None, State | Future[ReadManifest] | None]] = deque()
 
-    def first() -> tuple[Listed, State | None]:
+    def first() -> tuple[ListedObject, State | None]:
         source, manifest, found = waiting.popleft()
-        seen = found.result() if isinstance(found, Future) else Seen(manifest.etag if manifest else None, found)
+        seen = found.result() if isinstance(found, Future) else ReadManifest(manifest.etag if manifest else None, found)
         index.looks += isinstance(found, Future)
         if manifest and seen.state and seen.etag == manifest.etag:  # else it was written after it was listed
-            index.add(Indexed(source.key + MANIFEST_SUFFIX, manifest.etag, seen.state))
+            index.add(IndexEntry(source.key + MANIFEST_SUFFIX, manifest.etag, seen.state))
         return source, seen.state
 
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -145,7 +145,7 @@ def with_states(
                 while manifest and manifest.key.removeprefix(MANIFEST_FOLDER) < key:
                     manifest = next(manifests, None)
                 mine = manifest if manifest and manifest.key == MANIFEST_FOLDER + key else None
-                found: State | Future[Seen] | None = index.find(key, mine.etag) if mine else None
+                found: State | Future[ReadManifest] | None = index.find(key, mine.etag) if mine else None
                 if mine and found is None:
                     found = pool.submit(look, mine.key)
                 waiting.append((source, mine, found))
@@ -159,13 +159,13 @@ def with_states(
                     found.cancel()
 
 
-def look_at_manifest(store: ObjectStore, bucket: str, key: str) -> Seen:
+def look_at_manifest(store: ObjectStore, bucket: str, key: str) -> ReadManifest:
     """Ask S3 for a manifest; raises CallError."""
     with call_errors(f"look at s3://{bucket}/{key}"):
         head = head_or_none(store, ObjectRef(bucket, key))
     provenance = Provenance.of(head) if head else None
     state = State(provenance.source_etag, provenance.fingerprint) if provenance else None
-    return Seen(head.etag if head else None, state)
+    return ReadManifest(head.etag if head else None, state)
 
 
 def write_index(s3: "S3Client", bucket: str, file: IO[bytes]) -> str | None:

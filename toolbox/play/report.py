@@ -12,9 +12,9 @@ from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format, format_of_extension
 from toolbox.atomic_file import atomic_file
 from toolbox.play import assets
+from toolbox.play.draft import Draft, read_draft
 from toolbox.play.engine import Engine, cores
 from toolbox.play.page import report_page
-from toolbox.play.recipe import Recipe, read_recipe
 from toolbox.play.session import RefusedError, Session
 from toolbox.source_files import SourceFile
 
@@ -73,14 +73,14 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     return report_page(content | {"baseline": BASELINE})
 
 
-def _committed(file: Path) -> Recipe | None:
+def _committed(file: Path) -> Draft | None:
     """Return the recipe of the last commit; None without git, without such a file in it, or if it has a mistake."""
     command = ["git", "show", f"HEAD:./{file.name}"]
     try:
         run = subprocess.run(command, cwd=file.resolve().parent, capture_output=True, text=True, check=False)
     except OSError:
         return None
-    return read_recipe(run.stdout)[0] if run.returncode == 0 else None
+    return read_draft(run.stdout)[0] if run.returncode == 0 else None
 
 
 async def _references(session: Session) -> dict[str, str]:

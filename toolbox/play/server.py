@@ -30,9 +30,9 @@ from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
 from image_scaler.renditions.geometry import Point
 from toolbox import schema
 from toolbox.play import assets
+from toolbox.play.draft import MAX_TEXT_BYTES
 from toolbox.play.engine import MAX_SECONDS, Engine, cores
 from toolbox.play.page import served_page
-from toolbox.play.recipe import MAX_TEXT_BYTES
 from toolbox.play.session import END, RefusedError, Session
 from toolbox.source_files import SourceFile
 

@@ -23,8 +23,8 @@ from image_scaler.renditions.geometry import Point, Size
 from image_scaler.renditions.spec import CopyTarget
 from image_scaler.storage.base import ObjectHead
 from toolbox.atomic_file import atomic_file
+from toolbox.play.draft import COPIES, COPY_WITH_RENDITIONS, Draft, column_id, read_draft, set_value
 from toolbox.play.engine import Engine, Job
-from toolbox.play.recipe import COPIES, COPY_WITH_RENDITIONS, Recipe, column_id, read_recipe, set_value
 
 MAX_PICTURES = 1_000
 MAX_KEY_LENGTH = 900
@@ -94,7 +94,7 @@ class Picture:
     decoding: float = 0
     """Milliseconds to decode it."""
     results: dict[str, Result] = field(default_factory=dict)
-    """By the hash of what each depends on; see `Recipe.cache_keys`."""
+    """By the hash of what each depends on; see `Draft.cache_keys`."""
     references: dict[str, str] = field(default_factory=dict)
     """Files of the source with the size and the crop of a rendition, by the hash of that."""
     jobs: set["PictureJob"] = field(default_factory=set)
@@ -109,27 +109,27 @@ class PictureJob(Job):
     """Work on columns of a picture."""
 
     def __init__(
-        self, session: "Session", picture: Picture, recipe: Recipe, columns: Collection[str], operation: str
+        self, session: "Session", picture: Picture, draft: Draft, columns: Collection[str], operation: str
     ) -> None:
         self.picture = picture
-        self.recipe = recipe
+        self.draft = draft
         self.columns = set(columns)
         """Those that are still to come."""
         self.is_cancelled = False
         self._session = session
-        self.request = session.request(operation, picture, recipe, list(columns))
+        self.request = session.request(operation, picture, draft, list(columns))
         self._focal_point = picture.focal_point
 
     def keys(self) -> Mapping[str, str]:
         """Return the hash for each column; empty if S3 could not store one of the keys."""
-        return _cache_keys(self.recipe, self.picture, self._focal_point)
+        return _cache_keys(self.draft, self.picture, self._focal_point)
 
 
 class RenderJob(PictureJob):
     """Renders columns of a picture."""
 
-    def __init__(self, session: "Session", picture: Picture, recipe: Recipe, columns: Collection[str]) -> None:
-        super().__init__(session, picture, recipe, columns, "render")
+    def __init__(self, session: "Session", picture: Picture, draft: Draft, columns: Collection[str]) -> None:
+        super().__init__(session, picture, draft, columns, "render")
         self.request = {**self.request, "is_first": not picture.view}
 
     def receive(self, message: Mapping[str, Any]) -> None:
@@ -181,8 +181,8 @@ class RenderJob(PictureJob):
 class ScoreJob(PictureJob):
     """Scores columns of a picture that were rendered."""
 
-    def __init__(self, session: "Session", picture: Picture, recipe: Recipe, files: Mapping[str, str]) -> None:
-        super().__init__(session, picture, recipe, files, "score")
+    def __init__(self, session: "Session", picture: Picture, draft: Draft, files: Mapping[str, str]) -> None:
+        super().__init__(session, picture, draft, files, "score")
         self.request = {**self.request, "files": dict(files)}
 
     def receive(self, message: Mapping[str, Any]) -> None:
@@ -230,9 +230,9 @@ class ReferenceJob(Job):
             self.done.set_exception(RefusedError(failure or "there is no such rendition"))
 
 
-def _cache_keys(recipe: Recipe | None, picture: Picture, focal_point: Point | None) -> Mapping[str, str]:
+def _cache_keys(draft: Draft | None, picture: Picture, focal_point: Point | None) -> Mapping[str, str]:
     try:
-        return recipe.cache_keys(picture.key, picture.size, focal_point) if recipe else {}
+        return draft.cache_keys(picture.key, picture.size, focal_point) if draft else {}
     except DestinationKeyError:
         return {}
 
@@ -265,8 +265,8 @@ class Session:
         self.focus = ""
         """The id of the picture that is looked at: it comes first."""
         self.saved_text = self.text = read_text(file)
-        recipe, self.mistakes = read_recipe(self.text, file.name)
-        self.saved = self.edited = recipe
+        draft, self.mistakes = read_draft(self.text, file.name)
+        self.saved = self.edited = draft
         self._subscribers: set[asyncio.Queue[Mapping[str, Any]]] = set()
         self._work = asyncio.Event()
         self._references: list[ReferenceJob] = []
@@ -275,13 +275,13 @@ class Session:
 
     # Work
 
-    def request(self, operation: str, picture: Picture, recipe: Recipe, columns: list[str]) -> dict[str, Any]:
+    def request(self, operation: str, picture: Picture, draft: Draft, columns: list[str]) -> dict[str, Any]:
         """Return a request for a worker."""
         return {
             "operation": operation,
             "path": str(picture.path),
             "key": picture.key,
-            "recipe": recipe.text,
+            "recipe": draft.text,
             "columns": columns,
             "focal_point": picture.focal_point,
             "folder": str(self.folder),
@@ -305,28 +305,28 @@ class Session:
     def _missing(self) -> RenderJob | None:
         """Return what is to be rendered next: the edited recipe before the saved one, the focused picture first."""
         pictures = sorted(self.pictures.values(), key=lambda picture: picture.id != self.focus)
-        for recipe in (self.edited, self.saved):
-            if recipe is None:
+        for draft in (self.edited, self.saved):
+            if draft is None:
                 continue
             for picture in pictures:
-                if not picture.jobs and (columns := self._columns_to_make(picture, recipe)) is not None:
-                    return RenderJob(self, picture, recipe, columns)
+                if not picture.jobs and (columns := self._columns_to_make(picture, draft)) is not None:
+                    return RenderJob(self, picture, draft, columns)
         return None
 
     def _unscored(self) -> ScoreJob | None:
         """Return what is to be scored next: only when everything is rendered."""
-        for recipe in (self.edited, self.saved):
+        for draft in (self.edited, self.saved):
             for picture in self.pictures.values():
-                keys = _cache_keys(recipe, picture, picture.focal_point)
+                keys = _cache_keys(draft, picture, picture.focal_point)
                 results = {id_: picture.results.get(key) for id_, key in keys.items()}
                 files = {id_: one.file for id_, one in results.items() if one and one.file and not one.is_scored}
-                if recipe and files and not picture.jobs:
-                    return ScoreJob(self, picture, recipe, files)
+                if draft and files and not picture.jobs:
+                    return ScoreJob(self, picture, draft, files)
         return None
 
-    def _columns_to_make(self, picture: Picture, recipe: Recipe) -> list[str] | None:
+    def _columns_to_make(self, picture: Picture, draft: Draft) -> list[str] | None:
         """Return the columns without a result; empty if only the source is to be read, None if nothing is missing."""
-        keys = _cache_keys(recipe, picture, picture.focal_point)
+        keys = _cache_keys(draft, picture, picture.focal_point)
         columns = [id_ for id_, key in keys.items() if key not in picture.results and key not in COPIES]
         return columns if columns or not picture.is_known else None
 
@@ -342,7 +342,7 @@ class Session:
     def _wanted(self, picture: Picture) -> set[str]:
         """Return the hashes of the renditions that the two recipes ask for."""
         recipes = (self.edited, self.saved)
-        return {key for recipe in recipes for key in _cache_keys(recipe, picture, picture.focal_point).values()}
+        return {key for draft in recipes for key in _cache_keys(draft, picture, picture.focal_point).values()}
 
     def _cancel(self, job: PictureJob) -> None:
         job.is_cancelled = True
@@ -350,13 +350,13 @@ class Session:
 
     async def reference(self, picture_id: str, column: str, *, is_saved: bool, is_report: bool = False) -> str:
         """Return the file of the source with the size and the crop of a rendition; raises RefusedError."""
-        picture, recipe = self.picture(picture_id), self.saved if is_saved else self.edited
-        if recipe is None:
+        picture, draft = self.picture(picture_id), self.saved if is_saved else self.edited
+        if draft is None:
             raise RefusedError("renditions.toml has mistakes")
-        key = _cache_keys(recipe, picture, picture.focal_point).get(column, "")
+        key = _cache_keys(draft, picture, picture.focal_point).get(column, "")
         if key in picture.references:
             return picture.references[key]
-        job = ReferenceJob(self.request("refer", picture, recipe, [column]) | {"is_report": is_report})
+        job = ReferenceJob(self.request("refer", picture, draft, [column]) | {"is_report": is_report})
         self._references.append(job)
         self.wake()
         picture.references[key] = await job.done
@@ -389,9 +389,9 @@ class Session:
             raise RefusedError(f"cannot add {key}: {MAX_PICTURES:,} pictures are the most that the page shows")
         if not key or len(key) > MAX_KEY_LENGTH:
             raise RefusedError(f"expected a name of 1 to {MAX_KEY_LENGTH} characters but received {len(key)}")
-        if recipe := self.edited or self.saved:
+        if draft := self.edited or self.saved:
             try:
-                recipe.renditions.limits.check_bytes(size)
+                draft.recipe.limits.check_bytes(size)
             except ImageTooLargeError as error:
                 raise RefusedError(f"cannot add {key}: {error}") from error
 
@@ -432,13 +432,13 @@ class Session:
     def edit(self, text: str) -> None:
         """Take another text for the edited recipe. With mistakes in it, the page keeps the last results."""
         self.text = text
-        recipe, self.mistakes = read_recipe(text, self.file.name)
-        if recipe:
-            self.edited = recipe
+        draft, self.mistakes = read_draft(text, self.file.name)
+        if draft:
+            self.edited = draft
             self._cancel_superseded()
             self._forget()
         self._tell(self.recipe_event())
-        if recipe:
+        if draft:
             self.changed(*self.pictures.values())
             self.wake()
 
@@ -555,13 +555,13 @@ class Session:
             "manifest": self._manifest(picture, self.edited),
         }
 
-    def _cells(self, picture: Picture, recipe: Recipe | None) -> dict[str, dict[str, Any]]:
-        if recipe is None:
+    def _cells(self, picture: Picture, draft: Draft | None) -> dict[str, dict[str, Any]]:
+        if draft is None:
             return {}
         try:
-            keys = recipe.cache_keys(picture.key, picture.size, picture.focal_point)
+            keys = draft.cache_keys(picture.key, picture.size, picture.focal_point)
         except DestinationKeyError as error:
-            return {column.id: {"status": "rejected", "text": str(error)} for column in recipe.columns}
+            return {column.id: {"status": "rejected", "text": str(error)} for column in draft.columns}
         cells: dict[str, dict[str, Any]] = {}
         for id_, key in keys.items():
             result = picture.results.get(key)
@@ -590,13 +590,13 @@ class Session:
                 cells[id_] = {"status": result.status, "text": result.text}
         return cells
 
-    def _manifest(self, picture: Picture, recipe: Recipe | None) -> Mapping[str, Any] | None:
+    def _manifest(self, picture: Picture, draft: Draft | None) -> Mapping[str, Any] | None:
         """Return the manifest of a picture, with the column behind each key; None until all renditions exist."""
-        if recipe is None or not picture.is_known or picture.size is None:
+        if draft is None or not picture.is_known or picture.size is None:
             return None
-        cells = self._cells(picture, recipe)
+        cells = self._cells(picture, draft)
         try:
-            plan = recipe.plan_for(picture.key).of_version(_version(picture))
+            plan = draft.plan_for(picture.key).of_version(_version(picture))
         except DestinationKeyError:
             return None
         if not plan.targets or any(cell["status"] not in ("made", "copy") for cell in cells.values()):
@@ -626,9 +626,7 @@ class Session:
             format=Format(picture.format),
         )
         thumbhash = base64.b64decode(picture.thumbhash) or None
-        body = manifest.manifest(
-            source, written, plan.ladder, fingerprint=manifest.fingerprint(plan), thumbhash=thumbhash
-        )
+        body = manifest.build(source, written, plan.ladder, fingerprint=manifest.fingerprint(plan), thumbhash=thumbhash)
         found = json.loads(body)
         return {
             "picture": found["picture"],
@@ -642,10 +640,10 @@ def _version(picture: Picture) -> str:
     return version_of(ObjectHead(etag=picture.etag, size=picture.bytes, content_type="", metadata=metadata))
 
 
-def _count_objects(recipe: Recipe | None, key: str) -> int:
+def _count_objects(draft: Draft | None, key: str) -> int:
     """Return the number of objects that the function writes for a source."""
     try:
-        return len(recipe.plan_for(key).keys) if recipe else 0
+        return len(draft.plan_for(key).keys) if draft else 0
     except DestinationKeyError:
         return 0
 

@@ -23,15 +23,15 @@ import pyvips
 
 from image_scaler.exceptions import ImageScalerError, RejectedError
 from image_scaler.images import placeholders, vips
-from image_scaler.images.perception import Reference
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
+from image_scaler.images.ssimulacra2 import Reference
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Fit, Point, Size, plan
+from image_scaler.renditions.geometry import Fit, Point, Size, lay_out
 from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
-from image_scaler.renditions.toml import parse_renditions
+from image_scaler.renditions.toml import parse_recipe
+from toolbox.play.draft import column_id
 from toolbox.play.metadata import read_metadata
-from toolbox.play.recipe import column_id
 
 Message = dict[str, Any]
 
@@ -49,8 +49,8 @@ class Work:
         self._request = request
         self._cancelled = cancelled
         self._folder = Path(request["folder"])
-        self._renditions = parse_renditions(request["recipe"])
-        vips.configure(allow_svg=self._renditions.allow_svg)
+        self._recipe = parse_recipe(request["recipe"])
+        vips.configure(allow_svg=self._recipe.allow_svg)
         self._body = self._read()
         x_y = request["focal_point"]
         self._focal_point = Point(*x_y) if x_y else None
@@ -58,18 +58,18 @@ class Work:
     def _read(self) -> bytes:
         path = Path(self._request["path"])
         try:
-            self._renditions.limits.check_bytes(path.stat().st_size)
+            self._recipe.limits.check_bytes(path.stat().st_size)
             return path.read_bytes()
         except OSError as error:
             raise RejectedError(f"cannot read the file: {error.strerror}") from error
 
     def render(self) -> Iterator[Message]:
         """Yield what is known of the source, then each rendition, the smallest first: it is on the page soonest."""
-        image = SourceImage(self._body, self._renditions.limits)
+        image = SourceImage(self._body, self._recipe.limits)
         width, height = image.size
         etag = hashlib.md5(self._body, usedforsecurity=False).hexdigest()  # as S3's
         yield {"kind": "header", "format": image.format, "width": width, "height": height, "etag": etag}
-        targets = self._renditions.plan_for(self._request["key"]).renditions
+        targets = self._recipe.plan_for(self._request["key"]).renditions
         wanted = [target for target in targets if column_id(target.spec) in self._request["columns"]]
         start = time.perf_counter()
         rendering = image.render(targets, self._focal_point) if wanted else None
@@ -94,8 +94,8 @@ class Work:
 
     def refer(self) -> Iterator[Message]:
         """Yield the source with the size and the crop of one rendition, and with pixels that were not compressed."""
-        image = SourceImage(self._body, self._renditions.limits)
-        targets = list(self._renditions.plan_for(self._request["key"]).renditions)
+        image = SourceImage(self._body, self._recipe.limits)
+        targets = list(self._recipe.plan_for(self._request["key"]).renditions)
         (column,) = self._request["columns"]
         at = next((i for i, target in enumerate(targets) if column_id(target.spec) == column), None)
         if at is None:  # a copy has no size of its own
@@ -113,8 +113,8 @@ class Work:
 
     def score(self) -> Iterator[Message]:
         """Yield the score of each rendition that was made: how much of the picture is left, as people see it."""
-        image = SourceImage(self._body, self._renditions.limits)
-        targets = self._renditions.plan_for(self._request["key"]).renditions
+        image = SourceImage(self._body, self._recipe.limits)
+        targets = self._recipe.plan_for(self._request["key"]).renditions
         rendering = image.render(targets, self._focal_point)
         references: dict[tuple[Size, RenditionSpec], Reference] = {}
         for target in sorted(targets, key=lambda target: _area(image, target.spec)):
@@ -170,14 +170,14 @@ def _target(spec: RenditionSpec, format: Format) -> RenditionTarget:
 
 def _turns(targets: Sequence[RenditionTarget]) -> Iterator[list[RenditionTarget]]:
     """Yield the targets one by one, and then together those whose bytes depend on each other."""
-    together = [target for target in targets if target.spec.skip_larger or target.spec.searched_target(target.format)]
+    together = [target for target in targets if target.spec.skip_larger or target.spec.goal_for(target.format)]
     yield from ([target] for target in targets if target not in together)
     if together:
         yield together
 
 
 def _area(image: SourceImage, spec: RenditionSpec) -> int:
-    size = plan(image.size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement).output
+    size = lay_out(image.size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement).output
     return size.width * size.height
 
 

@@ -4,7 +4,7 @@ import { $, copy, shell, toast } from "play/dom";
 import { isLive, listen, send, start, state } from "play/store";
 import { showTotals } from "play/totals";
 import { updatePicture, updateSheet } from "play/sheet";
-import { updateCloser } from "play/closer";
+import { updateCompare } from "play/compare";
 import { updateDetails } from "play/details";
 
 const MAX_UPLOADS = 4;
@@ -200,7 +200,7 @@ function soon() {
   requestAnimationFrame(() => {
     scheduled = false;
     showTotals();
-    updateCloser();
+    updateCompare();
     updateDetails();
   });
 }

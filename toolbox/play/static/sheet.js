@@ -2,7 +2,7 @@
 
 import { $, bytes, change, h, milliseconds, number, percent, pixels } from "play/dom";
 import { baseline, fileUrl, isLive, send, state } from "play/store";
-import { openCloser } from "play/closer";
+import { openCompare } from "play/compare";
 import { openDetails } from "play/details";
 
 const rows = new Map();
@@ -170,7 +170,7 @@ function drawCell(picture, column, cell, saved, before) {
     { ...attributes, "data-bytes": shown.bytes, "aria-busy": isWaiting ? "true" : undefined },
     h(
       "button",
-      { type: "button", className: "cell", title: "Look closely", onclick: () => openCloser(picture.id, column.id) },
+      { type: "button", className: "cell", title: "Look closely", onclick: () => openCompare(picture.id, column.id) },
       h("span", { className: "hidden" }, `Look closely at ${label}: `),
       h("span", { className: `frame${isWaiting ? " waiting" : ""}` }, h("img", { src: url, alt: "", loading: "lazy", decoding: "async" })),
       h(

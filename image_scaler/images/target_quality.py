@@ -1,0 +1,120 @@
+"""Encode the renditions of one source at the quality that their score asks for."""
+
+import time
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+import pyvips
+
+from image_scaler.images.encoding import Encoder
+from image_scaler.images.quality_search import CURVES, SearchEffort, precision_of_step, search
+from image_scaler.images.ssimulacra2 import Reference, Score
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.quality import QualityGoal
+from image_scaler.renditions.spec import RenditionSpec
+
+MIN_SEARCHED_SIDE = 64
+"""In pixels. What is smaller has one or two kilobytes at any quality, and too few pixels for a score."""
+
+MAX_SEARCHED_PIXELS = 16_000_000
+"""A larger rendition gets the quality that smaller ones led to: a trial would take seconds."""
+
+_TREND = 0.7
+"""How much of what one step of a ladder has changed the next step changes as well."""
+
+SCORING_BYTES = 24.0
+"""Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then."""
+
+
+class _MetricError(Exception):
+    """The metric failed."""
+
+
+class EncodedImage(NamedTuple):
+    """A rendition's bytes, and how good they look."""
+
+    body: bytes
+    quality: int | None = None
+    """None if these are the source's own pixels."""
+    score: float | None = None
+    """None if it is not known."""
+    is_searched: bool | None = None
+    """Whether a quality that is to be searched was searched to the end; None if it is fixed."""
+
+
+class TargetQuality:
+    """Finds the qualities of one source's renditions: each size tells where to begin with the next."""
+
+    def __init__(self, has_time: Callable[[], bool], effort: SearchEffort) -> None:
+        """`has_time` returns whether another trial can be made; what the searches take is added to `effort`."""
+        self.effort = effort
+        self.has_time = has_time
+        self._offsets: dict[Hashable, dict[int, float]] = {}
+        """By what is the same in all steps of a ladder, and by the number of pixels."""
+        self._last: dict[Format, float] = {}
+        self._reference: tuple[Hashable, Reference] | None = None
+
+    def encode(
+        self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityGoal, pixels: Hashable
+    ) -> EncodedImage:
+        """Return the rendition at the quality that reaches the target.
+
+        `pixels` is equal for renditions with the same pixels, so that what depends on these alone is computed once. If
+        the metric fails, the quality is the format's default.
+        """
+        size = encoder.pixels.width, encoder.pixels.height
+        default = spec.fixed_quality(format)
+        if min(size) < MIN_SEARCHED_SIDE:
+            return EncodedImage(encoder.encode(default), default, is_searched=False)
+        start = time.perf_counter()
+        try:
+            return self._search(encoder, spec, format, target, pixels)
+        except _MetricError as error:
+            self.effort.error = str(error)
+            return EncodedImage(encoder.encode(default), default, is_searched=False)
+        finally:
+            self.effort.seconds += time.perf_counter() - start
+
+    def _search(
+        self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityGoal, pixels: Hashable
+    ) -> EncodedImage:
+        count = encoder.pixels.width * encoder.pixels.height
+        # The same picture loses about as much in each size, if it is cut out and encoded in the same way.
+        kind = (format, spec.pixel_options)
+
+        def score(body: bytes) -> Score:
+            self.effort.trials += 1
+            return self._score(encoder, body, pixels)
+
+        found = search(
+            encoder.encode_first_frame if encoder.is_animated else encoder.encode,
+            score,
+            target,
+            CURVES[format],
+            count,
+            offset=self._expected_offset(kind, count) if kind in self._offsets else self._last.get(format, 0.0),
+            precision=precision_of_step(is_first=kind not in self._offsets, pixels=count),
+            has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.has_time(),
+        )
+        self._offsets.setdefault(kind, {})[count] = self._last[format] = found.offset
+        body = encoder.encode(found.quality) if encoder.is_animated else found.body
+        quality, body = encoder.fit(found.quality, body, self.has_time)
+        scored = found.score if quality == found.quality else None
+        return EncodedImage(body, quality, round(scored.overall, 1) if scored else None, found.is_searched)
+
+    def _expected_offset(self, kind: Hashable, count: int) -> float:
+        """Return the offset of the last size, plus what the step to this one is likely to change."""
+        mine = self._offsets[kind]
+        *earlier, last = mine
+        for others in self._offsets.values():
+            if others is not mine and last in others and count in others:  # formats change alike
+                return mine[last] + others[count] - others[last]
+        return mine[last] + (_TREND * (mine[last] - mine[earlier[-1]]) if earlier else 0.0)
+
+    def _score(self, encoder: Encoder, body: bytes, pixels: Hashable) -> Score:
+        try:
+            if self._reference is None or self._reference[0] != pixels:
+                self._reference = (pixels, Reference(encoder.pixels))
+            return self._reference[1].score(pyvips.Image.new_from_buffer(body, "").copy_memory())
+        except Exception as error:  # no upload may fail because its quality cannot be told
+            raise _MetricError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,191 @@
+"""Everything that renditions.toml says, and the plan for one source."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from image_scaler.exceptions import ConfigError
+from image_scaler.renditions.keys import (
+    HASH,
+    HASH_DIGITS,
+    MANIFEST_FOLDER,
+    RECIPE_FOLDER,
+    REJECTION_FOLDER,
+    KeyPattern,
+    check_key,
+)
+from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
+from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Spec, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePlan:
+    """Everything that is written for one source; a pure function of its key and of renditions.toml.
+
+    If a key has a hash, `of_version` returns the plan for one version of the source, whose keys are complete.
+    """
+
+    source_key: str
+    targets: tuple[Target, ...]
+    """In the order of renditions.toml."""
+    manifest_key: str | None
+    """None: the source gets no manifest."""
+    ladder: frozenset[str]
+    """The names of the renditions of the first ladder: one picture in several widths or formats. Empty without one."""
+    rule: str | None = None
+    """The pattern of the rule that chose the renditions; None if no rule matches the source."""
+
+    @cached_property
+    def renditions(self) -> tuple[RenditionTarget, ...]:
+        """The targets that are rendered."""
+        return tuple(target for target in self.targets if isinstance(target, RenditionTarget))
+
+    @cached_property
+    def copies(self) -> tuple[CopyTarget, ...]:
+        """The targets that are copied."""
+        return tuple(target for target in self.targets if isinstance(target, CopyTarget))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that is written, the manifest's last."""
+        return (*(target.key for target in self.targets), *([self.manifest_key] if self.manifest_key else []))
+
+    @cached_property
+    def is_versioned(self) -> bool:
+        """Whether the key of a target has a hash."""
+        return any(target.spec.template.has_hash for target in self.targets)
+
+    def of_version(self, version: str) -> "SourcePlan":
+        """Return the plan with the hashes of a version of the source in its keys."""
+        if not self.is_versioned:
+            return self
+        return replace(self, targets=tuple(target.spec.target(self.source_key, version) for target in self.targets))
+
+    def has_version(self, key: str) -> bool:
+        """Return whether a key is that of some version of the source, by its hash."""
+        return any(pattern.fullmatch(key) for pattern in self._versions)
+
+    @cached_property
+    def _versions(self) -> tuple[re.Pattern[str], ...]:
+        digits = f"[0-9a-f]{{{HASH_DIGITS}}}"
+        return tuple(
+            re.compile(re.escape(_pattern(target, self.source_key)).replace(HASH, digits), re.DOTALL)
+            for target in self.targets
+            if target.spec.template.has_hash
+        )
+
+
+def _pattern(target: Target, source_key: str) -> str:
+    """Return the key of a target with HASH in the place of the hash."""
+    if isinstance(target, RenditionTarget):
+        return target.spec.template.key(source_key, target.format)
+    return target.spec.template.copy_key(source_key)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which renditions are made of the sources whose keys match a pattern."""
+
+    pattern: KeyPattern
+    renditions: tuple[str, ...]
+    """Names as in renditions.toml; a ladder's name means all its steps."""
+
+
+class Recipe:
+    """Everything that renditions.toml says."""
+
+    def __init__(
+        self,
+        by_name: Mapping[str, tuple[Spec, ...]],
+        rules: Sequence[Rule] = (),
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        allow_svg: bool = False,
+        on_source_delete: Literal["keep", "remove"] = "keep",
+        manifest: bool = True,
+        events: bool = False,
+        toml: str = "",
+    ) -> None:
+        """Raise ConfigError if a rendition could write the key of another one, or of what the function writes."""
+        self.toml = toml
+        """The text of renditions.toml."""
+        self.by_name = by_name
+        """The steps of a ladder, or else one spec, by the name of the table."""
+        self.limits = limits
+        self.allow_svg = allow_svg
+        self.on_source_delete = on_source_delete
+        self.events = events
+        self._rules = tuple(rules)
+        self._has_manifest = manifest
+        ConfigError.raise_all(*self._find_mistakes())
+
+    def _find_mistakes(self) -> Iterator[ConfigError]:
+        if self.events and not self._has_manifest:
+            yield ConfigError("events = true needs manifests, which it tells of: remove manifest = false", ("events",))
+        tables = [table for table, specs in self.by_name.items() for _ in specs]
+        for index, spec in enumerate(self.specs):
+            field = ("renditions", tables[index], "key")
+            prefix = spec.template.with_hash().prefix
+            if spec.template.has_hash and not self._has_manifest:
+                message = "which only a manifest tells to web pages: remove {hash}, or manifest = false at the top"
+                yield ConfigError(f"the key of rendition {spec.name} has a {{hash}}, {message}", field)
+            if other := next(filter(spec.may_collide_with, self.specs[:index]), None):
+                message = f"could both write {prefix}...: give one of them another name or key"
+                yield ConfigError(f"renditions {other.name} and {spec.name} {message}", field)
+            if self._has_manifest and prefix.startswith(MANIFEST_FOLDER):
+                message = "give it another name or key, or set manifest = false at the top"
+                folder = f"the folder of the manifests, {MANIFEST_FOLDER}"
+                yield ConfigError(f"rendition {spec.name} would be written to {folder}: {message}", field)
+            if prefix.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
+                folders = f"{RECIPE_FOLDER} and {REJECTION_FOLDER}"
+                message = f"rendition {spec.name} needs another name or key: {folders} are the function's own"
+                yield ConfigError(message, field)
+
+    @cached_property
+    def specs(self) -> tuple[Spec, ...]:
+        """Every recipe, in the order of renditions.toml."""
+        return tuple(spec for specs in self.by_name.values() for spec in specs)
+
+    @cached_property
+    def id(self) -> str:
+        """A short hash of everything that is made of any source, and of what is rejected."""
+        specs = [(spec.name, spec.fingerprint, spec.template) for spec in self.specs]
+        rules = [(rule.pattern.text, rule.renditions) for rule in self._rules]
+        parts = (specs, rules, self.limits, self.allow_svg, self._has_manifest)
+        return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns of the rules, in the order of renditions.toml."""
+        return tuple(rule.pattern.text for rule in self._rules)
+
+    def rule_for(self, source_key: str) -> Rule | None:
+        """Return the first rule that matches a source's key; None if none does."""
+        return next((rule for rule in self._rules if rule.pattern.matches(source_key)), None)
+
+    def plan_for(self, source_key: str) -> SourcePlan:
+        """Return what is written for a source: the renditions of the first rule that matches its key, or all.
+
+        Raises DestinationKeyError if S3 cannot store one of the keys.
+        """
+        rule = self.rule_for(source_key)
+        names = rule.renditions if rule else tuple(self.by_name)
+        has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
+        return SourcePlan(
+            source_key=source_key,
+            targets=tuple(spec.target(source_key) for name in names for spec in self.by_name[name]),
+            manifest_key=check_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
+            ladder=next(
+                (self._ladder(name) for name in self.by_name if name in names and self._ladder(name)), frozenset()
+            ),
+            rule=rule.pattern.text if rule else None,
+        )
+
+    def _ladder(self, name: str) -> frozenset[str]:
+        """Return the names of a ladder's steps; empty if the table is none."""
+        specs = self.by_name[name]
+        is_ladder = len(specs) > 1 or specs[0].name != name
+        return frozenset(spec.name for spec in specs) if is_ladder else frozenset()

@@ -1,0 +1,208 @@
+"""A quality word: what people see is alike in every picture, format and size."""
+
+from collections.abc import Callable
+
+import pytest
+import pyvips
+
+from image_scaler.images.encoding import Encoder
+from image_scaler.images.quality_search import ALLOWED_GAP, FIRST_STEP, SearchEffort
+from image_scaler.images.rendering import Rendering, Rendition, SourceImage
+from image_scaler.images.ssimulacra2 import Reference
+from image_scaler.images.target_quality import TargetQuality
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.keys import KeyTemplate
+from image_scaler.renditions.quality import QualityGoal
+from image_scaler.renditions.spec import RenditionSpec
+from image_scaler.renditions.toml import parse_recipe
+from tests.support import drawing
+from tests.support.drawing import decoded
+
+WEBP_DEFAULT = Format.WEBP.traits.default_quality
+
+
+def rendering(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> Rendering:
+    plan = parse_recipe(f"[renditions.x]\n{table}").plan_for("a.jpg")
+    return SourceImage(body).render(plan.renditions, has_time=has_time)
+
+
+def render(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> list[Rendition]:
+    return list(rendering(body, table, has_time))
+
+
+def one(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> Rendition:
+    (rendition,) = render(body, table, has_time)
+    return rendition
+
+
+@pytest.mark.parametrize("source", [drawing.photo(700, 500, seed=4), drawing.photo(500, 640, seed=5).gaussblur(1.5)])
+def test_every_step_and_format_of_a_ladder_has_the_same_score(source: pyvips.Image) -> None:
+    body = drawing.png(source)
+    exact = {item.size: decoded(item.body) for item in render(body, 'widths = [200, 400]\nformat = "png"')}
+    ladder = render(body, 'widths = [200, 400]\nformats = ["avif", "webp", "jpeg"]\nquality = "high"')
+    assert len(ladder) == 6
+    for item in ladder:
+        score = Reference(exact[item.size]).score(decoded(item.body))
+        assert item.score == round(score.overall, 1)
+        assert item.is_searched
+        assert 67 <= score.overall <= 75
+
+
+def test_small_renditions_come_first_and_tell_where_to_begin_with_the_larger() -> None:
+    made = rendering(
+        drawing.png(drawing.photo(900, 600)), 'widths = [450, 300, 225]\nformat = "webp"\nquality = "high"'
+    )
+    widths, trials = [], []
+    for item in made:
+        widths.append(item.size.width)
+        trials.append(made.search_effort.trials)
+    assert widths == [225, 300, 450]
+    assert trials[2] - trials[0] <= 3
+    assert made.search_effort.seconds > 0
+
+
+def test_equal_steps_are_searched_once() -> None:
+    body = drawing.png(drawing.photo(300, 200))
+    single, ladder = (
+        rendering(body, f'widths = {widths}\nformat = "webp"\nquality = "high"') for widths in ([300], [300, 500, 900])
+    )
+    assert {item.body for item in single} == {item.body for item in ladder}
+    assert single.search_effort.trials == ladder.search_effort.trials
+
+
+def test_a_rendition_by_itself_has_the_same_bytes_as_among_all() -> None:
+    body = drawing.png(drawing.photo(320, 240))
+    table = 'widths = [100, 160, 200]\nformats = ["avif", "webp"]\nquality = "high"\nskip_larger = true'
+    for item in render(body, table):
+        (chosen,) = rendering(body, table).select([item.target])
+        assert chosen == item
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
+def test_a_fine_detail_under_a_large_sky_gets_more_quality_than_the_score_of_the_whole_asks_for(format: str) -> None:
+    picture = drawing.face_under_a_sky()
+    item = one(drawing.png(picture), f'format = "{format}"\nquality = {{ target = 60 }}')
+    score = Reference(picture).score(decoded(item.body))
+    assert score.worst >= 60 - ALLOWED_GAP - FIRST_STEP.below
+    assert score.overall > 60 + FIRST_STEP.above
+
+
+def test_better_words_need_more_bytes() -> None:
+    body = drawing.png(drawing.photo(400, 300))
+    found = [
+        one(body, f'format = "webp"\nquality = "{word}"') for word in ("low", "medium", "high", "visually_lossless")
+    ]
+    assert [len(item.body) for item in found] == sorted(len(item.body) for item in found)
+    scores = [item.score for item in found if item.score is not None]
+    assert scores == sorted(scores)
+
+
+def test_no_quality_outside_min_and_max_is_taken() -> None:
+    body = drawing.png(drawing.photo(400, 300))
+    low = one(body, 'format = "webp"\nquality = { target = 95, max = 30 }')
+    high = one(body, 'format = "webp"\nquality = { target = 20, min = 88 }')
+    assert (low.quality, high.quality) == (30, 88)
+
+
+def test_max_bytes_wins() -> None:
+    body = drawing.png(drawing.photo(400, 300))
+    free = one(body, 'format = "webp"\nquality = "high"')
+    limit = len(free.body) // 2
+    held = one(body, f'format = "webp"\nquality = "high"\nmax_bytes = {limit}')
+    assert len(held.body) <= limit
+    assert held.quality is not None
+    assert free.quality is not None
+    assert held.quality < free.quality
+
+
+def test_the_first_frame_of_an_animation_decides() -> None:
+    frames = [drawing.photo(120, 90, seed=seed) for seed in range(3)]
+    roll = pyvips.Image.arrayjoin(frames, across=1).copy()
+    roll.set_type(pyvips.GValue.gint_type, "page-height", 90)
+    roll.set_type(pyvips.GValue.array_int_type, "delay", [100] * 3)
+    body = bytes(roll.webpsave_buffer(lossless=True))
+    item = one(body, 'format = "webp"\nquality = "high"\nwidth = 100')
+    image = decoded(item.body)
+    assert image.get("n-pages") == 3
+    assert item.score is not None
+    assert 70 - FIRST_STEP.below <= item.score <= 70 + FIRST_STEP.above
+
+
+def test_transparency_counts() -> None:
+    body = drawing.png(drawing.with_alpha(drawing.photo(300, 300)))
+    item = one(body, 'format = "webp"\nquality = "high"')
+    assert decoded(item.body).hasalpha()
+    assert item.score is not None
+    assert item.score >= 70 - FIRST_STEP.below
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('width = 63\nformat = "webp"\nquality = "high"', (WEBP_DEFAULT, None, False)),
+        ('format = "webp"\nlossless = true\nquality = "high"', (None, None, None)),
+        ('format = "webp"\nquality = 41', (41, None, None)),
+        ('format = "avif"', (Format.AVIF.traits.default_quality, None, None)),
+        ('format = "png"', (None, None, None)),
+    ],
+)
+def test_what_is_not_searched(table: str, expected: tuple[object, ...]) -> None:
+    item = one(drawing.png(drawing.photo(200, 150)), table)
+    assert (item.quality, item.score, item.is_searched) == expected
+
+
+def test_without_time_a_rendition_is_encoded_once_and_says_so() -> None:
+    made = rendering(drawing.png(drawing.photo(200, 150)), 'format = "webp"\nquality = "high"', has_time=lambda: False)
+    (item,) = made
+    assert (item.score, item.is_searched, made.search_effort.trials) == (None, False, 0)
+    assert decoded(item.body).width == 200
+
+
+def test_without_time_max_bytes_still_holds() -> None:
+    body = drawing.png(drawing.photo(200, 150))
+    item = one(body, 'format = "webp"\nmax_bytes = 1500', has_time=lambda: False)
+    assert item.quality == 1
+    assert len(item.body) <= 1500
+
+
+def test_a_metric_that_fails_leaves_the_default_quality() -> None:
+    class Broken(Encoder):
+        def encode(self, quality: int) -> bytes:
+            return f"no image, at {quality}".encode()
+
+    spec = RenditionSpec(name="x", template=KeyTemplate("x/"), quality="high")
+    target_quality = TargetQuality(lambda: True, SearchEffort())
+    made = target_quality.encode(
+        Broken([drawing.photo(90, 90)], spec, Format.WEBP), spec, Format.WEBP, QualityGoal(target=70), 1
+    )
+    assert (made.body, made.quality, made.score, made.is_searched) == (
+        f"no image, at {WEBP_DEFAULT}".encode(),
+        WEBP_DEFAULT,
+        None,
+        False,
+    )
+    assert target_quality.effort.error is not None
+    assert target_quality.effort.error.startswith("Error:")
+
+
+@pytest.mark.parametrize("quality", ["80", '"high"'])
+def test_a_format_that_is_not_smaller_than_a_later_one_is_marked(quality: str) -> None:
+    body = drawing.png(drawing.photo(300, 200))
+    table = f'widths = [200, 300]\nformats = ["jpeg", "avif", "webp"]\nquality = {quality}\nskip_larger = true'
+    made = render(body, table)
+    assert len(made) == 6
+    for item in made:
+        later = {"jpeg": ("avif", "webp"), "avif": ("webp",), "webp": ()}[item.target.format]
+        sizes = [len(one.body) for one in made if one.size == item.size and one.target.format in later]
+        assert item.is_larger == any(len(item.body) >= size for size in sizes)
+    assert any(item.is_larger for item in made)
+    assert not any(item.is_larger for item in render(body, table.replace("skip_larger = true", "")))
+
+
+def test_a_rendition_has_the_same_bytes_alone_and_among_all() -> None:
+    body = drawing.png(drawing.photo(210, 140))
+    made = rendering(body, 'widths = [60, 120, 200]\nformats = ["jpeg", "webp"]\nquality = "high"')
+    bodies = {item.target: item.body for item in made}
+    for target, expected in reversed(bodies.items()):
+        (alone,) = made.select([target])
+        assert alone.body == expected

@@ -1,0 +1,143 @@
+"""The function as Lambda calls it: the environment, an event, an answer."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import botocore
+import pytest
+from moto import mock_aws
+
+from image_scaler.exceptions import ConfigError
+from image_scaler.storage.sdk import MIN_VERSION
+from tests import ROOT
+from tests.support import drawing
+
+SOURCE, DESTINATION = "image-scaler-local-source-123456789012-us-east-1", "renditions"
+EVENTS = ROOT / "events"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """S3 with both buckets, and the environment that the stack gives the function."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=SOURCE)
+        client.create_bucket(Bucket=DESTINATION)
+        monkeypatch.setenv("SOURCE_BUCKET", SOURCE)
+        monkeypatch.setenv("DESTINATION_BUCKET", DESTINATION)
+        monkeypatch.setenv("FAILURE_QUEUE_URL", boto3.client("sqs").create_queue(QueueName="failures")["QueueUrl"])
+        yield client
+
+
+def cold_start() -> ModuleType:
+    """Import the handler as a new execution environment does."""
+    sys.modules.pop("handler", None)
+    return importlib.import_module("handler")
+
+
+def event(name: str, **replacements: str) -> Any:
+    text = (EVENTS / name).read_text(encoding="utf-8")
+    for old, new in replacements.items():
+        text = text.replace(json.loads(text)["Records"][0]["s3"]["object"][old], new)
+    return json.loads(text)
+
+
+def keys(client: Any) -> list[str]:
+    return [stored["Key"] for stored in client.list_objects_v2(Bucket=DESTINATION).get("Contents", [])]
+
+
+def test_an_upload_is_copied_byte_for_byte_and_made_into_renditions(aws: Any) -> None:
+    body = drawing.jpeg()
+    put = aws.put_object(
+        Bucket=SOURCE, Key="dir/my photo+1.jpg", Body=body, ContentType="image/jpeg", Metadata={"album": "Holidays"}
+    )
+    answer = cold_start().lambda_handler(event("s3-put.json", eTag=put["ETag"].strip('"')), None)
+    assert answer["statusCode"] == 200
+    copy = aws.get_object(Bucket=DESTINATION, Key="resized/dir/my photo+1.jpg")
+    assert copy["Body"].read() == body
+    assert (copy["ContentType"], copy["Metadata"]) == ("image/jpeg", {"album": "Holidays"})
+    assert "thumbnail/dir/my photo+1.jpg.webp" in keys(aws)
+    assert "web-640/dir/my photo+1.jpg.avif" in keys(aws)
+
+
+def test_an_upload_that_is_not_an_image_returns_500(aws: Any) -> None:
+    put = aws.put_object(Bucket=SOURCE, Key="dir/my photo+1.jpg", Body=b"text")
+    answer = cold_start().lambda_handler(event("s3-put.json", eTag=put["ETag"].strip('"')), None)
+    assert answer == {"statusCode": 500, "body": "Error moving image"}
+    assert keys(aws) == ["rejected/dir/my photo+1.jpg.json"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("DESTINATION_BUCKET", "", "DESTINATION_BUCKET is not set"),
+        ("DESTINATION_BUCKET", SOURCE, "SOURCE_BUCKET and DESTINATION_BUCKET are both"),
+    ],
+)
+def test_a_wrong_environment_is_refused_at_the_cold_start(
+    aws: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=sentence):
+        cold_start()
+
+
+def test_an_sdk_that_is_too_old_is_refused_at_the_cold_start(tmp_path: Path) -> None:
+    # botocore as it is, but for its version.
+    installed = Path(str(botocore.__file__)).parent
+    (tmp_path / "botocore").mkdir()
+    for path in installed.iterdir():
+        if path.name != "__init__.py":
+            (tmp_path / "botocore" / path.name).symlink_to(path)
+    source = (installed / "__init__.py").read_text(encoding="utf-8")
+    older = source.replace(f"'{botocore.__version__}'", "'1.35.99'")
+    (tmp_path / "botocore" / "__init__.py").write_text(older, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-c", "import handler"],
+        cwd=EVENTS.parent,
+        env={
+            "PYTHONPATH": f"{tmp_path}:{Path(boto3.__file__).parents[1]}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "DESTINATION_BUCKET": DESTINATION,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == (
+        "image_scaler.exceptions.ConfigError: botocore 1.35.99 is too old, it must be "
+        f"{MIN_VERSION} or newer: choose a newer Lambda runtime with the parameter python"
+    )
+
+
+def test_the_line_of_a_cold_start_has_the_version_of_the_sdk(aws: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = cold_start()
+    for _ in range(2):
+        handler.lambda_handler({"bucket": SOURCE, "keys": ["a.jpg"]}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    versions = {"boto3": boto3.__version__, "botocore": botocore.__version__}
+    assert [line.get("sdk") for line in lines] == [versions, None]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("*.json")))
+def test_every_sample_event_is_understood(aws: Any, name: str) -> None:
+    # None of their sources is in the bucket. A notification leaves them to a newer event, which is a success;
+    # a direct caller is told that it does not exist.
+    answer = cold_start().lambda_handler(event(name), None)
+    if name.startswith("sqs"):
+        assert answer == {"batchItemFailures": []}
+    elif name.startswith("batch"):
+        assert [result["resultCode"] for result in answer["results"]] == ["PermanentFailure"]
+    else:
+        assert answer["statusCode"] == (500 if name.startswith("direct") else 200)

@@ -1,0 +1,82 @@
+"""What is kept for `image-scaler plan`."""
+
+import json
+
+from image_scaler.history import recipe_key, rejection_fingerprint, rejection_key
+from image_scaler.publisher import Provenance
+from image_scaler.renditions.toml import parse_recipe
+from image_scaler.scaler import Scaler
+from image_scaler.settings import Settings
+from image_scaler.storage.base import ObjectRef
+from tests.support.world import World
+
+MEMORY = 10**9
+TOML = "[renditions.small]\nwidth = 20\n"
+SMALL = parse_recipe(TOML)
+RECIPE = ObjectRef("destination", recipe_key(SMALL))
+REJECTED = ObjectRef("destination", rejection_key("a.jpg"))
+
+
+class Kept(World):
+    """A world whose scaler keeps a history, as the function does."""
+
+    def reconfigure(self, renditions: str) -> None:
+        settings = Settings(destination_bucket="destination", recipe=parse_recipe(renditions), memory=MEMORY)
+        self.scaler = Scaler(settings, self.store, self.queue, keeps_history=True)
+
+
+def test_the_recipe_is_kept_once_before_the_first_manifest() -> None:
+    world = Kept(TOML)
+    world.handle(world.upload("a.jpg"))
+    record = json.loads(world.store.objects[RECIPE].read())
+    assert record["toml"] == TOML
+    assert record["recipes"] == [spec.fingerprint for spec in SMALL.specs]
+    order = [ref.key for ref in world.store.objects if ref.bucket == "destination"]
+    assert order == ["small/a.jpg", RECIPE.key, "manifests/a.jpg.json"]
+    del world.store.objects[RECIPE]
+    world.handle(world.upload("b.jpg"))
+    assert RECIPE not in world.store.objects  # this execution environment has written it
+
+
+def test_another_environment_with_the_same_recipe_leaves_it() -> None:
+    world = Kept(TOML)
+    world.handle(world.upload("a.jpg"))
+    world.reconfigure(TOML)
+    assert world.handle(world.upload("b.jpg"))["statusCode"] == 200
+
+
+def test_a_rejection_is_kept_with_its_version_recipe_and_reason_until_the_source_is_removed() -> None:
+    world = Kept('on_source_delete = "remove"\n' + TOML)
+    record = world.upload("a.jpg", b"no image")
+    world.handle(record)
+    kept = world.store.objects[REJECTED]
+    provenance = Provenance.of(kept)
+    assert provenance is not None
+    assert provenance.source_etag == record["s3"]["object"]["eTag"]
+    assert provenance.fingerprint == rejection_fingerprint(SMALL, MEMORY) != rejection_fingerprint(SMALL, MEMORY + 1)
+    assert json.loads(kept.read())["error"]["type"] == "UnsupportedImageError"
+    world.handle(world.delete("a.jpg"))
+    assert world.written == []
+
+
+def test_a_rejected_source_whose_key_leaves_no_room_for_a_record_has_none() -> None:
+    world = Kept("manifest = false\n" + TOML)
+    key = "x" * 1010 + ".jpg"
+    assert world.handle(world.upload(key, b"no image"))["statusCode"] == 500
+    assert world.written == []
+
+
+def test_the_id_of_a_recipe_ignores_comments_and_is_another_one_for_anything_that_is_made_or_rejected() -> None:
+    same = parse_recipe("# a comment\n" + TOML)
+    others = [
+        "[renditions.small]\nwidth = 21",
+        "[renditions.small]\nwidth = 20\nkey = 'x/{key}'",
+        "[renditions.other]\nwidth = 20",
+        "manifest = false\n" + TOML,
+        TOML + "[limits]\npixels = 1000",
+        TOML + "[inputs]\nsvg = true",
+        TOML + "[[rules]]\nmatch = 'a'\nrenditions = []",
+        TOML + "[[rules]]\nmatch = 'b'\nrenditions = []",
+    ]
+    assert same.id == SMALL.id
+    assert len({SMALL.id, *(parse_recipe(other).id for other in others)}) == len(others) + 1

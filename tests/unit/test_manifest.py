@@ -1,0 +1,259 @@
+"""The content of a manifest; test_scaler has when it is written."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from image_scaler.manifest import Source, build, fingerprint
+from image_scaler.outcomes import WrittenObject
+from image_scaler.renditions.formats import Format
+from image_scaler.renditions.toml import parse_recipe
+
+UNKNOWN = {"quality": None, "score": None, "searched": None}
+LADDER = {"web-640", "web-1280"}
+HOSTILE = [
+    'a"onerror="alert(1).jpg',
+    "a'><script>alert(1)</script>.jpg",
+    "a&quot;&amp;.jpg",
+    "a\nb\r\t.jpg",
+    "a, b 640w.jpg",
+    "été/日本/🖼.jpg",
+    "100%/%2F+?#.jpg",
+    "\x00\x1b[31m.jpg",
+]
+
+
+class Picture(HTMLParser):
+    """The elements of a `<picture>` with their attributes; what it should not hold fails."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        raise AssertionError(f"text in a picture: {data!r}")
+
+    handle_comment = handle_decl = handle_pi = handle_data
+
+
+def of(*objects: WrittenObject, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
+    source = Source(
+        key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": Format.JPEG} | known)
+    )
+    content: dict[str, Any] = json.loads(build(source, objects, ladder, fingerprint="r"))
+    return content
+
+
+def step(width: int, type_: str, *, is_wide: bool = True, key: str = "a.jpg") -> WrittenObject:
+    """A step of the ladder; otherwise one that came out no wider than 700 pixels, as the source was."""
+    wide = width if is_wide else min(700, width)
+    return written(f"web-{width}", f"web-{width}/{key}.{type_}", wide, wide // 2, 100, f"image/{type_}")
+
+
+def written(name: str, key: str, width: int, height: int, size: int, type_: str) -> WrittenObject:
+    return WrittenObject(name=name, key=key, bytes=size, width=width, height=height, type=type_)
+
+
+def copy(key: str = "a.jpg") -> WrittenObject:
+    return WrittenObject(name="resized", key=f"resized/{key}", bytes=9000)
+
+
+def elements(content: dict[str, Any]) -> list[tuple[str, dict[str, str | None]]]:
+    return Picture(content["picture"]).elements
+
+
+BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "webp")]
+
+
+def test_a_manifest_describes_the_source_and_every_rendition() -> None:
+    source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
+    objects = [copy(), replace(step(640, "webp"), quality=64, score=70.4, is_searched=True)]
+    content = json.loads(
+        build(source, objects, LADDER, fingerprint="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
+    )
+    assert content == {
+        "source": {"key": "a.jpg", "etag": "e", "bytes": 9000, "width": 1500, "height": 1000, "format": "jpeg"},
+        "recipe": "r",
+        "renditions": [
+            {
+                "name": "resized",
+                "key": "resized/a.jpg",
+                "width": 1500,
+                "height": 1000,
+                "bytes": 9000,
+                "type": "image/jpeg",
+                **UNKNOWN,
+            },
+            {
+                "name": "web-640",
+                "key": "web-640/a.jpg.webp",
+                "width": 640,
+                "height": 320,
+                "bytes": 100,
+                "type": "image/webp",
+                "quality": 64,
+                "score": 70.4,
+                "searched": True,
+            },
+        ],
+        "srcset": {"webp": "web-640/a.jpg.webp 640w"},
+        "picture": content["picture"],
+        "thumbhash": "AQI=",
+        "dominant_colour": "#102030",
+    }
+
+
+def test_a_srcset_is_ordered_by_width_whatever_the_order_of_the_recipe() -> None:
+    content = of(*reversed(BOTH))
+    assert content["srcset"] == {
+        "webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w",
+        "avif": "web-640/a.jpg.avif 640w, web-1280/a.jpg.avif 1280w",
+    }
+
+
+def test_steps_of_equal_size_are_listed_once() -> None:
+    content = of(*(step(width, "webp", is_wide=False) for width in (640, 1280, 1920)), ladder=LADDER | {"web-1920"})
+    assert content["srcset"] == {"webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 700w"}
+
+
+def test_renditions_outside_the_ladder_are_not_in_the_srcset() -> None:
+    thumbnail = written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp")
+    assert "thumbnail" not in json.dumps(of(thumbnail, *BOTH)["srcset"])
+
+
+def test_a_picture_offers_avif_then_webp_then_a_format_of_every_browser() -> None:
+    found = elements(of(copy(), *reversed(BOTH), step(640, "jpeg"), step(1280, "jpeg")))
+    assert [(tag, attributes.get("type")) for tag, attributes in found] == [
+        ("picture", None),
+        ("source", "image/avif"),
+        ("source", "image/webp"),
+        ("img", None),
+    ]
+    assert found[1][1]["srcset"] == "web-640/a.jpg.avif 640w, web-1280/a.jpg.avif 1280w"
+    assert {attributes["sizes"] for _, attributes in found[1:]} == {"100vw"}
+    assert found[3][1] == {
+        "src": "web-1280/a.jpg.jpeg",
+        "srcset": "web-640/a.jpg.jpeg 640w, web-1280/a.jpg.jpeg 1280w",
+        "sizes": "100vw",
+        "width": "1280",
+        "height": "640",
+        "loading": "lazy",
+        "alt": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ([*BOTH, copy()], "web-1280/a.jpg.webp"),
+        ([step(640, "png"), step(640, "webp"), copy()], "web-640/a.jpg.png"),
+        ([step(640, "avif"), copy()], "resized/a.jpg"),
+        ([step(640, "avif")], "web-640/a.jpg.avif"),
+        ([written("small", "small/a.jpg", 10, 10, 1, "image/jpeg"), copy()], "resized/a.jpg"),
+        ([written("s", "s/a.jpg", 10, 9, 1, "image/jpeg"), written("l", "l/a.jpg", 90, 90, 1, "image/png")], "l/a.jpg"),
+    ],
+)
+def test_the_img_of_a_picture_has_the_most_widely_supported_format(written: list[WrittenObject], shown: str) -> None:
+    assert elements(of(*written))[-1][1]["src"] == shown
+
+
+def test_a_copy_that_browsers_do_not_show_is_in_no_picture() -> None:
+    assert of(copy(), format=Format.HEIC)["picture"] is None
+    small = written("small", "small/a.jpg.webp", 10, 10, 1, "image/webp")
+    assert elements(of(copy(), small, format=Format.TIFF))[-1][1]["src"] == "small/a.jpg.webp"
+
+
+def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None:
+    content = of(copy(), width=None, height=None, format=None)
+    assert content["renditions"] == [
+        {
+            "name": "resized",
+            "key": "resized/a.jpg",
+            "width": None,
+            "height": None,
+            "bytes": 9000,
+            "type": None,
+            **UNKNOWN,
+        }
+    ]
+    assert (content["srcset"], content["thumbhash"], content["dominant_colour"]) == ({}, None, None)
+    assert elements(content)[-1] == ("img", {"src": "resized/a.jpg", "loading": "lazy", "alt": ""})
+
+
+@given(st.text(min_size=1))
+@pytest.mark.parametrize("base", ["", "https://images.example.com/"])
+@example(HOSTILE[0])
+@example(HOSTILE[1])
+@example(HOSTILE[2])
+@example(HOSTILE[3])
+@example(HOSTILE[4])
+@example(HOSTILE[5])
+@example(HOSTILE[6])
+@example(HOSTILE[7])
+@example("../../x.png")
+def test_any_key_gives_json_and_a_picture_with_that_key_and_no_other_markup(base: str, key: str) -> None:
+    written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
+    source = Source(key=key, etag="e", bytes=1, width=9, height=9, format=Format.JPEG)
+    content = json.loads(build(source, written, LADDER, fingerprint="r"))
+    assert content["source"]["key"] == key
+    if {".", ".."} & set(key.split("/")):  # a browser would look for it elsewhere
+        assert (content["picture"], content["srcset"]) == (None, {})
+        return
+    # As in the README: what is put before every URL goes before every URL, and nowhere else.
+    picture = re.sub(r'(src="|srcset="|, )', rf"\g<1>{base}", content["picture"])
+    _, avif, image = Picture(picture).elements
+    assert [tag for tag, _ in (avif, image)] == ["source", "img"]
+    assert avif[1].keys() == {"type", "srcset", "sizes"}
+    assert image[1].keys() == {"src", "srcset", "sizes", "width", "height", "loading", "alt"}
+    for attributes, type_ in ((avif[1], "avif"), (image[1], "jpeg")):
+        steps = [step.split(" ") for step in str(attributes["srcset"]).split(", ")]
+        assert [(unquote(url.removeprefix(base)), width) for url, width in steps] == [
+            (f"web-{width}/{key}.{type_}", f"{width}w") for width in (640, 1280)
+        ]
+    assert image[1]["src"] == base + quote(f"web-1280/{key}.jpeg")
+
+
+def test_the_fingerprint_of_a_manifest_is_that_of_all_renditions_and_their_keys() -> None:
+    def of_(toml: str) -> str:
+        return fingerprint(parse_recipe(toml).plan_for("a.jpg"))
+
+    fingerprints = [
+        of_("[renditions.a]\nwidth = 1"),
+        of_("[renditions.a]\nwidth = 2"),
+        of_("[renditions.a]\nwidth = 1\nkey = 'b/{key}'"),
+        of_("[renditions.a]\nwidth = 1\n[renditions.b]"),
+        of_("[renditions.a]\nwidths = [1]"),
+    ]
+    assert len(set(fingerprints)) == len(fingerprints)
+    assert of_("[renditions.a]\nwidth = 1") == fingerprints[0]
+
+
+def test_a_width_that_was_left_out_in_a_format_is_there_in_the_next_one() -> None:
+    content = of(step(640, "webp"), step(1280, "avif"), step(1280, "webp"))
+    webp = "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w"
+    assert content["srcset"] == {"avif": "web-640/a.jpg.webp 640w, web-1280/a.jpg.avif 1280w", "webp": webp}
+    assert 'type="image/avif" srcset="web-640/a.jpg.webp 640w, web-1280/a.jpg.avif 1280w"' in content["picture"]
+
+
+def test_a_format_that_was_left_out_at_every_width_has_no_srcset() -> None:
+    content = of(step(640, "webp"), step(1280, "webp"))
+    assert content["srcset"].keys() == {"webp"}
+    assert "avif" not in content["picture"]
+
+
+def test_an_older_format_is_not_replaced_by_a_newer_one() -> None:
+    content = of(step(640, "avif"), step(640, "webp"), step(1280, "avif"))
+    assert content["srcset"]["webp"] == "web-640/a.jpg.webp 640w"
