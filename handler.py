@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from image_scaler.deadline import Deadline
 from image_scaler.images import vips
-from image_scaler.pipeline import Deadline
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, Scaler, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.event_bus import EventBridgeBus
 from image_scaler.storage.failure_queue import SqsFailureQueue
@@ -15,22 +15,26 @@ from image_scaler.storage.sdk import sdk_versions
 from image_scaler.telemetry import Telemetry
 
 
-def build_scaler() -> Scaler:
+def start() -> Scaler:
     """Set up the process and return a scaler for the environment's settings; raises ConfigError if they are wrong."""
     settings = Settings.load(os.environ, Path(__file__).with_name("renditions.toml"))
     vips.configure(threads=settings.vcpus, allow_svg=settings.recipe.allow_svg)
     failed, rejected = (
         SqsFailureQueue(url) if url else None for url in (settings.failure_queue_url, settings.rejected_queue_url)
     )
-    bus = EventBridgeBus() if settings.recipe.events else None
-    store = S3Store(owners=settings.bucket_owners)
-    return Scaler(settings, store, failed, rejected, observe=telemetry.observe, event_bus=bus, keeps_history=True)
+    return build_scaler(
+        settings,
+        S3Store(owners=settings.bucket_owners),
+        queues=FailureQueues(failed, rejected),
+        event_bus=EventBridgeBus() if settings.recipe.events else None,
+        observe=telemetry.observe,
+    )
 
 
 # At start-up and not in the first call: Lambda then refuses a wrong configuration before any event, and
 # start-up has a full vCPU whatever the function's memory.
 telemetry = Telemetry(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "image-scaler"), sdk_versions())
-scaler = build_scaler()
+scaler = start()
 
 
 def lambda_handler(event: object, context: Any) -> dict[str, Any]:

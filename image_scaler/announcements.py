@@ -11,6 +11,7 @@ from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ImageScalerError
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.event_bus import MAX_ENTRY_BYTES, EventBus, entry_bytes
+from image_scaler.upload import Upload
 
 READY = "Renditions Ready"
 REJECTED = "Source Rejected"
@@ -23,16 +24,16 @@ class Announcer:
     def __init__(self, bus: EventBus | None) -> None:
         self._bus = bus
 
-    def ready(
-        self, source: ObjectRef, etag: str, sequencer: str | None, *, fingerprint: str, manifest: ObjectRef, body: bytes
-    ) -> None:
+    def ready(self, upload: Upload, fingerprint: str, *, manifest: ObjectRef, body: bytes) -> None:
         """Tell that a manifest was written; raises StorageError.
 
         If the manifest is too large for an event, the receiver has to read it under its key.
         """
         if self._bus is None:
             return
-        detail = _detail(READY, source, etag, sequencer, fingerprint) | {"manifest_location": manifest._asdict()}
+        version = upload.version
+        detail = _detail(READY, version.ref, upload.head.etag, version.sequencer, fingerprint)
+        detail |= {"manifest_location": manifest._asdict()}
         whole = detail | {"manifest": json.loads(body)}
         fits = entry_bytes(READY, whole) <= MAX_ENTRY_BYTES
         self._bus.send(READY, whole if fits else detail | {"manifest": None})

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 from image_scaler.exceptions import EventError
-from image_scaler.storage.base import ObjectRef, on_one_line
+from image_scaler.storage.base import ObjectRef
+from image_scaler.text import on_one_line
 
 EXPECTED = (
     "an S3 notification (by itself, or in SNS, SQS, or both), an EventBridge event of S3, "

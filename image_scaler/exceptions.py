@@ -13,6 +13,7 @@ ImageScalerError
 │   ├── DestinationKeyError       S3 cannot store an object under the rendition's key
 │   └── SourceInDestinationError  the source is in the destination bucket: its renditions would be uploads again
 ├── StorageError                  S3 or SQS refused or did not respond; a retry may succeed
+│   ├── AccessDeniedError         the function's role does not allow the call
 │   ├── ObjectNotFoundError       the object does not exist
 │   └── PreconditionFailedError   the object is no longer the expected one
 ├── UnexpectedError               a defect of this package, or of a library; a retry may succeed
@@ -100,6 +101,10 @@ class StorageError(ImageScalerError):
 
 class ObjectNotFoundError(StorageError):
     """The object does not exist."""
+
+
+class AccessDeniedError(StorageError):
+    """The function's role does not allow the call."""
 
 
 class PreconditionFailedError(StorageError):

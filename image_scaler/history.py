@@ -1,35 +1,44 @@
-"""What `image-scaler plan` must know later: each recipe that was used, and each source that was rejected.
+"""What is kept in the destination bucket: every recipe that was used, and the sources that were rejected.
 
-A manifest names its recipe by a hash; `recipes/<id>.json` says what that was. A rejected source has no manifest, so
-`rejected/<key>.json` says for which version and recipe no retry can succeed.
+The recipes tell the function which keys earlier deployments may have written for a source, and `image-scaler plan` what
+a new recipe changes. The rejections tell `plan` for which version and recipe no retry can succeed.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 
-from image_scaler.exceptions import ImageScalerError, PreconditionFailedError
+from image_scaler.exceptions import (
+    ConfigError,
+    DestinationKeyError,
+    ImageScalerError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+)
 from image_scaler.manifest import HEADERS, VERSION
 from image_scaler.publisher import Provenance, Publisher
 from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
-from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.recipe import Recipe, SourcePlan
+from image_scaler.renditions.toml import parse_recipe
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectRef, ObjectStore
+from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
+from image_scaler.upload import Upload
 
 
 class History:
-    """Keeps recipes and rejections in the destination bucket."""
+    """Keeps recipes and rejections in the destination bucket, unless the settings say otherwise."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, *, is_kept: bool) -> None:
-        """With `is_kept=False` nothing is written."""
+    def __init__(self, settings: Settings, store: ObjectStore, publisher: Publisher) -> None:
         self._settings = settings
         self._store = store
-        self._is_kept = is_kept
+        self._publisher = publisher
         self._has_recipe = False
+        self._past: dict[str, Recipe | None] = {}
 
     def keep_recipe(self) -> None:
         """Write the recipe, unless this process has: once for each execution environment; raises StorageError."""
-        if not self._is_kept or self._has_recipe:
+        if not self._settings.keeps_history or self._has_recipe:
             return
         ref = ObjectRef(self._settings.destination_bucket, recipe_key(self._settings.recipe))
         record = recipe_record(self._settings.recipe)
@@ -37,27 +46,59 @@ class History:
             self._store.put(ref, record, HEADERS, if_none_match=True)
         self._has_recipe = True
 
-    def keep_rejection(self, source: ObjectRef, etag: str, sequencer: str | None, error: ImageScalerError) -> None:
+    def plans_for(self, source_key: str) -> Sequence[SourcePlan]:
+        """Return what is written for a source, and what each earlier recipe of the stack wrote; raises StorageError."""
+        plans = [self._settings.recipe.plan_for(source_key)]
+        for recipe in self._past_recipes():
+            with suppress(DestinationKeyError):  # then it has written nothing
+                plans.append(recipe.plan_for(source_key))
+        return plans
+
+    def keep_rejection(self, upload: Upload, error: ImageScalerError) -> None:
         """Write that a version of a source was rejected; raises StorageError."""
+        source = upload.version.ref
         key = rejection_key(source.key)
-        if not self._is_kept or len(key.encode()) > MAX_KEY_BYTES:
+        if not self._settings.keeps_history or len(key.encode()) > MAX_KEY_BYTES:
             return
         fingerprint = rejection_fingerprint(self._settings.recipe, self._settings.memory)
         record = {
-            "source": {"key": source.key, "etag": etag},
+            "source": {"key": source.key, "etag": upload.head.etag},
             "error": {"type": type(error).__name__, "text": str(error)},
             "recipe": fingerprint,
         }
-        Publisher(self._store, source).put(
-            ObjectRef(self._settings.destination_bucket, key),
-            json.dumps(record, ensure_ascii=False).encode(),
-            HEADERS,
-            Provenance(source_etag=etag, sequencer=sequencer, fingerprint=fingerprint),
-        )
+        body = json.dumps(record, ensure_ascii=False).encode()
+        self._publisher.put(key, body, HEADERS, upload.provenance(fingerprint))
+
+    def has_rejected(self, source_key: str, etag: str) -> bool:
+        """Return whether the rejection of this version of a source is kept; raises StorageError."""
+        refs = [ObjectRef(self._settings.destination_bucket, key) for key in self.keys_of(source_key)]
+        found = [Provenance.of(head) for ref in refs if (head := head_or_none(self._store, ref))]
+        return any(provenance and provenance.source_etag == etag for provenance in found)
 
     def keys_of(self, source_key: str) -> list[str]:
         """Return what may be kept for a source."""
-        return [rejection_key(source_key)] if self._is_kept else []
+        return [rejection_key(source_key)] if self._settings.keeps_history else []
+
+    def _past_recipes(self) -> Sequence[Recipe]:
+        """Return the other recipes that were used; each is read once by each execution environment."""
+        if not self._settings.keeps_history:
+            return ()
+        bucket, current = self._settings.destination_bucket, recipe_key(self._settings.recipe)
+        for key in self._store.list(bucket, RECIPE_FOLDER):
+            if key not in self._past and key != current and _is_recipe_key(key):
+                self._past[key] = self._read(ObjectRef(bucket, key))
+        return [recipe for recipe in self._past.values() if recipe]
+
+    def _read(self, ref: ObjectRef) -> Recipe | None:
+        """Return a recipe that was kept; None if it is gone, or not one that this version of the code can read."""
+        with suppress(ObjectNotFoundError, ConfigError, ValueError, KeyError, TypeError):
+            return parse_recipe(json.loads(self._store.get(ref).read())["toml"])
+        return None
+
+
+def _is_recipe_key(key: str) -> bool:
+    name = key.removeprefix(RECIPE_FOLDER)
+    return name.endswith(".json") and "/" not in name
 
 
 def recipe_key(recipe: Recipe) -> str:
@@ -67,7 +108,7 @@ def recipe_key(recipe: Recipe) -> str:
 
 
 def recipe_record(recipe: Recipe) -> bytes:
-    """Return a recipe as JSON: recipe.toml, and the fingerprints of its renditions in this version of the code."""
+    """Return a recipe as JSON: renditions.toml, and the fingerprints of its renditions in this version of the code."""
     record = {
         "id": recipe.id,
         "manifest_version": VERSION,

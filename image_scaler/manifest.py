@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
-from image_scaler.outcomes import WrittenObject
+import msgspec
+
 from image_scaler.renditions.formats import Format
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.storage.base import ObjectHeaders
 
@@ -25,7 +27,7 @@ _CHOICES = ("image/avif", "image/webp")
 _FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types of the image for browsers that support none of the choices, the best first."""
 _TYPES = tuple(dict.fromkeys(_CHOICES + _FALLBACKS))
-"""Each type is followed by types that every browser knows that knows it."""
+"""Ordered by support: a browser that shows one type shows all later ones."""
 _SIZES = "100vw"
 
 
@@ -54,7 +56,7 @@ def fingerprint_of(parts: Sequence[tuple[str, str]], ladder: Collection[str], ve
 
 def build(
     source: Source,
-    written: Sequence[WrittenObject],
+    made: Sequence[MadeRendition],
     ladder: Collection[str],
     *,
     fingerprint: str,
@@ -67,7 +69,7 @@ def build(
     relative to the destination bucket's root; a key with a folder named `.` or `..` has none. `thumbhash` is written in
     Base64.
     """
-    renditions = [_entry(item, source) for item in written]
+    renditions = [_with_size(one, source).as_json() for one in made]
     # Browsers take such a part of a path as a way up, however it is encoded.
     has_urls = not {".", ".."} & set(source.key.split("/"))
     steps = [entry for entry in renditions if entry["name"] in ladder and has_urls]
@@ -84,21 +86,19 @@ def build(
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _entry(item: WrittenObject, source: Source) -> dict[str, Any]:
-    """Return the entry of a rendition; a copy has the size and the type of its source, if these are known."""
-    width, height, type_ = item.width, item.height, item.type
-    if type_ is None and source.format:
-        width, height = source.width, source.height
-        type_ = source.format.traits.media_type
-    entry = {"name": item.name, "key": item.key, "width": width, "height": height, "bytes": item.bytes, "type": type_}
-    return entry | {"quality": item.quality, "score": item.score, "searched": item.is_searched}
+def _with_size(made: MadeRendition, source: Source) -> MadeRendition:
+    """Return a rendition; a copy with the size and the type of its source, if these are known."""
+    if made.type is not None or source.format is None:
+        return made
+    type_ = source.format.traits.media_type
+    return msgspec.structs.replace(made, width=source.width, height=source.height, type=type_)
 
 
 def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
     """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones.
 
-    A width that was left out in this type is there in the next type that is stored: a browser that knows AVIF knows
-    WebP, and each knows the others. Without it the browser would take a wider image of this type.
+    If this type has no file at a width, the next type's file is listed: browsers that show AVIF also show WebP, and all
+    show the others. Without it the browser would take a wider image of this type.
     """
     by_width: dict[int, str] = {}
     types = _TYPES[_TYPES.index(type_) :] if type_ in _TYPES else (type_,)

@@ -2,7 +2,7 @@
 
 import enum
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from image_scaler.exceptions import ImageScalerError
 from image_scaler.images.quality_search import SearchEffort
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.storage.base import ObjectRef
 
 T = TypeVar("T")
@@ -63,27 +64,36 @@ class StageTimer:
         return {stage: round(self._seconds[stage] * 1000, 1) for stage in Stage if stage in self._seconds}
 
 
-@dataclass(frozen=True, kw_only=True)
-class WrittenObject:
-    """One object that is in the destination now."""
+class WriteStatus(enum.Enum):
+    """The result of writing one object."""
 
-    name: str
-    """Of the rendition, as in renditions.toml."""
-    key: str
-    bytes: int
-    width: int | None = None
-    """In pixels, as the height; None for a copy, which is not decoded."""
-    height: int | None = None
-    type: str | None = None
-    """Its Content-Type; None for a copy, which has that of its source."""
-    quality: int | None = None
-    """The quality that it was encoded with; None if it has none, or if that is not known."""
-    score: float | None = None
-    """Of SSIMULACRA 2; None if it is not known."""
-    is_searched: bool | None = None
-    """Whether its quality was searched to the end; None if the quality is fixed."""
-    is_new: bool = True
-    """Whether this event wrote it; otherwise it existed already."""
+    CREATED = enum.auto()
+    OVERWRITTEN = enum.auto()
+    """Another object existed. In the meantime it may have been replaced by a newer one with equal bytes."""
+    UP_TO_DATE = enum.auto()
+    """The same rendition of the same source existed."""
+    LEFT_OUT = enum.auto()
+    """It is not worth its bytes, and no older version of it existed: nothing was written."""
+    STALE = enum.auto()
+    """The rendition of a newer source exists, or the source has changed; nothing was written, or a stale copy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """A rendition or a copy, and whether this event wrote it."""
+
+    rendition: MadeRendition
+    status: WriteStatus
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this event wrote it; otherwise it existed already."""
+        return self.status in (WriteStatus.CREATED, WriteStatus.OVERWRITTEN)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the destination has it, in this version of the source."""
+        return self.status not in (WriteStatus.STALE, WriteStatus.LEFT_OUT)
 
 
 class Status(enum.StrEnum):
@@ -106,8 +116,8 @@ class Report:
 
     source_bytes: int = 0
     """The size of the source in bytes; 0 if that is not known."""
-    written: list[WrittenObject] = field(default_factory=list)
-    """In the order of the plan's targets."""
+    writes: list[Write] = field(default_factory=list)
+    """What the destination has of this version of the source, in the order of the plan's targets."""
     removed: list[str] = field(default_factory=list)
     """The keys of the renditions that were deleted with their source."""
     search: SearchEffort = field(default_factory=SearchEffort)
@@ -129,19 +139,9 @@ class Outcome:
     """Whether the source was deleted, not uploaded."""
     is_lost: bool = False
     """Whether a failure record was due but could not be stored."""
-    source_bytes: int = 0
-    written: Sequence[WrittenObject] = ()
-    removed: Sequence[str] = ()
-    search: SearchEffort = field(default_factory=SearchEffort, compare=False)
-    timings: Mapping[Stage, float] = field(default_factory=dict, compare=False)
-    """In milliseconds."""
+    report: Report = field(default_factory=Report, compare=False)
 
     @property
     def is_done(self) -> bool:
         """Whether nobody has to do anything more."""
         return self.status not in (Status.REJECTED, Status.FAILED)
-
-
-def plural(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 image`, `2,000 images`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

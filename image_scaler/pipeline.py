@@ -1,32 +1,26 @@
-"""One source version -> its renditions and its manifest in the destination: fetch, render, store."""
+"""One version of a source -> its renditions and its manifest in the destination; STEPS are the way."""
 
-import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from image_scaler import manifest
 from image_scaler.announcements import Announcer
-from image_scaler.events import SourceEvent
-from image_scaler.exceptions import (
-    DeadlineExceededError,
-    ObjectNotFoundError,
-    PreconditionFailedError,
-    RejectedError,
-)
+from image_scaler.deadline import Deadline
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, RejectedError
 from image_scaler.history import History
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
-from image_scaler.outcomes import Report, Stage, WrittenObject
-from image_scaler.publisher import SUPERSEDED, Provenance, Publisher, WriteResult
+from image_scaler.outcomes import Report, Stage, Write, WriteStatus
+from image_scaler.publisher import SUPERSEDED, Provenance, Publisher
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Point
-from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import CopyTarget, Target
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, StoredObject
+from image_scaler.upload import SourceVersion, Upload
 
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
 """Of renditions if neither renditions.toml nor the source has one. Not for ever: the content of a key changes when its
@@ -35,87 +29,77 @@ source is replaced."""
 IMMUTABLE = "public, max-age=31536000, immutable"
 """Of renditions whose key has a hash: the content of such a key never changes."""
 
-SHUTDOWN_MARGIN = 5.0
-"""Seconds before the function's deadline after which nothing new is begun, so that it ends by itself."""
-
-SEARCH_MARGIN = 20.0
-"""Seconds before the deadline after which no other encoding is tried: the rest has to be encoded once, and stored."""
-
-
-class Deadline:
-    """The time at which the function is stopped."""
-
-    def __init__(self, seconds_left: Callable[[], float] = lambda: 900.0) -> None:
-        """`seconds_left` returns how long the function may still run."""
-        self._seconds_left = seconds_left
-
-    def has_time(self) -> bool:
-        """Return whether there is time to look for a better encoding."""
-        return self._seconds_left() >= SEARCH_MARGIN
-
-    def check(self, remaining: Collection[Target]) -> None:
-        """Raise DeadlineExceededError if targets remain and the deadline is near."""
-        if remaining and self._seconds_left() < SHUTDOWN_MARGIN:
-            names = ", ".join(target.spec.name for target in remaining)
-            raise DeadlineExceededError(
-                f"cannot make {names}: the function's time is over; raise timeout or memorySize"
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
-class SourceVersion:
-    """One version of a source, as far as it is known."""
+class RunResult:
+    """How the destination relates to the source version that was processed."""
 
-    ref: ObjectRef
-    etag: str | None
-    """None: whatever is stored."""
-    size: int | None
-    """In bytes."""
-    sequencer: str | None = None
-    """Of the event that told of this version; None if no event did."""
-
-    @classmethod
-    def of_event(cls, event: SourceEvent) -> "SourceVersion":
-        """Return the version that an event tells of."""
-        return cls(ref=event.ref, etag=event.etag, size=event.size, sequencer=event.sequencer)
-
-    @classmethod
-    def of_head(cls, ref: ObjectRef, head: ObjectHead) -> "SourceVersion":
-        """Return the version that is stored."""
-        return cls(ref=ref, etag=head.etag, size=head.size)
-
-
-class _Stored(NamedTuple):
-    """One target that was written, or existed."""
-
-    result: WriteResult
-    written: WrittenObject
-    source_etag: str
-    source_size: int
-    """In bytes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineResult:
-    """How the destination relates to the source version that was rendered."""
-
-    write_results: frozenset[WriteResult] = frozenset()
-    etags: frozenset[str] = frozenset()
-    """Of the source, each time that it was read."""
+    etag: str | None = None
+    """The ETag of the source if everything in the destination is of this version now; else None."""
     is_rendition: bool = False
     """The source is a rendition that came back; nothing was made of it."""
+    is_final: bool = False
+    """True if no concurrent event can have interfered."""
+    rejection: RejectedError | None = None
+    """Why the version was rejected."""
 
-    @property
-    def etag(self) -> str | None:
-        """The ETag of the source, if all targets are of one version and none of them is stale; else None."""
-        is_stale = WriteResult.STALE in self.write_results or len(self.etags) != 1
-        return None if is_stale else next(iter(self.etags))
 
-    @property
-    def is_final(self) -> bool:
-        """Whether no other event can have had an influence, so that nobody must look again."""
-        needs_look = self.write_results & {WriteResult.OVERWRITTEN, WriteResult.STALE}
-        return self.is_rendition or not (needs_look or len(self.etags) > 1)
+@dataclass(kw_only=True)
+class Run:
+    """One run of the pipeline: what its steps have found and written so far."""
+
+    upload: Upload
+    stored: StoredObject | None
+    """The source, to be downloaded; None if everything is a copy."""
+    pool: Executor
+    deadline: Deadline
+    report: Report
+    image: SourceImage | None = None
+    rendering: Rendering | None = None
+    body: bytes | None = None
+    writes: dict[Target, Future[Write]] = field(default_factory=dict)
+    lost_copies: dict[CopyTarget, Callable[..., WriteStatus]] = field(default_factory=dict)
+    """What writes the copies of a source that was deleted in the meantime, from memory."""
+    manifest_status: WriteStatus | None = None
+
+    def submit(self, target: Target, write: Callable[[], Write]) -> None:
+        """Let the pool write a target."""
+
+        def timed() -> Write:
+            with self.report.timer.timed(Stage.STORE):
+                return write()
+
+        self.writes[target] = self.pool.submit(timed)
+
+    def missing(self) -> Iterator[str]:
+        """Yield the names of the targets that are not being written yet."""
+        return (target.spec.name for target in self.upload.plan.targets if target not in self.writes)
+
+    def submitted(self) -> list[Future[Write]]:
+        """Return the writes that were begun, in the order of the plan."""
+        return [self.writes[target] for target in self.upload.plan.targets if target in self.writes]
+
+    def finished(self) -> list[Write]:
+        """Return the writes that raised nothing, once the pool has ended them all."""
+        return [write.result() for write in self.submitted() if not write.exception()]
+
+    def copies_are_lost(self) -> bool:
+        """Return whether some copies are missing, and all renditions are of this version."""
+        writes = [write.result() for write in self.submitted()]  # raises what a write raised
+        stale = [write for write in writes if write.status is WriteStatus.STALE]
+        return len(stale) == len(self.lost_copies) > 0
+
+    def result(self, rejection: RejectedError | None = None) -> RunResult:
+        """Return how the destination relates to the source now."""
+        statuses = {write.status for write in self.finished()}
+        statuses |= {self.manifest_status} if self.manifest_status else set()
+        # Renditions with a hash may have wrong marks, unless there was no manifest.
+        has_marks = self.upload.plan.is_versioned and self.manifest_status is not WriteStatus.CREATED
+        return RunResult(
+            etag=None if WriteStatus.STALE in statuses else self.upload.head.etag,
+            is_final=not (has_marks or statuses & {WriteStatus.OVERWRITTEN, WriteStatus.STALE}),
+            rejection=rejection,
+        )
 
 
 class RenditionPipeline:
@@ -125,167 +109,164 @@ class RenditionPipeline:
         self,
         settings: Settings,
         store: ObjectStore,
-        executor: Callable[[], Executor],
+        publisher: Publisher,
         announcer: Announcer,
         history: History,
-        sleep: Callable[[float], None],
+        executor: Callable[[], Executor],
     ) -> None:
-        """`executor` creates the thread pool that writes renditions while the next ones are encoded.
-
-        `sleep` waits for the given number of seconds before a write is tried again.
-        """
+        """`executor` creates the thread pool that writes renditions while the next ones are encoded."""
         self._settings = settings
         self._store = store
+        self._publisher = publisher
         self._announcer = announcer
         self._history = history
         self._executor = executor
-        self._sleep = sleep
 
-    def run(self, version: SourceVersion, plan: SourcePlan, deadline: Deadline, report: Report) -> PipelineResult:
-        """Write all targets of the plan, and then the manifest.
+    def run(self, version: SourceVersion, deadline: Deadline, report: Report) -> RunResult:
+        """Write everything that the plan of this version asks for; see STEPS.
 
-        What was written is added to the report, even if this raises. Raises RejectedError, DeadlineExceededError, and
-        what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the source was replaced or deleted.
+        What was written is added to the report, even if this raises. Raises DestinationKeyError,
+        DeadlineExceededError, and what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the
+        source was replaced or deleted.
         """
-        publisher = Publisher(self._store, version.ref, sleep=self._sleep)
-        fingerprint = manifest.fingerprint(plan)
-        writes: dict[Target, Future[_Stored]] = {}
-        rendering: Rendering | None = None
-        image: SourceImage | None = None
-        stored: StoredObject | None = None
-        deadline.check(plan.targets)
-        try:
-            with self._executor() as pool:
-                if plan.renditions:
-                    with report.timer.timed(Stage.FETCH):
-                        stored = self._store.get(version.ref, if_match=version.etag)
-                    report.source_bytes = stored.size
-                    if Provenance.of(stored):
-                        return PipelineResult(is_rendition=True)  # before the download
-                    plan = plan.of_version(version_of(stored))
-                    self._settings.limits.check_bytes(stored.size)
-                    with report.timer.timed(Stage.FETCH):
-                        body = stored.read()
-                    # All pixels are decoded before the first write: a source that is rejected leaves nothing behind.
-                    with report.timer.timed(Stage.RENDER):
-                        image = SourceImage(body, self._settings.limits)
-                        rendering = image.render(plan.renditions, focal_point_of(stored.metadata), deadline.has_time)
-                        report.search = rendering.search_effort
-                    for rendition in report.timer.each(Stage.RENDER, rendering):
-                        writes[rendition.target] = pool.submit(self._put, publisher, rendition, version, stored, report)
-                        deadline.check([target for target in plan.targets if target not in writes])
-                if plan.copies:
-                    source = stored or self._head(version)
-                    plan = plan.of_version(version_of(source))
-                    report.source_bytes = source.size
-                    headers = self._copy_headers(source, image.format if image else None)
-                    for copy in plan.copies:
-                        writes[copy] = pool.submit(self._copy, publisher, copy, source, headers, report)
-        except RejectedError as error:
-            if stored:
-                self._history.keep_rejection(version.ref, stored.etag, version.sequencer, error)
-            raise
-        finally:
-            done = [writes[target] for target in plan.targets if target in writes]
-            stored_targets = [write.result() for write in done if not write.exception()]
-            report.written.extend(
-                item.written for item in stored_targets if item.result not in (WriteResult.STALE, WriteResult.LEFT_OUT)
-            )
-        for write in done:
-            write.result()
-        result = PipelineResult(
-            write_results=frozenset(item.result for item in stored_targets),
-            etags=frozenset(item.source_etag for item in stored_targets),
-        )
-        if result.etag is None or plan.manifest_key is None:
-            return result
-        self._history.keep_recipe()  # before the first manifest that names it
-        body = self._manifest(version, plan, fingerprint, stored_targets, image, rendering)
-        manifest_ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key)
-        with report.timer.timed(Stage.STORE):
-            written = publisher.put(
-                manifest_ref,
-                body,
-                manifest.HEADERS,
-                Provenance(source_etag=result.etag, sequencer=version.sequencer, fingerprint=fingerprint),
-                before_overwrite=lambda etag: self._supersede_listed(publisher, plan, etag),
-            )
-            if written is not WriteResult.STALE:  # else the newer event tells of its own
-                self._announcer.ready(
-                    version.ref,
-                    result.etag,
-                    version.sequencer,
-                    fingerprint=fingerprint,
-                    manifest=manifest_ref,
-                    body=body,
-                )
-        return replace(result, write_results=result.write_results | {written})
+        opened = self._open(version, deadline, report)
+        if opened is None:
+            return RunResult(is_final=True)
+        upload, stored = opened
+        if stored and Provenance.of(stored):
+            return RunResult(is_rendition=True, is_final=True)  # before the download
+        with self._executor() as pool:
+            run = Run(upload=upload, stored=stored, pool=pool, deadline=deadline, report=report)
+            return self._take_steps(run)
 
-    def listed_versions(self, plan: SourcePlan, *, etag: str | None = None) -> list[str]:
-        """Return the keys with a hash in the manifest of a source; none if there is no manifest, or with another ETag.
-
-        Only keys that the plan makes of some version: the function may do nothing to others.
-        """
-        if plan.manifest_key is None or not plan.is_versioned:
-            return []
-        try:
-            stored = self._store.get(ObjectRef(self._settings.destination_bucket, plan.manifest_key), if_match=etag)
-        except (ObjectNotFoundError, PreconditionFailedError):
-            return []
-        return [entry["key"] for entry in json.loads(stored.read())["renditions"] if plan.has_version(entry["key"])]
-
-    def supersede(self, publisher: Publisher, keys: Iterable[str]) -> bool:
-        """Mark renditions that no manifest lists; return whether one was not marked yet."""
-        marked = [publisher.supersede(ObjectRef(self._settings.destination_bucket, key)) for key in keys]
-        return any(marked)
-
-    def _supersede_listed(self, publisher: Publisher, plan: SourcePlan, etag: str) -> None:
-        """Mark what only the manifest with this ETag lists, which is overwritten next.
-
-        Before and not after: a function that is killed in between does it again in its next try, for which the list
-        must exist. Until then nothing is missing, because marked renditions exist for days.
-        """
-        self.supersede(publisher, set(self.listed_versions(plan, etag=etag)) - set(plan.keys))
-
-    def _put(
-        self, publisher: Publisher, rendition: Rendition, version: SourceVersion, stored: StoredObject, report: Report
-    ) -> _Stored:
-        spec, media_type = rendition.target.spec, rendition.target.format.traits.media_type
-        default = IMMUTABLE if spec.template.has_hash else stored.cache_control or DEFAULT_CACHE_CONTROL
-        ref = ObjectRef(self._settings.destination_bucket, rendition.target.key)
-        with report.timer.timed(Stage.STORE):
-            # Nobody may delete a rendition whose source exists, so an older one is replaced and not left out: else it
-            # would show another picture for ever.
-            if rendition.is_larger and not publisher.exists(ref):
-                result = WriteResult.LEFT_OUT
-            else:
-                result = publisher.put(
-                    ref,
-                    rendition.body,
-                    ObjectHeaders(content_type=media_type, cache_control=spec.cache_control or default),
-                    Provenance(source_etag=stored.etag, sequencer=version.sequencer, fingerprint=spec.fingerprint),
-                    is_versioned=spec.template.has_hash,
-                )
-        written = WrittenObject(
-            name=spec.name,
-            key=rendition.target.key,
-            bytes=len(rendition.body),
-            width=rendition.size.width,
-            height=rendition.size.height,
-            type=media_type,
-            quality=rendition.quality,
-            score=rendition.score,
-            is_searched=rendition.is_searched,
-            is_new=result in (WriteResult.CREATED, WriteResult.OVERWRITTEN),
-        )
-        return _Stored(result, written, stored.etag, stored.size)
-
-    def _head(self, version: SourceVersion) -> ObjectHead:
-        """Return the source without its content; raises PreconditionFailedError if it is another version."""
-        head = self._store.head(version.ref)
+    def _open(
+        self, version: SourceVersion, deadline: Deadline, report: Report
+    ) -> tuple[Upload, StoredObject | None] | None:
+        """Return the upload and, if pixels are needed, the source; None if nothing is to be made of it."""
+        plan = self._settings.recipe.plan_for(version.ref.key)
+        deadline.check(target.spec.name for target in plan.targets)
+        if not plan.targets:
+            return None
+        stored = None
+        if plan.renditions:
+            with report.timer.timed(Stage.FETCH):
+                stored = self._store.get(version.ref, if_match=version.etag)
+        head = stored or self._store.head(version.ref)
         if version.etag not in (None, head.etag):
             raise PreconditionFailedError(f"{version.ref} has the ETag {head.etag}, no longer {version.etag}")
-        return head
+        report.source_bytes = head.size
+        return Upload.of(version, head, self._settings.recipe), stored
+
+    def _take_steps(self, run: Run) -> RunResult:
+        try:
+            for step in STEPS:
+                step(self, run)
+        except RejectedError as error:
+            self._history.keep_rejection(run.upload, error)
+            return run.result(rejection=error)
+        finally:
+            run.report.writes.extend(write for write in run.finished() if write.is_stored)
+        return run.result()
+
+    def _decode(self, run: Run) -> None:
+        """Download the source and decode all its pixels: one that is rejected leaves nothing behind."""
+        if run.stored is None:
+            return
+        limits = self._settings.limits
+        limits.check_bytes(run.stored.size)
+        with run.report.timer.timed(Stage.FETCH):
+            run.body = run.stored.read()
+        with run.report.timer.timed(Stage.RENDER):
+            run.image = SourceImage(run.body, limits)
+            run.rendering = run.image.render(
+                run.upload.plan.renditions, run.upload.focal_point, run.deadline, run.report.search
+            )
+
+    def _write_copies(self, run: Run) -> None:
+        """Copy the source within S3."""
+        headers = self._copy_headers(run.upload.head, run.image.format if run.image else None)
+        for target in run.upload.plan.copies:
+            run.submit(target, partial(self._copy, run, target, headers))
+
+    def _write_renditions(self, run: Run) -> None:
+        """Write each rendition while the next one is encoded."""
+        for rendition in run.report.timer.each(Stage.RENDER, run.rendering) if run.rendering else ():
+            run.submit(rendition.target, partial(self._put, run, rendition))
+            run.deadline.check(run.missing())
+
+    def _write_lost_copies(self, run: Run) -> None:
+        """Write the copies of a source that was deleted in the meantime: all of it is still known."""
+        if not run.copies_are_lost():
+            return
+        rendition = next(iter(run.upload.plan.renditions))
+        expected = run.upload.provenance(rendition.spec.fingerprint)
+        for target, put in run.lost_copies.items():
+            made = run.writes[target].result().rendition
+            status = put(is_newest=partial(self._publisher.has, rendition.key, expected))
+            run.submit(target, partial(Write, rendition=made, status=status))
+
+    def _write_manifest(self, run: Run) -> None:
+        """Write the manifest, last: when it exists, all renditions exist. Then tell others."""
+        writes = [write.result() for write in run.submitted()]
+        key = run.upload.plan.manifest_key
+        if key is None or any(write.status is WriteStatus.STALE for write in writes):
+            return
+        self._history.keep_recipe()  # before the first manifest that names it
+        is_repaired = run.upload.version.is_repair and all(write.status is WriteStatus.UP_TO_DATE for write in writes)
+        # The fingerprint is that of the plan whose keys have no hash yet, as `image-scaler plan` knows it.
+        fingerprint = manifest.fingerprint(self._settings.recipe.plan_for(run.upload.version.ref.key))
+        body = _manifest(run, fingerprint, [write.rendition for write in writes if write.is_stored])
+        with run.report.timer.timed(Stage.STORE):
+            written = self._publisher.put(
+                key,
+                body,
+                manifest.HEADERS,
+                run.upload.provenance(fingerprint),
+                is_same=Provenance.is_of_version if is_repaired else None,
+            )
+            run.manifest_status = written.status
+            if written.status is not WriteStatus.STALE:  # else the newer event tells of its own
+                ref = ObjectRef(self._settings.destination_bucket, key)
+                self._announcer.ready(run.upload, fingerprint, manifest=ref, body=body)
+
+    def _put(self, run: Run, rendition: Rendition) -> Write:
+        made, spec = rendition.made, rendition.target.spec
+        # Nobody may delete a rendition whose source exists, so an older one is replaced and not left out: else it would
+        # show another picture for ever.
+        if rendition.is_larger and not self._publisher.exists(made.key):
+            return Write(rendition=made, status=WriteStatus.LEFT_OUT)
+        default = IMMUTABLE if spec.template.has_hash else run.upload.head.cache_control or DEFAULT_CACHE_CONTROL
+        is_same = None
+        if run.upload.version.is_repair:
+            is_same = Provenance.is_of_version
+        elif spec.template.has_hash:  # of the version and the recipe, so any object of them is the same
+            is_same = Provenance.is_of_version_and_recipe
+        result = self._publisher.put(
+            made.key,
+            rendition.body,
+            ObjectHeaders(content_type=made.type or "", cache_control=spec.cache_control or default),
+            run.upload.provenance(spec.fingerprint),
+            is_same=is_same,
+        )
+        if result.stored_bytes is not None:
+            made = made.as_stored(result.stored_bytes)
+        return Write(rendition=made, status=result.status)
+
+    def _copy(self, run: Run, target: CopyTarget, headers: ObjectHeaders) -> Write:
+        if target.spec.template.has_hash:
+            # An uploader's metadata of this name would say that the copy is to be deleted.
+            metadata = {name: value for name, value in headers.metadata.items() if name != SUPERSEDED}
+            headers = replace(headers, cache_control=IMMUTABLE, metadata=metadata)
+        head = run.upload.head
+        made = MadeRendition(name=target.spec.name, key=target.key, bytes=head.size)
+        try:
+            status = self._publisher.copy(run.upload.version.ref, head, target.key, headers)
+        except ObjectNotFoundError:
+            if run.body is None or self._settings.recipe.on_source_delete == "remove":
+                raise
+            run.lost_copies[target] = partial(self._publisher.put_copy, target.key, run.body, headers)
+            status = WriteStatus.STALE
+        return Write(rendition=made, status=status)
 
     def _copy_headers(self, source: ObjectHead, format: Format | None) -> ObjectHeaders:
         """Return the headers for a copy: those of the source, but none that lets a browser run it as a page.
@@ -306,64 +287,37 @@ class RenditionPipeline:
             content_disposition=disposition if re.match(r"(inline|attachment)\b", disposition.lower()) else None,
         )
 
-    def _copy(
-        self, publisher: Publisher, target: CopyTarget, source: ObjectHead, headers: ObjectHeaders, report: Report
-    ) -> _Stored:
-        ref = ObjectRef(self._settings.destination_bucket, target.key)
-        if target.spec.template.has_hash:
-            # An uploader's metadata of this name would say that the copy is to be deleted.
-            metadata = {name: value for name, value in headers.metadata.items() if name != SUPERSEDED}
-            headers = replace(headers, cache_control=IMMUTABLE, metadata=metadata)
-        with report.timer.timed(Stage.STORE):
-            result = publisher.copy(ref, source, headers)
-        written = WrittenObject(
-            name=target.spec.name, key=target.key, bytes=source.size, is_new=result is WriteResult.CREATED
-        )
-        return _Stored(result, written, source.etag, source.size)
 
-    def _manifest(
-        self,
-        version: SourceVersion,
-        plan: SourcePlan,
-        fingerprint: str,
-        stored_targets: Sequence[_Stored],
-        image: SourceImage | None,
-        rendering: Rendering | None,
-    ) -> bytes:
-        """Return the manifest of targets that are all of one version of the source."""
-        first = stored_targets[0]
-        source = manifest.Source(key=version.ref.key, etag=first.source_etag, bytes=first.source_size)
-        thumbhash, dominant_colour = None, None
-        if image and rendering:  # otherwise the source was only copied
-            preview = rendering.preview()
-            source = replace(source, width=image.size.width, height=image.size.height, format=image.format)
-            thumbhash = placeholders.thumbhash(*preview.size, preview.rgba)
-            dominant_colour = placeholders.dominant_colour(preview.rgba)
-        return manifest.build(
-            source,
-            [item.written for item in stored_targets if item.result is not WriteResult.LEFT_OUT],
-            plan.ladder,
-            fingerprint=fingerprint,
-            thumbhash=thumbhash,
-            dominant_colour=dominant_colour,
-        )
+STEPS = (
+    RenditionPipeline._decode,
+    RenditionPipeline._write_copies,
+    RenditionPipeline._write_renditions,
+    RenditionPipeline._write_lost_copies,
+    RenditionPipeline._write_manifest,
+)
+"""What a run does, in this order. A step that raises ends it; what was begun is still written."""
+
+
+def _manifest(run: Run, fingerprint: str, made: Sequence[MadeRendition]) -> bytes:
+    """Return the manifest of these renditions of a run."""
+    head = run.upload.head
+    source = manifest.Source(key=run.upload.version.ref.key, etag=head.etag, bytes=head.size)
+    thumbhash, dominant_colour = None, None
+    if run.image and run.rendering:  # otherwise the source was only copied
+        preview, size = run.rendering.preview(), run.image.size
+        source = replace(source, width=size.width, height=size.height, format=run.image.format)
+        thumbhash = placeholders.thumbhash(*preview.size, preview.rgba)
+        dominant_colour = placeholders.dominant_colour(preview.rgba)
+    return manifest.build(
+        source,
+        made,
+        run.upload.plan.ladder,
+        fingerprint=fingerprint,
+        thumbhash=thumbhash,
+        dominant_colour=dominant_colour,
+    )
 
 
 def _is_image_type(content_type: str, *, allow_svg: bool) -> bool:
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type.startswith("image/") and (allow_svg or media_type != Format.SVG.traits.media_type)
-
-
-def version_of(source: ObjectHead) -> str:
-    """Return what the pixels of a source's renditions depend on besides the recipe."""
-    point = focal_point_of(source.metadata)
-    return f"{source.etag} {point.x},{point.y}" if point else source.etag
-
-
-_FRACTION = r"\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*"
-
-
-def focal_point_of(metadata: Mapping[str, str]) -> Point | None:
-    """Return the point in a source's user metadata, `focal-point: 0.3,0.7`; None without a valid one."""
-    match = re.fullmatch(f"{_FRACTION},{_FRACTION}", metadata.get("focal-point", ""))
-    return Point(float(match[1]), float(match[2])) if match else None

@@ -11,44 +11,30 @@ recipe), and every write is conditional:
   After an overwrite the reconciler therefore looks at the source once more.
 - A server-side copy carries only what its source has. After a copy the publisher looks at the source once more.
 
-A key with a hash of the source's version and the recipe never gets other content, so nothing has to be decided: it is
-written once. When another manifest replaces the one that lists it, it is marked as superseded: copied onto itself with
-a tag, after which a lifecycle rule deletes it, and with metadata that says so. (S3 counts the days of a rule from the
-last write, not from the tag.) If the version comes back, the mark is overwritten.
+An object of the same version and recipe stays: it is the same, or a search for its quality was cut short in one of two
+tries. What is listed is what is stored, so its size is returned if its bytes are others.
 """
 
-import enum
+import hashlib
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.outcomes import WriteStatus
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, head_or_none
 
 MAX_TRIES = 8
 """How often a conditional write is tried; each time that it fails, another event has made progress."""
 MIN_PAUSE, MAX_PAUSE = 0.05, 0.2
-"""Seconds before each try from the third on. They are random, so that events that met once do not meet again. The
-second try follows at once: usually the rendition of an older source exists, and no other event is running."""
-
+"""Seconds before each try from the third on. Random, so two competing events do not stay in step. The second try
+follows at once: usually the rendition of an older source exists, and no other event is running."""
 
 SUPERSEDED = "superseded"
 """The metadata of a rendition that no manifest lists any more, and the tag by which a lifecycle rule finds it."""
-
-
-class WriteResult(enum.Enum):
-    """The result of writing a rendition."""
-
-    CREATED = enum.auto()
-    OVERWRITTEN = enum.auto()
-    """Another object existed. In the meantime it may have been replaced by a newer one with equal bytes."""
-    UP_TO_DATE = enum.auto()
-    """The same rendition of the same source existed."""
-    LEFT_OUT = enum.auto()
-    """It is not worth its bytes, and no older version of it existed: nothing was written."""
-    STALE = enum.auto()
-    """The rendition of a newer source exists, or the source has changed; nothing was written, or a stale copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +42,18 @@ class Provenance:
     """What a rendition was made from, and how; stored in its user metadata."""
 
     source_etag: str
-    sequencer: str | None
+    sequencer: str | None = None
     """None: the rendition was not made for an event that has one."""
     fingerprint: str
     """Of its recipe."""
+    focal_point: str | None = None
+    """As the source's metadata says it; None without one."""
 
     def as_metadata(self) -> dict[str, str]:
         """Return it as user metadata."""
         metadata = {"source-etag": self.source_etag, "recipe": self.fingerprint}
-        return metadata | ({"source-sequencer": self.sequencer} if self.sequencer else {})
+        optional = {"source-sequencer": self.sequencer, "source-focal-point": self.focal_point}
+        return metadata | {name: value for name, value in optional.items() if value}
 
     @classmethod
     def of(cls, head: ObjectHead) -> "Provenance | None":
@@ -76,7 +65,24 @@ class Provenance:
             source_etag=metadata["source-etag"],
             sequencer=metadata.get("source-sequencer"),
             fingerprint=metadata["recipe"],
+            focal_point=metadata.get("source-focal-point"),
         )
+
+    def is_of_version(self, other: "Provenance") -> bool:
+        """Return whether both are of the same version of the source."""
+        return (self.source_etag, self.focal_point) == (other.source_etag, other.focal_point)
+
+    def is_of_version_and_recipe(self, other: "Provenance") -> bool:
+        """Return whether both are of the same version and the same recipe, whatever their events."""
+        return self.is_of_version(other) and self.fingerprint == other.fingerprint
+
+
+class PutResult(NamedTuple):
+    """The result of writing a rendition."""
+
+    status: WriteStatus
+    stored_bytes: int | None = None
+    """The size of the object if it is up to date but has other bytes; else None."""
 
 
 def is_later(one: str | None, other: str | None) -> bool:
@@ -91,101 +97,114 @@ def is_later(one: str | None, other: str | None) -> bool:
 
 
 class Publisher:
-    """Writes, copies and removes the renditions of one source."""
+    """Writes, copies and removes the objects of the destination bucket."""
 
-    def __init__(self, store: ObjectStore, source: ObjectRef, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, store: ObjectStore, bucket: str, sleep: Callable[[float], None] = time.sleep) -> None:
         """`sleep` waits for the given number of seconds before a write is tried again."""
         self._store = store
-        self._source = source
+        self._bucket = bucket
         self._sleep = sleep
+        self._etags_are_digests = True
 
     def put(
         self,
-        ref: ObjectRef,
+        key: str,
         body: bytes,
         headers: ObjectHeaders,
         provenance: Provenance,
-        *,
-        is_versioned: bool = False,
-        before_overwrite: Callable[[str], None] = lambda etag: None,
-    ) -> WriteResult:
+        is_same: Callable[[Provenance, Provenance], bool] | None = None,
+    ) -> PutResult:
         """Write a rendition, unless the same or a newer one exists; raises StorageError.
 
-        The provenance is stored with the metadata of the headers.
-        `is_versioned`: the key has a hash of the version and the recipe, so any object of them is the same.
-        `before_overwrite` is called with the ETag of the object that is overwritten next.
+        The provenance is stored with the metadata of the headers. `is_same` returns whether the provenance of an
+        existing object and this one are of equal renditions; another one is then overwritten, whatever its event. None:
+        they are if the version, the recipe and the event are equal, and the later event wins.
         """
+        ref = ObjectRef(self._bucket, key)
         headers = replace(headers, metadata={**headers.metadata, **provenance.as_metadata()})
         if_match: str | None = None
         for tried in range(MAX_TRIES):
-            if tried >= 2:
-                self._sleep(random.uniform(MIN_PAUSE, MAX_PAUSE))  # noqa: S311  nothing secret
+            self._pause(tried)
             try:
-                self._store.put(ref, body, headers, if_none_match=if_match is None, if_match=if_match)
+                etag = self._store.put(ref, body, headers, if_none_match=if_match is None, if_match=if_match)
             except (ObjectNotFoundError, PreconditionFailedError):
                 head = head_or_none(self._store, ref)
             else:
-                return WriteResult.OVERWRITTEN if if_match else WriteResult.CREATED
+                self._etags_are_digests = etag == _digest(body)  # not with KMS keys
+                return PutResult(WriteStatus.OVERWRITTEN if if_match else WriteStatus.CREATED)
             existing = Provenance.of(head) if head and not is_superseded(head) else None
-            if existing and is_versioned:
-                existing = replace(existing, sequencer=provenance.sequencer)
-            if existing and _is_same(existing, provenance):
+            if head and existing and (is_same or _is_same)(existing, provenance):
                 # If a write was carried out but its response was lost, then this is the object that it wrote.
-                return WriteResult.OVERWRITTEN if if_match else WriteResult.UP_TO_DATE
-            if existing and is_later(existing.sequencer, provenance.sequencer):
-                return WriteResult.STALE
+                status = WriteStatus.OVERWRITTEN if if_match else WriteStatus.UP_TO_DATE
+                return PutResult(status, None if self._has_bytes(head, body) else head.size)
+            if existing and is_same is None and is_later(existing.sequencer, provenance.sequencer):
+                return PutResult(WriteStatus.STALE)
             if_match = head.etag if head else None
-            if if_match:
-                before_overwrite(if_match)
         raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
 
-    def exists(self, ref: ObjectRef) -> bool:
-        """Return whether any version of a rendition is stored; raises StorageError."""
-        return head_or_none(self._store, ref) is not None
-
-    def copy(self, ref: ObjectRef, source: ObjectHead, headers: ObjectHeaders) -> WriteResult:
+    def copy(self, source: ObjectRef, head: ObjectHead, key: str, headers: ObjectHeaders) -> WriteStatus:
         """Copy this version of the source, unless the same copy exists.
 
-        Raises ObjectNotFoundError, PreconditionFailedError and StorageError.
+        Raises ObjectNotFoundError and PreconditionFailedError if the source was deleted or replaced, and StorageError.
         """
-        existing = head_or_none(self._store, ref)
-        if existing and (existing.etag, existing.headers) == (source.etag, headers):
-            return WriteResult.UP_TO_DATE
-        self._store.copy(self._source, ref, headers, if_match=source.etag, size=source.size)
-        current = head_or_none(self._store, self._source)
-        # The event of a newer version may have been processed before this copy was written.
-        is_stale = current is not None and current.etag != source.etag
-        return WriteResult.STALE if is_stale else WriteResult.CREATED
+        ref = ObjectRef(self._bucket, key)
+        for tried in range(MAX_TRIES):
+            self._pause(tried)
+            existing = head_or_none(self._store, ref)
+            if is_copy(existing, head, headers):
+                return WriteStatus.UP_TO_DATE
+            overwrites = existing.etag if existing else None
+            try:
+                self._store.copy(source, ref, headers, if_match=head.etag, size=head.size, overwrites=overwrites)
+            except PreconditionFailedError:
+                current = head_or_none(self._store, source)
+                if current is None or current.etag != head.etag:
+                    raise
+                continue  # another event wrote the copy
+            current = head_or_none(self._store, source)
+            # The event of a newer version may have been processed before this copy was written.
+            is_stale = current is not None and current.etag != head.etag
+            return WriteStatus.STALE if is_stale else WriteStatus.CREATED
+        raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
 
-    def supersede(self, ref: ObjectRef) -> bool:
-        """Mark a rendition whose key has a hash, so that it is deleted later; return whether it was not marked yet.
+    def put_copy(self, key: str, body: bytes, headers: ObjectHeaders, is_newest: Callable[[], bool]) -> WriteStatus:
+        """Write the copy of a source that was deleted in the meantime, while `is_newest` says so; raises StorageError.
 
-        A deleted one stays deleted.
+        A copy has no provenance that says of which event it is.
         """
-        head = head_or_none(self._store, ref)
-        if head is None or is_superseded(head):
-            return False
-        provenance = Provenance.of(head)
-        # Not the other metadata of a copy: with the mark it could be more than S3 allows.
-        metadata = {**(provenance.as_metadata() if provenance else {}), SUPERSEDED: "true"}
-        try:
-            self._store.copy(
-                ref,
-                ref,
-                replace(head.headers, metadata=metadata),
-                if_match=head.etag,
-                size=head.size,
-                tags={SUPERSEDED: "true"},
-            )
-        except (ObjectNotFoundError, PreconditionFailedError):
-            return False
-        return True
+        ref = ObjectRef(self._bucket, key)
+        for tried in range(MAX_TRIES):
+            self._pause(tried)
+            existing = head_or_none(self._store, ref)
+            if not is_newest():
+                return WriteStatus.STALE
+            if_match = existing.etag if existing else None
+            with suppress(ObjectNotFoundError, PreconditionFailedError):
+                self._store.put(ref, body, headers, if_none_match=if_match is None, if_match=if_match)
+                return WriteStatus.CREATED
+        raise StorageError(f"cannot write {ref}: other events wrote it {MAX_TRIES} times in the meantime")
 
-    def remove(self, ref: ObjectRef) -> bool:
-        """Delete a rendition if its source is gone; return whether it was deleted."""
+    def has(self, key: str, provenance: Provenance) -> bool:
+        """Return whether an object has exactly this provenance; raises StorageError."""
+        head = head_or_none(self._store, ObjectRef(self._bucket, key))
+        return head is not None and Provenance.of(head) == provenance
+
+    def exists(self, key: str) -> bool:
+        """Return whether any version of a rendition is stored; raises StorageError."""
+        return head_or_none(self._store, ObjectRef(self._bucket, key)) is not None
+
+    def remove(self, key: str, source: ObjectRef, rejected: str | None = None) -> bool:
+        """Delete an object if its source is gone; return whether it was deleted.
+
+        A source with the ETag `rejected` counts as gone.
+        """
+        ref = ObjectRef(self._bucket, key)
         head = head_or_none(self._store, ref)
+        if head is None:
+            return False
         # Look at the source after the rendition: whatever is written from now on has another ETag.
-        if head is None or head_or_none(self._store, self._source) is not None:
+        current = head_or_none(self._store, source)
+        if current is not None and current.etag != rejected:
             return False
         try:
             self._store.delete(ref, if_match=head.etag)
@@ -193,14 +212,52 @@ class Publisher:
             return False
         return True
 
+    def mark(self, key: str, *, is_superseded: bool) -> bool:
+        """Mark a rendition, or remove its mark; return whether that was needed. A deleted one stays deleted.
+
+        It is copied onto itself, with a tag, after which a lifecycle rule deletes it, and with metadata that says so:
+        S3 counts the days of a rule from the last write, not from the tag.
+        """
+        ref = ObjectRef(self._bucket, key)
+        head = head_or_none(self._store, ref)
+        if head is None or (SUPERSEDED in head.metadata) == is_superseded:
+            return False
+        provenance = Provenance.of(head)
+        # Drop a copy's other metadata: together with the mark it could exceed S3's 2 KB.
+        metadata = provenance.as_metadata() if provenance else {}
+        mark = {SUPERSEDED: "true"} if is_superseded else {}
+        headers = replace(head.headers, metadata=metadata | mark, tags=mark)
+        try:
+            self._store.copy(ref, ref, headers, if_match=head.etag, size=head.size, overwrites=head.etag)
+        except (ObjectNotFoundError, PreconditionFailedError):
+            return False
+        return True
+
+    def _pause(self, tried: int) -> None:
+        if tried >= 2:
+            self._sleep(random.uniform(MIN_PAUSE, MAX_PAUSE))  # noqa: S311  nothing secret
+
+    def _has_bytes(self, head: ObjectHead, body: bytes) -> bool:
+        """Return whether an object has these bytes, as far as its size and its digest say."""
+        return head.size == len(body) and not (self._etags_are_digests and head.etag != _digest(body))
+
 
 def is_superseded(head: ObjectHead) -> bool:
     """Return whether a rendition is marked: no manifest listed it when it was, and it will be deleted."""
     return SUPERSEDED in head.metadata
 
 
+def is_copy(existing: ObjectHead | None, source: ObjectHead, headers: ObjectHeaders) -> bool:
+    """Return whether an object is the copy of this version of the source, with these headers."""
+    return existing is not None and (existing.etag, existing.headers) == (source.etag, headers)
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
 def _is_same(existing: Provenance, mine: Provenance) -> bool:
     """Return whether both are of the same version of the source and the same recipe, as far as that is known."""
     if mine.sequencer is None:
-        return (existing.source_etag, existing.fingerprint) == (mine.source_etag, mine.fingerprint)
+        existing = replace(existing, sequencer=None)
     return existing == mine

@@ -1,8 +1,10 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
 from image_scaler.announcements import Announcer
+from image_scaler.deadline import Deadline
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import (
+    AccessDeniedError,
     ObjectNotFoundError,
     PreconditionFailedError,
     RejectedError,
@@ -10,11 +12,12 @@ from image_scaler.exceptions import (
 )
 from image_scaler.history import History
 from image_scaler.outcomes import Report, Status
-from image_scaler.pipeline import Deadline, PipelineResult, RenditionPipeline, SourceVersion, version_of
+from image_scaler.pipeline import RenditionPipeline, RunResult
 from image_scaler.publisher import Provenance, Publisher, is_superseded
-from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
+from image_scaler.upload import SourceVersion, Upload
+from image_scaler.versions import Versions
 
 
 class Reconciler:
@@ -24,15 +27,18 @@ class Reconciler:
         self,
         settings: Settings,
         store: ObjectStore,
-        pipeline: RenditionPipeline,
+        publisher: Publisher,
         announcer: Announcer,
         history: History,
+        pipeline: RenditionPipeline,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._pipeline = pipeline
+        self._publisher = publisher
         self._announcer = announcer
         self._history = history
+        self._pipeline = pipeline
+        self._versions = Versions(settings, store, publisher, history)
         self._removes = settings.recipe.on_source_delete == "remove"
 
     def reconcile(self, event: SourceEvent, deadline: Deadline, report: Report) -> Status:
@@ -41,81 +47,92 @@ class Reconciler:
         What was done for the event is added to the report, even if this raises. Raises RejectedError, StorageError,
         DeadlineExceededError, and ObjectNotFoundError if there is no source although the event names no version of it.
 
-        The event's word is taken first: its version is rendered without a look at anything, which for a new image is
-        all. Only if another event may have had an influence, this looks at the source as it is, renders or removes
-        what is outdated, and looks again, until a look finds nothing to do. In detail: an event that was superseded
-        leaves the newer version to the newer event, unless this event (or a try of it that was killed) wrote or removed
-        something after that one.
+        Render the version that the event names; for a new image that is all. If another event may have interfered,
+        compare the destination with the current source, fix what is outdated, and repeat until nothing is.
         """
-        plan = self._settings.recipe.plan_for(event.ref.key)
         if event.ref.bucket == self._settings.destination_bucket:
             raise SourceInDestinationError(
                 f"{event.ref} is in the destination bucket: its renditions would be uploads again"
             )
         if event.is_removed and not self._removes:
             return Status.IGNORED
-        missing: ObjectNotFoundError | None = None
-        result = PipelineResult()
+        result, missing = RunResult(), None
         if not event.is_removed:
             try:
-                result = self._pipeline.run(SourceVersion.of_event(event), plan, deadline, report)
+                result = self._pipeline.run(SourceVersion.of_event(event), deadline, report)
             except PreconditionFailedError:
                 pass
             except ObjectNotFoundError as error:
                 missing = error
-            else:
-                if result.is_rendition:
-                    return Status.IGNORED
-                # A source may be deleted while its renditions are made, and its removal be handled before they exist.
-                if result.is_final and (not self._removes or head_or_none(self._store, event.ref)):
-                    return Status.OK
-        is_current = self._converge(event, plan, result.etag, deadline, report)
+        if result.is_rendition:
+            return Status.IGNORED
+        if result.rejection and not self._removes:
+            raise result.rejection
+        if result.is_final and not (self._removes and self._may_be_removed(event.ref, result)):
+            status = Status.OK
+        else:
+            is_current = self._converge(event, result, deadline, report)
+            status = Status.OK if is_current or event.is_removed else Status.SUPERSEDED
+        if result.rejection:
+            raise result.rejection
         if missing and event.etag is None:  # nobody knows of a newer event
             raise missing
-        return Status.OK if is_current or event.is_removed else Status.SUPERSEDED
+        return status
 
-    def _converge(
-        self, event: SourceEvent, plan: SourcePlan, rendered: str | None, deadline: Deadline, report: Report
-    ) -> bool:
-        """Look at the source and act, until nothing is left to do; return whether it still is the `rendered` one.
+    def _may_be_removed(self, ref: ObjectRef, result: RunResult) -> bool:
+        """Return whether a removal may have been handled before all renditions of this run existed.
 
-        `rendered`: the ETag of the version of which everything was written.
+        If the source was replaced and not deleted, the newer event sees to everything, unless it was rejected.
         """
-        looks = 0
-        while True:
-            looks += 1
-            current = head_or_none(self._store, event.ref)
-            if not (current is None and self._removes) and self._supersede_own(event, plan, current):
-                continue
-            if current is None:
-                removed = self._remove(event, plan) if self._removes else []
-                report.removed.extend(removed)
-                # A source that has come back kept this from removing what an event of another version wrote.
-                if not removed and not (plan.is_versioned and head_or_none(self._store, event.ref)):
-                    if self._removes and (event.is_removed or event.etag or report.removed):
-                        self._announcer.removed(event)
-                    return False
-                rendered = None
-            elif current.etag == rendered or self._is_converged(
-                event, plan, current, has_removed=event.is_removed or bool(report.removed)
-            ):
-                return looks == 1 and current.etag == rendered
-            else:
-                rendered = self._render_current(event.ref, plan, current, deadline)
+        current = head_or_none(self._store, ref)
+        if current is None:
+            return True
+        return current.etag != result.etag and self._history.has_rejected(ref.key, current.etag)
 
-    def _render_current(self, ref: ObjectRef, plan: SourcePlan, current: ObjectHead, deadline: Deadline) -> str | None:
-        """Render the source as it is; return its ETag, or None if it has changed again.
+    def _converge(self, event: SourceEvent, result: RunResult, deadline: Deadline, report: Report) -> bool:
+        """Look at the source and act, until nothing is left to do; return whether `result` is of the current version.
+
+        A version that was rejected has no renditions: those of an earlier one stay, unless a removal has begun with
+        them.
+        """
+        has_removed = event.is_removed or (self._removes and result.etag is None)
+        was_current: bool | None = None
+        while True:
+            current = head_or_none(self._store, event.ref)
+            etag = current.etag if current else None
+            if was_current is None:
+                was_current = etag is not None and etag == result.etag
+            is_rejected = etag is not None and etag == result.etag and result.rejection is not None
+            has_removed = has_removed or (is_rejected and self._removes and self._has_gaps(event.ref.key))
+            if self._removes and (current is None or (is_rejected and has_removed)):
+                removed = self._remove(event.ref, etag)
+                report.removed.extend(removed)
+                has_removed = True
+                if removed or _etag(head_or_none(self._store, event.ref)) != etag:
+                    continue
+                if current is None and (event.is_removed or event.etag or report.removed):
+                    self._announcer.removed(event)
+                return was_current
+            if current is None or etag == result.etag or self._is_converged(event, current, has_removed=has_removed):
+                if not self._versions.align(event.ref.key):
+                    return was_current
+            else:
+                result = self._render_current(event.ref, current, deadline)
+
+    def _render_current(self, ref: ObjectRef, current: ObjectHead, deadline: Deadline) -> RunResult:
+        """Render the current source; return the result, without an ETag if it has changed again.
 
         Its own event reports what is written, and why it was rejected.
         """
+        version = SourceVersion(ref=ref, etag=current.etag, is_repair=True)
         try:
-            return self._pipeline.run(SourceVersion.of_head(ref, current), plan, deadline, Report()).etag
-        except RejectedError:
-            return current.etag
+            return self._pipeline.run(version, deadline, Report())
+        except RejectedError as error:
+            return RunResult(etag=current.etag, rejection=error)
         except (ObjectNotFoundError, PreconditionFailedError):
-            return None
+            return RunResult()
 
-    def _is_converged(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead, *, has_removed: bool) -> bool:
+    def _is_converged(self, event: SourceEvent, current: ObjectHead, *, has_removed: bool) -> bool:
         """Return whether the destination has nothing outdated that this event may be the cause of.
 
         An event that removed something may have deleted anything: a removal, or a try of it that was killed, or an
@@ -125,45 +142,61 @@ class Reconciler:
         A copy of a multipart upload, or of an object under a KMS key, never has its source's ETag and counts as
         outdated: it is copied once too often rather than not at all.
         """
-        plan = plan.of_version(version_of(current))
-        copies = {target.key for target in plan.copies}
-        for key in plan.keys:
+        version = SourceVersion(ref=event.ref, etag=current.etag)
+        upload = Upload.of(version, current, self._settings.recipe)
+        expected = upload.provenance("")
+        copies = {target.key for target in upload.plan.copies}
+        for key in self._keys_of(upload):
             head = head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key))
             if head and is_superseded(head):
                 return False  # an event of another version may have marked it
             provenance = Provenance.of(head) if head and key not in copies else None
-            if head and (provenance.source_etag if provenance else head.etag) == current.etag:
+            if head and (provenance.is_of_version(expected) if provenance else head.etag == current.etag):
                 continue
             may_be_mine = head is not None and (provenance is None or provenance.sequencer in (None, event.sequencer))
             if has_removed or may_be_mine:
                 return False
         return True
 
-    def _supersede_own(self, event: SourceEvent, plan: SourcePlan, current: ObjectHead | None) -> bool:
-        """Mark what an event of a replaced version has written under keys with a hash; return whether it had.
+    def _has_gaps(self, source_key: str) -> bool:
+        """Return whether the manifest of a source lists an object that does not exist."""
+        key = self._settings.recipe.plan_for(source_key).manifest_key
+        listing = self._versions.read_manifest(key) if key else None
+        return listing is not None and not all(map(self._publisher.exists, listing.keys))
 
-        If no manifest lists it, nobody else would. The version may be uploaded again in the meantime and find its
-        renditions without the mark: look again.
+    def _keys_of(self, upload: Upload) -> list[str]:
+        """Return the keys that the destination should have: with a hash, those that the current manifest lists.
+
+        Its recipe may be another one than ours, which an event that comes late is not to replace.
         """
-        if not plan.is_versioned or event.etag in (None, current and current.etag):
-            return False
-        listed = self._pipeline.listed_versions(plan)
-        keys = [key for key in self._own_versions(event, plan) if key not in listed]
-        return self._pipeline.supersede(Publisher(self._store, event.ref), keys)
+        keys = list(upload.plan.keys)
+        if upload.plan.is_versioned and upload.plan.manifest_key:
+            listing = self._versions.read_manifest(upload.plan.manifest_key)
+            if listing and listing.is_of_version(upload.provenance("")):
+                return [*(key for key in keys if not upload.plan.has_version(key)), *listing.keys]
+        return keys
 
-    def _own_versions(self, event: SourceEvent, plan: SourcePlan) -> list[str]:
-        """Return the keys with a hash that an event leads to, as far as the event says it: without a focal point."""
-        targets = plan.of_version(event.etag).targets if event.etag else ()
-        return [target.key for target in targets if target.spec.template.has_hash]
+    def _remove(self, source: ObjectRef, rejected: str | None) -> list[str]:
+        """Remove everything that any recipe has written for a source that is gone; return the keys.
 
-    def _remove(self, event: SourceEvent, plan: SourcePlan) -> list[str]:
-        """Remove the manifest and the renditions of a source that is gone; return their keys.
-
-        What has a hash in its key goes before the manifest, which alone lists it; all else after it.
+        `rejected`: the ETag of a source that counts as gone; None for another. The manifest goes first: from then on no
+        reader is told of what is deleted next.
         """
-        publisher = Publisher(self._store, event.ref)
-        versions = [*self._pipeline.listed_versions(plan), *self._own_versions(event, plan)]
-        plain = [target.key for target in plan.targets if not target.spec.template.has_hash]
-        manifest = [plan.manifest_key] if plan.manifest_key else []
-        keys = [*dict.fromkeys(versions), *manifest, *reversed(plain), *self._history.keys_of(event.ref.key)]
-        return [key for key in keys if publisher.remove(ObjectRef(self._settings.destination_bucket, key))]
+        plans = self._history.plans_for(source.key)
+        manifests = [plan.manifest_key for plan in plans if plan.manifest_key]
+        plain = [target.key for plan in plans for target in plan.targets[::-1] if not target.spec.template.has_hash]
+        records = [] if rejected else self._history.keys_of(source.key)
+        keys = [*manifests, *self._versions.find(source.key), *plain, *records]
+        return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, rejected)]
+
+    def _remove_one(self, key: str, source: ObjectRef, rejected: str | None) -> bool:
+        try:
+            return self._publisher.remove(key, source, rejected)
+        except AccessDeniedError:
+            if key in self._settings.recipe.plan_for(source.key).keys:
+                raise
+            return False  # a key of an earlier recipe, in a bucket that the stack did not create
+
+
+def _etag(head: ObjectHead | None) -> str | None:
+    return head.etag if head else None

@@ -5,7 +5,8 @@ from typing import Any
 
 from image_scaler.events import EventSource, Invocation
 from image_scaler.exceptions import RetryError
-from image_scaler.outcomes import Outcome, Status, plural
+from image_scaler.outcomes import Outcome, Status
+from image_scaler.text import plural
 
 
 def response(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def response(invocation: Invocation, outcomes: Sequence[Outcome]) -> dict[str, A
         reasons = "; ".join(f"{outcome.source}: {outcome.error}" for outcome in failed)
         raise RetryError(f"{len(failed)} of {plural(len(outcomes), 'source')} failed: {reasons}")
     if all(outcome.is_done for outcome in outcomes):
-        written = sum(len(outcome.written) for outcome in outcomes)
+        written = sum(len(outcome.report.writes) for outcome in outcomes)
         return {"statusCode": 200, "body": f"{plural(len(outcomes), 'image')}, {plural(written, 'rendition')}"}
     return {"statusCode": 500, "body": "Error moving image"}
 
@@ -41,7 +42,9 @@ def _batch_response(event: Mapping[str, Any], outcomes: Sequence[Outcome]) -> di
             {
                 "taskId": outcome.id,
                 "resultCode": _BATCH_CODES.get(outcome.status, "Succeeded"),
-                "resultString": str(outcome.error or ", ".join(written.key for written in outcome.written))[:1000],
+                "resultString": str(outcome.error or ", ".join(write.rendition.key for write in outcome.report.writes))[
+                    :1000
+                ],
             }
             for outcome in outcomes
         ],

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from image_scaler import events
 from image_scaler.announcements import Announcer
+from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.events import EventSource, InvalidRecord, Invocation, SourceEvent
 from image_scaler.exceptions import (
     ImageScalerError,
@@ -18,7 +19,8 @@ from image_scaler.exceptions import (
 )
 from image_scaler.history import History
 from image_scaler.outcomes import Outcome, Report, Stage, Status
-from image_scaler.pipeline import Deadline, RenditionPipeline
+from image_scaler.pipeline import RenditionPipeline
+from image_scaler.publisher import Publisher
 from image_scaler.reconciler import Reconciler
 from image_scaler.responses import response
 from image_scaler.settings import Settings
@@ -27,40 +29,34 @@ from image_scaler.storage.event_bus import EventBus
 from image_scaler.storage.failure_queue import FailureQueue, failure_record
 
 MAX_PARALLEL_WRITES = 4
-"""Recipe that are written while the next one is encoded: each waits for the network, not for the processor."""
+"""Renditions that are written while the next one is encoded: each waits for the network, not for the processor."""
 
-_NO_DEADLINE = Deadline()
+
+class FailureQueues(NamedTuple):
+    """Where the records of what was not done go; None: nowhere."""
+
+    failed: FailureQueue | None = None
+    rejected: FailureQueue | None = None
+    """None: to `failed`."""
 
 
 class Scaler:
-    """Makes the renditions of sources; knows its stores by their protocols only."""
+    """Makes the renditions of sources."""
 
     def __init__(
         self,
-        settings: Settings,
-        store: ObjectStore,
-        failure_queue: FailureQueue | None = None,
-        rejected_queue: FailureQueue | None = None,
-        executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
+        reconciler: Reconciler,
+        announcer: Announcer,
+        queues: FailureQueues = FailureQueues(),  # noqa: B008  it never changes
         observe: Callable[[Outcome], None] = lambda outcome: None,
-        event_bus: EventBus | None = None,
-        keeps_history: bool = False,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Rejected sources are recorded in `rejected_queue`, or in `failure_queue` if that is None.
-
-        `observe` receives the outcome of each record; with `keeps_history`, recipes and rejections are kept; `sleep`
-        waits between two tries of a write.
-        """
-        self._announcer = Announcer(event_bus)
-        history = History(settings, store, is_kept=keeps_history)
-        pipeline = RenditionPipeline(settings, store, executor, self._announcer, history, sleep)
-        self._reconciler = Reconciler(settings, store, pipeline, self._announcer, history)
-        self._failure_queue = failure_queue
-        self._rejected_queue = rejected_queue or failure_queue
+        """`observe` receives the outcome of each record."""
+        self._reconciler = reconciler
+        self._announcer = announcer
+        self._queues = queues
         self._observe = observe
 
-    def handle(self, event: object, deadline: Deadline = _NO_DEADLINE) -> dict[str, Any]:
+    def handle(self, event: object, deadline: Deadline = NO_DEADLINE) -> dict[str, Any]:
         """Process every source of an event and return the response that its event source expects.
 
         A direct caller receives `statusCode` 200, or 500 with the body "Error moving image"; so does a notification,
@@ -93,18 +89,12 @@ class Scaler:
     def _keep_failure(self, outcome: Outcome, reason: ImageScalerError, payload: Mapping[str, Any]) -> Outcome:
         """Send a failure record; a source whose record could not be sent has failed, so that it is not lost."""
         is_rejected = outcome.status is Status.REJECTED
-        queue = self._rejected_queue if is_rejected else self._failure_queue
+        queue = (self._queues.rejected if is_rejected else None) or self._queues.failed
         if queue is None:
             return outcome
-        record = failure_record(
-            payload,
-            outcome.source,
-            reason,
-            [item.key for item in outcome.written],
-            is_final=is_rejected,
-        )
+        keys = [write.rendition.key for write in outcome.report.writes]
         try:
-            queue.send(record)
+            queue.send(failure_record(payload, outcome.source, reason, keys, is_final=is_rejected))
         except ImageScalerError as error:
             lost = StorageError(f"{reason}; and its failure record could not be stored: {error}")
             return replace(outcome, status=Status.FAILED, error=lost, is_lost=True)
@@ -118,7 +108,7 @@ class Scaler:
             return Status.FAILED, StorageError(f"{reason}; and {error}")
         return Status.REJECTED, reason
 
-    def scale(self, event: SourceEvent, deadline: Deadline = _NO_DEADLINE) -> Outcome:
+    def scale(self, event: SourceEvent, deadline: Deadline = NO_DEADLINE) -> Outcome:
         """Make and write all renditions of one source, or remove them with it; raises nothing."""
         report = Report()
         error: ImageScalerError | None = None
@@ -138,9 +128,24 @@ class Scaler:
             error=error,
             id=event.id,
             is_removal=event.is_removed,
-            source_bytes=report.source_bytes,
-            written=tuple(report.written),
-            removed=tuple(report.removed),
-            search=report.search,
-            timings=report.timer.milliseconds,
+            report=report,
         )
+
+
+def build_scaler(
+    settings: Settings,
+    store: ObjectStore,
+    *,
+    queues: FailureQueues = FailureQueues(),  # noqa: B008  it never changes
+    event_bus: EventBus | None = None,
+    observe: Callable[[Outcome], None] = lambda outcome: None,
+    executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(MAX_PARALLEL_WRITES),
+    sleep: Callable[[float], None] = time.sleep,
+) -> Scaler:
+    """Return a scaler with all that it needs, on a store; see Scaler, RenditionPipeline and Publisher."""
+    publisher = Publisher(store, settings.destination_bucket, sleep)
+    announcer = Announcer(event_bus)
+    history = History(settings, store, publisher)
+    pipeline = RenditionPipeline(settings, store, publisher, announcer, history, executor)
+    reconciler = Reconciler(settings, store, publisher, announcer, history, pipeline)
+    return Scaler(reconciler, announcer, queues, observe)

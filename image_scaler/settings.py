@@ -26,6 +26,8 @@ class Settings:
     """Where sources that failed go."""
     rejected_queue_url: str | None = None
     """Where rejected sources go; None: to the failure queue."""
+    keeps_history: bool = False
+    """Whether recipes and rejections are kept in the destination bucket, as in the function."""
     memory: int | None = None
     """The function's memory in bytes; None outside Lambda."""
 
@@ -61,6 +63,7 @@ class Settings:
             bucket_owners=_owner(environ, "DESTINATION_BUCKET") | _owner(environ, "SOURCE_BUCKET"),
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
             rejected_queue_url=environ.get("REJECTED_QUEUE_URL") or None,
+            keeps_history=True,
             memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
             recipe=load_recipe(renditions_path),
         )

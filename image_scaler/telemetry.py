@@ -16,6 +16,7 @@ from typing import Any
 
 from image_scaler.exceptions import UnexpectedError
 from image_scaler.outcomes import Outcome, Stage, Status
+from image_scaler.renditions.made import MadeRendition
 
 NAMESPACE = "ImageScaler"
 
@@ -93,11 +94,11 @@ class Telemetry:
             "sdk": self._sdk if is_cold_start else None,
             "source": outcome.source._asdict() if outcome.source else None,
             "status": outcome.status,
-            "written": [written.key for written in outcome.written if written.is_new],
-            "removed": list(outcome.removed),
-            "bytes_in": outcome.source_bytes,
-            "bytes_out": sum(written.bytes for written in outcome.written if written.is_new),
-            "ms": outcome.timings,
+            "written": [made.key for made in _new(outcome)],
+            "removed": list(outcome.report.removed),
+            "bytes_in": outcome.report.source_bytes,
+            "bytes_out": sum(made.bytes for made in _new(outcome)),
+            "ms": outcome.report.timer.milliseconds,
             "search": _search_fields(outcome),
         }
         if error:
@@ -119,9 +120,14 @@ class Telemetry:
         return fields | {"_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}}
 
 
+def _new(outcome: Outcome) -> list[MadeRendition]:
+    """Return what this event wrote."""
+    return [write.rendition for write in outcome.report.writes if write.is_new]
+
+
 def _search_fields(outcome: Outcome) -> dict[str, Any] | None:
     """Return what the searches for a quality took; None if there were none."""
-    search = outcome.search
+    search = outcome.report.search
     if not search.seconds:
         return None
     fields: dict[str, Any] = {"trials": search.trials, "ms": round(search.seconds * 1000, 1)}
@@ -131,15 +137,16 @@ def _search_fields(outcome: Outcome) -> dict[str, Any] | None:
 def _metric_values(outcome: Outcome) -> dict[Metric, float]:
     values: dict[Metric, float] = {}
     if outcome.status is not Status.IGNORED and not outcome.is_removal:
-        new = [written for written in outcome.written if written.is_new]
+        new = _new(outcome)
+        timings = outcome.report.timer.milliseconds
         values[Metric.UPLOADS] = 1
         values[Metric.WRITTEN] = len(new)
         values[Metric.BYTES_SAVED] = sum(
-            outcome.source_bytes - written.bytes for written in new if written.width is not None
+            outcome.report.source_bytes - made.bytes for made in new if made.width is not None
         )
         for stage, metric in _STAGE_METRICS.items():
-            if stage in outcome.timings:
-                values[metric] = outcome.timings[stage]
+            if stage in timings:
+                values[metric] = timings[stage]
     if outcome.status in _STATUS_METRICS:
         values[_STATUS_METRICS[outcome.status]] = 1
     return values

@@ -4,7 +4,7 @@ import hashlib
 import mimetypes
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -67,13 +67,21 @@ class FileStore:
         *,
         if_match: str,
         size: int,
-        tags: Mapping[str, str] | None = None,
+        overwrites: str | None,
     ) -> None:
         """Copy the file; see ObjectStore.copy."""
         self.get(source, if_match=if_match)
+        if overwrites is None and _path(destination).exists():
+            raise PreconditionFailedError(f"cannot write {_path(destination)}: it exists")
         action = f"copy {_path(source)} to {_path(destination)}"
         with _translated(action), _path(source).open("rb") as original, _new_file(_path(destination)) as file:
             shutil.copyfileobj(original, file)
+
+    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with a prefix; see ObjectStore.list."""
+        folder = Path(bucket).resolve()
+        paths = (path for path in folder.rglob("*") if path.is_file())
+        yield from (key for path in paths if (key := path.relative_to(folder).as_posix()).startswith(prefix))
 
 
 def _etag(body: bytes) -> str:

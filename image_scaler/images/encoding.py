@@ -5,6 +5,7 @@ from typing import Any
 
 import pyvips
 
+from image_scaler.deadline import Deadline
 from image_scaler.images.attribution import NO_CREDITS, Credits
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.spec import RenditionSpec
@@ -72,7 +73,7 @@ class Encoder:
         """Return the first frame, without metadata."""
         return bytes(_SAVERS[self._format](self.pixels, quality, self._spec, keep="none"))
 
-    def fit(self, quality: int, encoded: bytes, has_time: Callable[[], bool] = lambda: True) -> tuple[int, bytes]:
+    def fit(self, quality: int, encoded: bytes, deadline: Deadline) -> tuple[int, bytes]:
         """Return the highest quality up to this one that keeps within `max_bytes`, or 1, and the rendition.
 
         `encoded`: the rendition at this quality. Without time, the best so far.
@@ -82,7 +83,7 @@ class Encoder:
             return quality, encoded
         low, high = 1, quality  # `high` is too large; `low` may be too large as well, but there is nothing below it
         encoded = self.encode(low)
-        while high - low > 1 and has_time():
+        while high - low > 1 and deadline.has_time():
             middle = (low + high) // 2
             attempt = self.encode(middle)
             if len(attempt) <= max_bytes:

@@ -1,15 +1,15 @@
 """Image bytes -> renditions: each image is decoded once, and each rendition scaled from the next larger one."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import pyvips
 
+from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import decoding, encoding, stripping
-from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
+from image_scaler.images.attribution import NO_CREDITS, read_credits
 from image_scaler.images.header import Header, read_header
 from image_scaler.images.quality_search import SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, EncodedImage, TargetQuality
@@ -17,6 +17,7 @@ from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Layout, Point, Position, Size, lay_out, offset, offset_around
 from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, Limits
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
 TRIM_THRESHOLD = 10
@@ -44,15 +45,14 @@ class Rendition:
 
     target: RenditionTarget
     body: bytes
-    size: Size
-    quality: int | None = None
-    """The quality that it was encoded with; None if its format has none, or if it has the source's own pixels."""
-    score: float | None = None
-    """Of SSIMULACRA 2, if the quality was searched; None if it is not known."""
-    is_searched: bool | None = None
-    """Whether a quality that is to be searched was searched to the end; None if the quality is fixed."""
+    made: MadeRendition
     is_larger: bool = False
     """Whether it is not to be stored, because a later format of its step is no larger (`skip_larger`)."""
+
+    @property
+    def size(self) -> Size:
+        """Its size in pixels."""
+        return Size(self.made.width or 0, self.made.height or 0)
 
 
 class _TargetLayout(NamedTuple):
@@ -69,6 +69,18 @@ class _Group(NamedTuple):
     """One for each frame."""
     planned: Sequence[_TargetLayout]
     """The largest first."""
+
+
+class _Source(NamedTuple):
+    """What all renditions of an image share."""
+
+    body: bytes
+    header: Header
+    focal_point: Point | None
+    pyramid: "_Pyramid"
+    """The first frame as it is least changed, for the preview."""
+    shape: Size
+    """The size of that picture."""
 
 
 class SourceImage:
@@ -102,14 +114,15 @@ class SourceImage:
         self,
         targets: Sequence[RenditionTarget],
         focal_point: Point | None = None,
-        has_time: Callable[[], bool] = lambda: True,
+        deadline: Deadline = NO_DEADLINE,
+        search_effort: SearchEffort | None = None,
     ) -> "Rendering":
         """Decode the image for at least one target; the renditions are made when the result is iterated over.
 
-        `cover` keeps what is around `focal_point` if it is given, instead of the spec's position. `has_time` returns
-        whether another encoding can be tried in a search for the best quality. Raises DamagedImageError if the pixels
-        cannot be decoded, and ImageTooLargeError if a rendition is beyond the limits: both before any rendition is
-        made.
+        `cover` keeps what is around `focal_point` if it is given, instead of the spec's position. What the searches for
+        the best quality take is added to `search_effort`, and they are cut short at the deadline. Raises
+        DamagedImageError if the pixels cannot be decoded, and ImageTooLargeError if a rendition is beyond the limits:
+        both before any rendition is made.
         """
         by_pixels: dict[tuple[bool, bool], list[RenditionTarget]] = {}
         for target in targets:
@@ -119,7 +132,8 @@ class SourceImage:
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
-        return Rendering(self._body, self._header, members, pyramid, shape, focal_point, has_time, targets)
+        source = _Source(self._body, self._header, focal_point, pyramid, shape)
+        return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
         """Decode at the smallest scale that these targets need, and plan them."""
@@ -170,30 +184,18 @@ class Rendering:
 
     def __init__(
         self,
-        body: bytes,
-        header: Header,
+        source: _Source,
         groups: Sequence[_Group],
-        pyramid: "_Pyramid",
-        shape: Size,
-        focal_point: Point | None,
-        has_time: Callable[[], bool],
         targets: Sequence[RenditionTarget],
+        deadline: Deadline,
+        search_effort: SearchEffort,
     ) -> None:
-        """`pyramid` shows the picture of the `shape`, for the preview."""
-        self._body = body
-        self._header = header
+        """See SourceImage.render."""
+        self._source = source
         self._groups = groups
-        self._pyramid = pyramid
-        self._shape = shape
-        self._focal_point = focal_point
-        self._has_time = has_time
         self._targets = targets
-        self.search_effort = SearchEffort()
-        """What the searches for the best quality have taken so far."""
-
-    @cached_property
-    def _credits(self) -> Credits:
-        return read_credits(self._header.fields)
+        self._deadline = deadline
+        self._search_effort = search_effort
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
@@ -206,7 +208,7 @@ class Rendering:
         ones depend on them.
         """
         # It begins again each time: what it learns from some renditions decides the bytes of the others.
-        target_quality = TargetQuality(self._has_time, self.search_effort)
+        target_quality = TargetQuality(self._deadline, self._search_effort)
         encoded: dict[object, EncodedImage] = {}
         steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
@@ -220,9 +222,9 @@ class Rendering:
                     try:
                         encoded[pixels] = self._render(item, group.pyramids, target_quality)
                     except VIPS_ERRORS as error:
+                        title = self._source.header.format.traits.title
                         raise DamagedImageError(
-                            f"cannot make rendition {item.target.spec.name} of the {self._header.format.traits.title} "
-                            f"image: {reason(error)}"
+                            f"cannot make rendition {item.target.spec.name} of the {title} image: {reason(error)}"
                         ) from error
                 rendition = _rendition(item, encoded[pixels])
                 if not item.target.spec.skip_larger:
@@ -245,7 +247,7 @@ class Rendering:
 
     def _scale(self, item: _TargetLayout, group: _Group) -> None:
         """Scale the frames for a rendition, and keep them: smaller ones are scaled from these."""
-        for pyramid in group.pyramids[: _frame_count(self._header, item.target)]:
+        for pyramid in group.pyramids[: _frame_count(self._source.header, item.target)]:
             pyramid.at(item.plan.resize)
 
     def original(self, target: RenditionTarget) -> pyvips.Image:
@@ -253,26 +255,27 @@ class Rendering:
         group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
         larger = group.planned[: group.planned.index(item) + 1]
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
-        return _compose(image, item.plan, target.spec, self._focal_point).copy_memory()
+        return _compose(image, item.plan, target.spec, self._source.focal_point).copy_memory()
 
     def preview(self) -> Preview:
         """Return the first frame, very small; cheapest after the renditions were made."""
-        scale = min(1.0, MAX_PREVIEW_SIDE / max(self._shape))
+        scale = min(1.0, MAX_PREVIEW_SIDE / max(self._source.shape))
         # The pixels decoded for a rendition may have another shape than the picture, and be smaller still.
         size = Size(
-            min(self._pyramid.size.width, max(1, round(self._shape.width * scale))),
-            min(self._pyramid.size.height, max(1, round(self._shape.height * scale))),
+            min(self._source.pyramid.size.width, max(1, round(self._source.shape.width * scale))),
+            min(self._source.pyramid.size.height, max(1, round(self._source.shape.height * scale))),
         )
-        return Preview(size, decoding.rgba(self._pyramid.at(size)))
+        return Preview(size, decoding.rgba(self._source.pyramid.at(size)))
 
     def _render(
         self, item: _TargetLayout, pyramids: Sequence["_Pyramid"], target_quality: TargetQuality
     ) -> EncodedImage:
         spec, format = item.target.spec, item.target.format
         target = spec.goal_for(format)
-        count = _frame_count(self._header, item.target)
+        count = _frame_count(self._source.header, item.target)
         frames = [
-            _compose(pyramid.at(item.plan.resize), item.plan, spec, self._focal_point) for pyramid in pyramids[:count]
+            _compose(pyramid.at(item.plan.resize), item.plan, spec, self._source.focal_point)
+            for pyramid in pyramids[:count]
         ]
         if target:  # they are encoded more than once
             frames = [frame.copy_memory() for frame in frames]
@@ -280,28 +283,30 @@ class Rendering:
             frames,
             spec,
             format,
-            delays=self._header.delays[:count],
-            loop=self._header.loop,
-            credits=self._credits,
+            delays=self._source.header.delays[:count],
+            loop=self._source.header.loop,
+            credits=read_credits(self._source.header.fields),
         )
         if target:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
             encoded = target_quality.encode(encoder, spec, format, target, pixels)
         else:
             quality = spec.fixed_quality(format)
-            quality, body = encoder.fit(quality, encoder.encode(quality), target_quality.has_time)
+            quality, body = encoder.fit(quality, encoder.encode(quality), self._deadline)
             encoded = EncodedImage(body, quality)
-        has_own_pixels = item.plan == Layout(self._header.size, None, None) and not (spec.trim or spec.sharpen)
-        if has_own_pixels and len(encoded.body) >= len(self._body) and self._header.format is format:
+        has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not (spec.trim or spec.sharpen)
+        if has_own_pixels and len(encoded.body) >= len(self._source.body) and self._source.header.format is format:
             return self._strip_source(spec, format, count, encoded)
         return encoded
 
     def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: EncodedImage) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
-        if frames != self._header.fields.get("n-pages", 1) or self._header.is_cmyk:  # browsers show no CMYK
+        if (
+            frames != self._source.header.fields.get("n-pages", 1) or self._source.header.is_cmyk
+        ):  # browsers show no CMYK
             return encoded
-        credits = self._credits if spec.keep_copyright else NO_CREDITS
-        stripped = stripping.strip(self._body, format, self._header.orientation, credits)
+        credits = read_credits(self._source.header.fields) if spec.keep_copyright else NO_CREDITS
+        stripped = stripping.strip(self._source.body, format, self._source.header.orientation, credits)
         return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
 
 
@@ -315,16 +320,20 @@ def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarge
 
 
 def _rendition(item: _TargetLayout, encoded: EncodedImage) -> Rendition:
-    format = item.target.format
-    has_quality = format.traits.default_quality is not None and not item.target.spec.lossless
-    return Rendition(
-        item.target,
-        encoded.body,
-        item.plan.output,
+    target, output = item.target, item.plan.output
+    has_quality = target.format.traits.default_quality is not None and not target.spec.lossless
+    made = MadeRendition(
+        name=target.spec.name,
+        key=target.key,
+        width=output.width,
+        height=output.height,
+        bytes=len(encoded.body),
+        type=target.format.traits.media_type,
         quality=encoded.quality if has_quality else None,
         score=encoded.score,
-        is_searched=encoded.is_searched,
+        searched=encoded.is_searched,
     )
+    return Rendition(target, encoded.body, made)
 
 
 class _Pyramid:

@@ -1,11 +1,12 @@
 """Encode the renditions of one source at the quality that their score asks for."""
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import pyvips
 
+from image_scaler.deadline import Deadline
 from image_scaler.images.encoding import Encoder
 from image_scaler.images.quality_search import CURVES, SearchEffort, precision_of_step, search
 from image_scaler.images.ssimulacra2 import Reference, Score
@@ -45,10 +46,10 @@ class EncodedImage(NamedTuple):
 class TargetQuality:
     """Finds the qualities of one source's renditions: each size tells where to begin with the next."""
 
-    def __init__(self, has_time: Callable[[], bool], effort: SearchEffort) -> None:
-        """`has_time` returns whether another trial can be made; what the searches take is added to `effort`."""
-        self.effort = effort
-        self.has_time = has_time
+    def __init__(self, deadline: Deadline, effort: SearchEffort) -> None:
+        """Near the deadline no other trial is made; what the searches take is added to `effort`."""
+        self._effort = effort
+        self.deadline = deadline
         self._offsets: dict[Hashable, dict[int, float]] = {}
         """By what is the same in all steps of a ladder, and by the number of pixels."""
         self._last: dict[Format, float] = {}
@@ -70,10 +71,10 @@ class TargetQuality:
         try:
             return self._search(encoder, spec, format, target, pixels)
         except _MetricError as error:
-            self.effort.error = str(error)
+            self._effort.error = str(error)
             return EncodedImage(encoder.encode(default), default, is_searched=False)
         finally:
-            self.effort.seconds += time.perf_counter() - start
+            self._effort.seconds += time.perf_counter() - start
 
     def _search(
         self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityGoal, pixels: Hashable
@@ -83,7 +84,7 @@ class TargetQuality:
         kind = (format, spec.pixel_options)
 
         def score(body: bytes) -> Score:
-            self.effort.trials += 1
+            self._effort.trials += 1
             return self._score(encoder, body, pixels)
 
         found = search(
@@ -94,11 +95,11 @@ class TargetQuality:
             count,
             offset=self._expected_offset(kind, count) if kind in self._offsets else self._last.get(format, 0.0),
             precision=precision_of_step(is_first=kind not in self._offsets, pixels=count),
-            has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.has_time(),
+            has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.deadline.has_time(),
         )
         self._offsets.setdefault(kind, {})[count] = self._last[format] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
-        quality, body = encoder.fit(found.quality, body, self.has_time)
+        quality, body = encoder.fit(found.quality, body, self.deadline)
         scored = found.score if quality == found.quality else None
         return EncodedImage(body, quality, round(scored.overall, 1) if scored else None, found.is_searched)
 

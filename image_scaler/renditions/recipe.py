@@ -64,6 +64,12 @@ class SourcePlan:
             return self
         return replace(self, targets=tuple(target.spec.target(self.source_key, version) for target in self.targets))
 
+    @property
+    def version_prefixes(self) -> frozenset[str]:
+        """What the keys of all versions of the source begin with, for each target whose key has a hash."""
+        templates = [target.spec.template for target in self.targets if target.spec.template.has_hash]
+        return frozenset(template.copy_key(self.source_key).partition(HASH)[0] for template in templates)
+
     def has_version(self, key: str) -> bool:
         """Return whether a key is that of some version of the source, by its hash."""
         return any(pattern.fullmatch(key) for pattern in self._versions)
@@ -129,6 +135,9 @@ class Recipe:
         for index, spec in enumerate(self.specs):
             field = ("renditions", tables[index], "key")
             prefix = spec.template.with_hash().prefix
+            if HASH in spec.template.prefix:
+                message = "must follow {key}, so that all versions of a source are found under one prefix"
+                yield ConfigError(f"{{hash}} in the key of rendition {spec.name} {message}", field)
             if spec.template.has_hash and not self._has_manifest:
                 message = "which only a manifest tells to web pages: remove {hash}, or manifest = false at the top"
                 yield ConfigError(f"the key of rendition {spec.name} has a {{hash}}, {message}", field)

@@ -1,15 +1,11 @@
 """Objects in a store: ObjectRef, ObjectHead, and the ObjectStore protocol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, Protocol
 
 from image_scaler.exceptions import ObjectNotFoundError
-
-
-def on_one_line(text: str) -> str:
-    """Return a text from outside on one line; what breaks a line, moves a cursor or is not text is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from image_scaler.text import on_one_line
 
 
 class ObjectRef(NamedTuple):
@@ -36,6 +32,8 @@ class ObjectHeaders:
     content_language: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The user metadata (`x-amz-meta-*`), its names in lower case without that prefix."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The tags to write; empty in what a store returns, because S3 has them in another request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +97,21 @@ class ObjectStore(Protocol):
         *,
         if_match: str,
         size: int,
-        tags: Mapping[str, str] | None = None,
+        overwrites: str | None,
     ) -> None:
-        """Copy the content of an object, byte for byte, and store it with these headers and tags.
+        """Copy the content of an object, byte for byte, and store it with these headers.
 
-        Only while the source has the ETag `if_match`. `size`: the size of the source in bytes.
+        Only while the source has the ETag `if_match`, and the destination the ETag `overwrites`, or while there is none
+        if that is None. `size`: the size of the source in bytes.
         """
         ...
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         """Delete the object while it has that ETag."""
+        ...
+
+    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with a prefix, in any order."""
         ...
 
 

@@ -12,7 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from image_scaler.exceptions import ArchivedObjectError, ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.exceptions import (
+    AccessDeniedError,
+    ArchivedObjectError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    StorageError,
+)
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 
 if TYPE_CHECKING:
@@ -52,6 +58,8 @@ _ERRORS = {
     "404": ObjectNotFoundError,
     "PreconditionFailed": PreconditionFailedError,
     "412": PreconditionFailedError,
+    "AccessDenied": AccessDeniedError,
+    "403": AccessDeniedError,
     # Another write of this key was in progress: look at the key again, as after a 412.
     "ConditionalRequestConflict": PreconditionFailedError,
     "InvalidObjectState": ArchivedObjectError,  # of GetObject
@@ -78,6 +86,8 @@ class S3Store:
         self._client: S3Client = client or boto3.client("s3", config=CLIENT_CONFIG)
         # By an event, because older SDKs do not know the parameter AnnotationDirective.
         self._client.meta.events.register("before-call.s3.CopyObject", _exclude_annotations)
+        copy_input: Any = self._client.meta.service_model.operation_model("CopyObject").input_shape
+        self._copies_on_condition = "IfNoneMatch" in copy_input.members
         self._owners = owners or {}
         self._max_copy_bytes = max_copy_bytes
         self._copy_part_bytes = copy_part_bytes
@@ -135,24 +145,26 @@ class S3Store:
         *,
         if_match: str,
         size: int,
-        tags: Mapping[str, str] | None = None,
+        overwrites: str | None,
     ) -> None:
         """Copy within S3, without a download, in parts above `max_copy_bytes`; see ObjectStore.copy.
 
-        The source's tags and annotations are not copied: that would need permissions for them in both buckets.
+        The source's tags and annotations are not copied: that would need permissions for them in both buckets. What the
+        destination is expected to be is no condition for a copy in parts, or in an SDK that does not know that yet.
         """
         options: dict[str, Any] = {
             "CopySourceIfMatch": f'"{if_match}"',
             "MetadataDirective": "REPLACE",
             "TaggingDirective": "REPLACE",
             **_header_options(headers),
-            **({"Tagging": urlencode(tags)} if tags else {}),
         }
         copy_source: Any = {"Bucket": source.bucket, "Key": source.key}
         owner, destination_owner = self._owners.get(source.bucket), self._owners.get(destination.bucket)
         with _translate_errors(f"copy {source} to {destination}"):
             if size <= self._max_copy_bytes:
                 options |= self._owned(destination) | ({"ExpectedSourceBucketOwner": owner} if owner else {})
+                if self._copies_on_condition:
+                    options |= {"IfMatch": f'"{overwrites}"'} if overwrites else {"IfNoneMatch": "*"}
                 self._client.copy_object(
                     CopySource=copy_source, Bucket=destination.bucket, Key=destination.key, **options
                 )
@@ -169,6 +181,13 @@ class S3Store:
                 ),
             )
 
+    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with a prefix; see ObjectStore.list."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with _translate_errors(f"list {ObjectRef(bucket, prefix)}*"):
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix, **self._owned(ObjectRef(bucket, prefix))):
+                yield from (item["Key"] for item in page.get("Contents", ()))
+
     def _owned(self, ref: ObjectRef) -> dict[str, Any]:
         """Return the option that names the account of the object's bucket; empty if that is not known."""
         owner = self._owners.get(ref.bucket)
@@ -177,7 +196,8 @@ class S3Store:
 
 def _header_options(headers: ObjectHeaders) -> dict[str, Any]:
     """Return the options of a request that writes an object with these headers."""
-    return {name: value for name, field in _HEADERS.items() if (value := getattr(headers, field))}
+    options: dict[str, Any] = {name: value for name, field in _HEADERS.items() if (value := getattr(headers, field))}
+    return options | ({"Tagging": urlencode(headers.tags)} if headers.tags else {})
 
 
 def _parse_head(response: Any) -> dict[str, Any]:

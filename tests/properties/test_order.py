@@ -11,7 +11,7 @@ two steps, as it does in S3: what it reads may be replaced before it is written.
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -24,12 +24,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from image_scaler.exceptions import RetryError
 from image_scaler.images.rendering import SourceImage
-from image_scaler.pipeline import version_of
 from image_scaler.publisher import is_superseded
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
+from image_scaler.upload import focal_point_of, version_of
 from tests.support.drawing import decoded
 from tests.support.stores import AS_PNG, InMemoryBus, InMemoryQueue, InMemoryStore
 
@@ -82,10 +82,10 @@ class Run:
         self.is_over = self.is_good = False
         self._is_killed = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        stepped = SteppedStore(store, self.stop), InMemoryQueue()
-        self._scaler = Scaler(
+        self._scaler = build_scaler(
             settings,
-            *stepped,
+            SteppedStore(store, self.stop),
+            queues=FailureQueues(InMemoryQueue()),
             executor=Inline,
             event_bus=SteppedBus(bus, self.stop),
             sleep=lambda seconds: None,  # the others' storage calls take no time here, so no pause is needed
@@ -149,13 +149,25 @@ class SteppedStore:
         return self._store.put(ref, body, headers, **options)
 
     def copy(
-        self, source: ObjectRef, destination: ObjectRef, headers: ObjectHeaders, *, if_match: str, **_: object
+        self,
+        source: ObjectRef,
+        destination: ObjectRef,
+        headers: ObjectHeaders,
+        *,
+        if_match: str,
+        size: int,
+        overwrites: str | None,
     ) -> None:
         self._stop()
         read = self._store.get(source, if_match=if_match)
         self._stop()
+        self._store.check(destination, overwrites)
         # Whatever the source was uploaded in, its copy is one part.
-        self._store.objects[destination] = replace(read, etag=read.etag.removesuffix(IN_PARTS), **vars(headers))
+        self._store.keep(destination, replace(read, etag=read.etag.removesuffix(IN_PARTS), **vars(headers)))
+
+    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+        self._stop()
+        return self._store.list(bucket, prefix)
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         self._stop()
@@ -271,7 +283,9 @@ class Buckets(RuleBasedStateMachine):
             told_of = [detail_type for detail_type, _ in self.bus.sent]
             assert "Renditions Ready" not in told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
             return
-        keys = set(self.settings.recipe.plan_for(KEY).of_version(version_of(source)).keys)
+        keys = set(
+            self.settings.recipe.plan_for(KEY).of_version(version_of(source.etag, focal_point_of(source.metadata))).keys
+        )
         # A format that does not pay may have been left out. If it exists it is current, whether or not it is listed.
         left_out = self.left_out(source.read())
         keys -= left_out - made.keys()
@@ -351,7 +365,7 @@ class BucketsOfVersions(Buckets):
     key = "copy/{key}.{hash}"
     [renditions.small]
     width = 500
-    key = "small/{hash}/{key}"
+    key = "small/{key}/{hash}"
     [renditions.other]
     width = 600
     format = "webp"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import Scaler, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from tests.support import drawing
@@ -57,7 +57,7 @@ def event(sequencer: str, name: str, **details: Any) -> Any:
 
 
 def scaler(toml: str, store: InMemoryStore) -> Scaler:
-    return Scaler(Settings(destination_bucket="destination", recipe=parse_recipe(toml)), store)
+    return build_scaler(Settings(destination_bucket="destination", recipe=parse_recipe(toml)), store)
 
 
 def requests(toml: str, store: CountingStore, event: Any) -> dict[str, int]:

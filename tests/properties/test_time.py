@@ -2,7 +2,7 @@
 
 import re
 
-from image_scaler.pipeline import SHUTDOWN_MARGIN
+from image_scaler.deadline import SHUTDOWN_MARGIN
 from image_scaler.storage.s3 import CLIENT_CONFIG
 from tests import ROOT
 

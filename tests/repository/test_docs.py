@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from image_scaler.images.quality_search import SearchEffort
 from image_scaler.manifest import Source, build
-from image_scaler.outcomes import Outcome, Stage, Status, WrittenObject
+from image_scaler.outcomes import MadeRendition, Outcome, Stage, Status
 from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
@@ -113,7 +113,7 @@ def test_the_keys_of_the_examples_are_those_of_the_code() -> None:
 def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
     sample, *_ = code("docs/web.md", "json")
     source = Source(key="dir/photo.jpg", etag="e", bytes=1)
-    written = WrittenObject(name="resized", key="resized/dir/photo.jpg", bytes=1)
+    written = MadeRendition(name="resized", key="resized/dir/photo.jpg", bytes=1)
     content = json.loads(build(source, [written], (), fingerprint="r"))
     shown = json.loads(sample)
     assert shown.keys() == content.keys()

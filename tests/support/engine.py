@@ -47,7 +47,7 @@ def digests() -> Digests:
     fixed = {name: _render(drawing.with_alpha(picture), f"width = 96\n{options}") for name, options in FIXED.items()}
     searched = {name: _render(picture, f"widths = [96, 160, 240]\n{options}") for name, options in SEARCHED.items()}
     return {name: hashlib.sha256(rendition.body).hexdigest() for name, (rendition,) in fixed.items()} | {
-        f"{name}, searched": [rendition.quality for rendition in made] for name, made in searched.items()
+        f"{name}, searched": [rendition.made.quality for rendition in made] for name, made in searched.items()
     }
 
 

@@ -1,7 +1,7 @@
 """Stores for the tests: real, smaller implementations of the protocols."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -40,14 +40,10 @@ class InMemoryStore:
         if_match: str | None = None,
     ) -> str:
         self._refuse_if_broken(ref)
-        if if_none_match and ref in self.objects:
-            raise PreconditionFailedError(f"{ref} is there")
-        if if_match is not None:
-            self._find(ref, if_match)
-        self.puts += 1
-        self.tags.pop(ref, None)
+        if if_none_match or if_match is not None:
+            self.check(ref, if_match)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        self.objects[ref] = StoredObject(read=lambda: body, etag=etag, size=len(body), **vars(headers))
+        self.keep(ref, StoredObject(read=lambda: body, etag=etag, size=len(body), **vars(headers)))
         return etag
 
     def copy(
@@ -58,11 +54,23 @@ class InMemoryStore:
         *,
         if_match: str,
         size: int,
-        tags: Mapping[str, str] | None = None,
+        overwrites: str | None,
     ) -> None:
         self._refuse_if_broken(destination)
-        self.tags[destination] = dict(tags or {})
-        self.objects[destination] = replace(self._find(source, if_match), **vars(headers))
+        read = self._find(source, if_match)
+        self.check(destination, overwrites)
+        self.keep(destination, replace(read, **vars(headers)))
+
+    def check(self, ref: ObjectRef, etag: str | None) -> None:
+        """Refuse a write unless the object has this ETag, or none exists if that is None."""
+        if etag is None and ref in self.objects:
+            raise PreconditionFailedError(f"{ref} is there")
+        if etag is not None:
+            self._find(ref, etag)
+
+    def keep(self, ref: ObjectRef, stored: StoredObject) -> None:
+        self.tags[ref] = dict(stored.tags)
+        self.objects[ref] = replace(stored, tags={})
         self.puts += 1
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
@@ -71,6 +79,10 @@ class InMemoryStore:
 
     def keys(self, bucket: str) -> list[str]:
         return sorted(ref.key for ref in self.objects if ref.bucket == bucket)
+
+    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+        self._refuse_if_broken(ObjectRef(bucket, prefix))
+        yield from [key for key in self.keys(bucket) if key.startswith(prefix)]
 
     def _find(self, ref: ObjectRef, if_match: str | None) -> StoredObject:
         self._refuse_if_broken(ref)

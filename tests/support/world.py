@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests.support import drawing
@@ -36,7 +36,7 @@ class World:
     def reconfigure(self, renditions: str) -> None:
         """Deploy another renditions.toml."""
         self.settings = Settings(destination_bucket="destination", recipe=parse_recipe(renditions))
-        self.scaler = Scaler(self.settings, self.store, self.queue)
+        self.scaler = build_scaler(self.settings, self.store, queues=FailureQueues(self.queue))
 
     def upload(self, key: str, body: bytes = JPEG, **stored: Any) -> dict[str, Any]:
         """Store an object and return the record that S3 makes of it."""

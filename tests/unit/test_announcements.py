@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from image_scaler.exceptions import ConfigError, RetryError, StorageError
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.event_bus import MAX_ENTRY_BYTES, EventBridgeBus, entry_bytes
 from tests.support.stores import InMemoryBus
@@ -28,7 +28,7 @@ class Told(World):
 
     def reconfigure(self, renditions: str) -> None:
         super().reconfigure(renditions)
-        self.scaler = Scaler(self.scaler._reconciler._settings, self.store, self.queue, event_bus=self.bus)
+        self.scaler = build_scaler(self.settings, self.store, queues=FailureQueues(self.queue), event_bus=self.bus)
 
     def content(self, key: str) -> Any:
         return json.loads(self.store.objects[ObjectRef("destination", key)].read())

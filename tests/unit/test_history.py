@@ -5,7 +5,7 @@ import json
 from image_scaler.history import recipe_key, rejection_fingerprint, rejection_key
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests.support.world import World
@@ -21,8 +21,10 @@ class Kept(World):
     """A world whose scaler keeps a history, as the function does."""
 
     def reconfigure(self, renditions: str) -> None:
-        settings = Settings(destination_bucket="destination", recipe=parse_recipe(renditions), memory=MEMORY)
-        self.scaler = Scaler(settings, self.store, self.queue, keeps_history=True)
+        settings = Settings(
+            destination_bucket="destination", recipe=parse_recipe(renditions), memory=MEMORY, keeps_history=True
+        )
+        self.scaler = build_scaler(settings, self.store, queues=FailureQueues(self.queue))
 
 
 def test_the_recipe_is_kept_once_before_the_first_manifest() -> None:

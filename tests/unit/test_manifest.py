@@ -2,18 +2,18 @@
 
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote, unquote
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_scaler.manifest import Source, build, fingerprint
-from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.toml import parse_recipe
 
 UNKNOWN = {"quality": None, "score": None, "searched": None}
@@ -49,7 +49,7 @@ class Picture(HTMLParser):
     handle_comment = handle_decl = handle_pi = handle_data
 
 
-def of(*objects: WrittenObject, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
+def of(*objects: MadeRendition, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
     source = Source(
         key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": Format.JPEG} | known)
     )
@@ -57,18 +57,18 @@ def of(*objects: WrittenObject, ladder: set[str] = LADDER, **known: Any) -> dict
     return content
 
 
-def step(width: int, type_: str, *, is_wide: bool = True, key: str = "a.jpg") -> WrittenObject:
+def step(width: int, type_: str, *, is_wide: bool = True, key: str = "a.jpg") -> MadeRendition:
     """A step of the ladder; otherwise one that came out no wider than 700 pixels, as the source was."""
     wide = width if is_wide else min(700, width)
     return written(f"web-{width}", f"web-{width}/{key}.{type_}", wide, wide // 2, 100, f"image/{type_}")
 
 
-def written(name: str, key: str, width: int, height: int, size: int, type_: str) -> WrittenObject:
-    return WrittenObject(name=name, key=key, bytes=size, width=width, height=height, type=type_)
+def written(name: str, key: str, width: int, height: int, size: int, type_: str) -> MadeRendition:
+    return MadeRendition(name=name, key=key, bytes=size, width=width, height=height, type=type_)
 
 
-def copy(key: str = "a.jpg") -> WrittenObject:
-    return WrittenObject(name="resized", key=f"resized/{key}", bytes=9000)
+def copy(key: str = "a.jpg") -> MadeRendition:
+    return MadeRendition(name="resized", key=f"resized/{key}", bytes=9000)
 
 
 def elements(content: dict[str, Any]) -> list[tuple[str, dict[str, str | None]]]:
@@ -80,7 +80,7 @@ BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "we
 
 def test_a_manifest_describes_the_source_and_every_rendition() -> None:
     source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
-    objects = [copy(), replace(step(640, "webp"), quality=64, score=70.4, is_searched=True)]
+    objects = [copy(), msgspec.structs.replace(step(640, "webp"), quality=64, score=70.4, searched=True)]
     content = json.loads(
         build(source, objects, LADDER, fingerprint="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
     )
@@ -166,7 +166,7 @@ def test_a_picture_offers_avif_then_webp_then_a_format_of_every_browser() -> Non
         ([written("s", "s/a.jpg", 10, 9, 1, "image/jpeg"), written("l", "l/a.jpg", 90, 90, 1, "image/png")], "l/a.jpg"),
     ],
 )
-def test_the_img_of_a_picture_has_the_most_widely_supported_format(written: list[WrittenObject], shown: str) -> None:
+def test_the_img_of_a_picture_has_the_most_widely_supported_format(written: list[MadeRendition], shown: str) -> None:
     assert elements(of(*written))[-1][1]["src"] == shown
 
 

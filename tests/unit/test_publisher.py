@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from image_scaler.exceptions import PreconditionFailedError, StorageError
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.outcomes import WriteStatus
 from image_scaler.publisher import (
     MAX_PAUSE,
     MAX_TRIES,
@@ -15,7 +16,6 @@ from image_scaler.publisher import (
     SUPERSEDED,
     Provenance,
     Publisher,
-    WriteResult,
     is_later,
     is_superseded,
 )
@@ -33,38 +33,37 @@ def as_rendition(of: Provenance) -> ObjectHeaders:
     return replace(AS_JPEG, metadata=of.as_metadata())
 
 
-def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = time.sleep) -> WriteResult:
-    publisher = Publisher(store, SOURCE, sleep=sleep)
-    return publisher.put(RENDITION, b"new", AS_JPEG, of)
+def put(store: InMemoryStore, of: Provenance, sleep: Callable[[float], None] = time.sleep) -> WriteStatus:
+    return Publisher(store, "destination", sleep).put(RENDITION.key, b"new", AS_JPEG, of).status
 
 
 @pytest.mark.parametrize(
     ("existing", "mine", "result"),
     [
-        (None, provenance(), WriteResult.CREATED),
-        (provenance(), provenance(), WriteResult.UP_TO_DATE),
-        (provenance(sequencer="06"), provenance(), WriteResult.STALE),
-        (provenance("e2", sequencer="06"), provenance(), WriteResult.STALE),
-        (provenance(sequencer="04"), provenance(), WriteResult.OVERWRITTEN),  # the same bytes, uploaded again
-        (provenance("e2", sequencer="04"), provenance(), WriteResult.OVERWRITTEN),
-        (provenance(fingerprint="r2"), provenance(), WriteResult.OVERWRITTEN),
-        (provenance("e2"), provenance(), WriteResult.OVERWRITTEN),
-        (provenance(sequencer=None), provenance(), WriteResult.OVERWRITTEN),
-        (provenance("e2", sequencer=None), provenance(), WriteResult.OVERWRITTEN),
-        (provenance(sequencer="06"), provenance(sequencer=None), WriteResult.UP_TO_DATE),
-        (provenance(sequencer=None), provenance(sequencer=None), WriteResult.UP_TO_DATE),
-        (provenance("e2", sequencer="06"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
-        (provenance(sequencer="06", fingerprint="r2"), provenance(sequencer=None), WriteResult.OVERWRITTEN),
+        (None, provenance(), WriteStatus.CREATED),
+        (provenance(), provenance(), WriteStatus.UP_TO_DATE),
+        (provenance(sequencer="06"), provenance(), WriteStatus.STALE),
+        (provenance("e2", sequencer="06"), provenance(), WriteStatus.STALE),
+        (provenance(sequencer="04"), provenance(), WriteStatus.OVERWRITTEN),  # the same bytes, uploaded again
+        (provenance("e2", sequencer="04"), provenance(), WriteStatus.OVERWRITTEN),
+        (provenance(fingerprint="r2"), provenance(), WriteStatus.OVERWRITTEN),
+        (provenance("e2"), provenance(), WriteStatus.OVERWRITTEN),
+        (provenance(sequencer=None), provenance(), WriteStatus.OVERWRITTEN),
+        (provenance("e2", sequencer=None), provenance(), WriteStatus.OVERWRITTEN),
+        (provenance(sequencer="06"), provenance(sequencer=None), WriteStatus.UP_TO_DATE),
+        (provenance(sequencer=None), provenance(sequencer=None), WriteStatus.UP_TO_DATE),
+        (provenance("e2", sequencer="06"), provenance(sequencer=None), WriteStatus.OVERWRITTEN),
+        (provenance(sequencer="06", fingerprint="r2"), provenance(sequencer=None), WriteStatus.OVERWRITTEN),
     ],
 )
 def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
-    existing: Provenance | None, mine: Provenance, result: WriteResult
+    existing: Provenance | None, mine: Provenance, result: WriteStatus
 ) -> None:
     store = InMemoryStore()
     if existing:
         store.put(RENDITION, b"old", as_rendition(existing))
     assert put(store, mine) is result
-    is_written = result in (WriteResult.CREATED, WriteResult.OVERWRITTEN)
+    is_written = result in (WriteStatus.CREATED, WriteStatus.OVERWRITTEN)
     assert Provenance.of(store.head(RENDITION)) == (mine if is_written else existing)
 
 
@@ -72,7 +71,7 @@ def test_the_later_event_wins_and_the_same_version_is_not_written_twice(
 def test_an_object_that_is_not_a_rendition_is_overwritten(metadata: dict[str, str]) -> None:
     store = InMemoryStore()
     store.put(RENDITION, b"a copy", replace(AS_JPEG, metadata=metadata))
-    assert put(store, provenance()) is WriteResult.OVERWRITTEN
+    assert put(store, provenance()) is WriteStatus.OVERWRITTEN
 
 
 @pytest.mark.parametrize("sequencer", ["05", None])
@@ -84,7 +83,7 @@ def test_a_rendition_that_is_deleted_after_the_failed_write_is_written_again(seq
 
     store = Deleted()
     store.put(RENDITION, b"old", as_rendition(provenance(sequencer="06")))
-    assert put(store, provenance(sequencer=sequencer)) is WriteResult.CREATED
+    assert put(store, provenance(sequencer=sequencer)) is WriteStatus.CREATED
 
 
 def test_a_provenance_without_sequencer_has_no_empty_one_in_its_metadata() -> None:
@@ -110,7 +109,7 @@ def test_a_write_that_always_loses_its_race_raises_an_error_that_is_retried() ->
 def test_the_second_try_of_a_write_follows_without_a_pause() -> None:
     store, pauses = InMemoryStore(), list[float]()
     store.put(RENDITION, b"old", as_rendition(provenance(sequencer="04")))
-    assert put(store, provenance(), sleep=pauses.append) is WriteResult.OVERWRITTEN
+    assert put(store, provenance(), sleep=pauses.append) is WriteStatus.OVERWRITTEN
     assert pauses == []
 
 
@@ -124,63 +123,69 @@ def test_a_write_whose_response_was_lost_counts_as_an_overwrite() -> None:
 
     store = Lossy()
     store.put(RENDITION, b"old", as_rendition(provenance(sequencer="04")))
-    assert put(store, provenance()) is WriteResult.OVERWRITTEN
+    assert put(store, provenance()) is WriteStatus.OVERWRITTEN
 
 
 AS_X = replace(AS_JPEG, cache_control="x")
 
 
-def put_version(store: InMemoryStore, of: Provenance) -> WriteResult:
-    publisher = Publisher(store, SOURCE)
-    return publisher.put(RENDITION, b"new", AS_X, of, is_versioned=True)
+def put_version(store: InMemoryStore, of: Provenance) -> WriteStatus:
+    publisher = Publisher(store, "destination")
+    return publisher.put(RENDITION.key, b"new", AS_X, of, is_same=Provenance.is_of_version_and_recipe).status
 
 
 def test_a_rendition_whose_key_has_a_hash_is_written_once_whatever_the_event() -> None:
     store = InMemoryStore()
-    assert put_version(store, provenance(sequencer="05")) is WriteResult.CREATED
+    assert put_version(store, provenance(sequencer="05")) is WriteStatus.CREATED
     for sequencer in ("04", "06", None):
-        assert put_version(store, provenance(sequencer=sequencer)) is WriteResult.UP_TO_DATE
-    assert put_version(store, provenance("e2", sequencer="04")) is WriteResult.OVERWRITTEN  # nobody's hash
+        assert put_version(store, provenance(sequencer=sequencer)) is WriteStatus.UP_TO_DATE
+    assert put_version(store, provenance("e2", sequencer="04")) is WriteStatus.OVERWRITTEN  # nobody's hash
 
 
-def test_a_superseded_rendition_keeps_its_bytes_and_headers_until_a_rule_deletes_it_or_its_version_comes_back() -> None:
+def test_a_marked_rendition_keeps_its_bytes_and_headers_until_a_rule_deletes_it_or_its_version_comes_back() -> None:
     store = InMemoryStore()
     put_version(store, provenance())
-    publisher = Publisher(store, SOURCE)
-    assert publisher.supersede(RENDITION)
+    publisher = Publisher(store, "destination")
+    assert publisher.mark(RENDITION.key, is_superseded=True)
     marked = store.objects[RENDITION]
     assert (marked.read(), marked.cache_control, is_superseded(marked)) == (b"new", "x", True)
     assert store.tags[RENDITION] == {SUPERSEDED: "true"}
-    assert not publisher.supersede(RENDITION)  # the days are counted from the first mark
-    assert put_version(store, provenance()) is WriteResult.OVERWRITTEN
+    assert not publisher.mark(RENDITION.key, is_superseded=True)  # the days are counted from the first mark
+    assert put_version(store, provenance()) is WriteStatus.OVERWRITTEN
     assert not is_superseded(store.objects[RENDITION])
-    assert RENDITION not in store.tags
+    assert store.tags[RENDITION] == {}
 
 
-def test_a_missing_rendition_cannot_be_superseded() -> None:
-    assert not Publisher(InMemoryStore(), SOURCE).supersede(RENDITION)
-
-
-def test_the_caller_learns_which_object_is_overwritten_before_it_is() -> None:
+def test_a_mark_that_was_wrong_is_removed() -> None:
     store = InMemoryStore()
-    store.put(RENDITION, b"old", as_rendition(provenance(sequencer="04")))
-    old = store.head(RENDITION).etag
-    seen = []
-    Publisher(store, SOURCE).put(
-        RENDITION,
-        b"new",
-        AS_JPEG,
-        provenance(),
-        before_overwrite=lambda etag: seen.append((etag, store.head(RENDITION).etag)),
-    )
-    assert seen == [(old, old)]
+    put_version(store, provenance())
+    publisher = Publisher(store, "destination")
+    publisher.mark(RENDITION.key, is_superseded=True)
+    assert publisher.mark(RENDITION.key, is_superseded=False)
+    unmarked = store.objects[RENDITION]
+    assert (unmarked.read(), is_superseded(unmarked), store.tags[RENDITION]) == (b"new", False, {})
+    assert Provenance.of(unmarked) == provenance()
+
+
+def test_a_missing_rendition_cannot_be_marked() -> None:
+    assert not Publisher(InMemoryStore(), "destination").mark(RENDITION.key, is_superseded=True)
+
+
+def test_a_rendition_of_another_try_stays_and_its_size_is_returned() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"cut short", as_rendition(provenance()))
+    result = Publisher(store, "destination").put(RENDITION.key, b"new", AS_JPEG, provenance())
+    assert result == (WriteStatus.UP_TO_DATE, len(b"cut short"))
+    store.put(RENDITION, b"new", as_rendition(provenance()))
+    result = Publisher(store, "destination").put(RENDITION.key, b"new", AS_JPEG, provenance())
+    assert result == (WriteStatus.UP_TO_DATE, None)
 
 
 COPY = ObjectRef("destination", "resized/a.jpg")
 
 
-def copy(store: InMemoryStore, source: ObjectHead, headers: ObjectHeaders | None = None) -> WriteResult:
-    return Publisher(store, SOURCE).copy(COPY, source, headers or source.headers)
+def copy(store: InMemoryStore, source: ObjectHead, headers: ObjectHeaders | None = None) -> WriteStatus:
+    return Publisher(store, "destination").copy(SOURCE, source, COPY.key, headers or source.headers)
 
 
 def uploaded(store: InMemoryStore, body: bytes) -> ObjectHead:
@@ -191,11 +196,11 @@ def uploaded(store: InMemoryStore, body: bytes) -> ObjectHead:
 def test_a_copy_is_made_once_for_each_version_and_for_changed_headers() -> None:
     store = InMemoryStore()
     older = uploaded(store, b"one")
-    assert copy(store, older) is WriteResult.CREATED
-    assert copy(store, older) is WriteResult.UP_TO_DATE
-    assert copy(store, older, replace(older.headers, content_type="image/png")) is WriteResult.CREATED
+    assert copy(store, older) is WriteStatus.CREATED
+    assert copy(store, older) is WriteStatus.UP_TO_DATE
+    assert copy(store, older, replace(older.headers, content_type="image/png")) is WriteStatus.CREATED
     newer = uploaded(store, b"other")
-    assert copy(store, newer) is WriteResult.CREATED
+    assert copy(store, newer) is WriteStatus.CREATED
     with pytest.raises(PreconditionFailedError):
         copy(store, older)
     assert store.head(COPY).etag == newer.etag
@@ -211,17 +216,47 @@ def test_a_copy_is_stale_if_its_source_is_replaced_in_the_meantime_but_not_if_it
                 self.put(SOURCE, b"replaced", AS_JPEG)
 
     store = Changed()
-    assert copy(store, uploaded(store, b"one")) is (WriteResult.STALE if is_replaced else WriteResult.CREATED)
+    assert copy(store, uploaded(store, b"one")) is (WriteStatus.STALE if is_replaced else WriteStatus.CREATED)
+
+
+def test_a_copy_of_an_older_version_does_not_replace_one_that_a_newer_event_has_written() -> None:
+    class Late(InMemoryStore):
+        """Another event writes the copy of a newer version while S3 copies this one."""
+
+        def copy(self, *arguments: Any, **options: Any) -> None:
+            if COPY not in self.objects:
+                self.put(SOURCE, b"newer", AS_JPEG)
+                self.put(COPY, b"newer", AS_JPEG)
+                options["if_match"] = self.head(SOURCE).etag
+            super().copy(*arguments, **options)
+
+    store = Late()
+    with pytest.raises(PreconditionFailedError):
+        copy(store, uploaded(store, b"one"))
+    assert store.get(COPY).read() == b"newer"
+
+
+def test_the_copy_of_a_source_that_was_deleted_is_written_from_memory_unless_a_newer_event_was_faster() -> None:
+    store = InMemoryStore()
+    source = uploaded(store, b"one")
+    del store.objects[SOURCE]
+    with pytest.raises(ObjectNotFoundError):
+        copy(store, source)
+    publisher = Publisher(store, "destination")
+    assert publisher.put_copy(COPY.key, b"one", source.headers, lambda: False) is WriteStatus.STALE
+    assert COPY not in store.objects
+    assert publisher.put_copy(COPY.key, b"one", source.headers, lambda: True) is WriteStatus.CREATED
+    assert store.get(COPY).read() == b"one"
 
 
 def test_a_rendition_is_removed_only_if_its_source_is_gone() -> None:
     store = InMemoryStore()
-    assert not Publisher(store, SOURCE).remove(RENDITION)
+    assert not Publisher(store, "destination").remove(RENDITION.key, SOURCE)
     store.put(RENDITION, b"old", as_rendition(provenance()))
     store.put(SOURCE, b"source", AS_JPEG)
-    assert not Publisher(store, SOURCE).remove(RENDITION)
+    assert not Publisher(store, "destination").remove(RENDITION.key, SOURCE)
     del store.objects[SOURCE]
-    assert Publisher(store, SOURCE).remove(RENDITION)
+    assert Publisher(store, "destination").remove(RENDITION.key, SOURCE)
     assert store.keys("destination") == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from image_scaler.events import SourceEvent
 from image_scaler.outcomes import Status
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHeaders, ObjectRef
 from tests.support import drawing
@@ -30,7 +30,7 @@ def removal(sequencer: str) -> SourceEvent:
 
 def status(store: InMemoryStore, event: SourceEvent, toml: str = SMALL) -> Status:
     settings = Settings(destination_bucket="destination", recipe=parse_recipe(toml))
-    return Scaler(settings, store).scale(event).status
+    return build_scaler(settings, store).scale(event).status
 
 
 @pytest.mark.parametrize("toml", [SMALL, REMOVE + SMALL])

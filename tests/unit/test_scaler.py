@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from image_scaler.deadline import SEARCH_MARGIN, Deadline
 from image_scaler.exceptions import EventError, RetryError
-from image_scaler.pipeline import DEFAULT_CACHE_CONTROL, SEARCH_MARGIN, Deadline
-from image_scaler.scaler import Scaler
+from image_scaler.pipeline import DEFAULT_CACHE_CONTROL
+from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.storage.base import ObjectRef
 from tests.support import drawing
 from tests.support.drawing import decoded
@@ -198,7 +199,7 @@ def test_a_rejected_source_fails_if_its_record_cannot_be_kept_so_that_it_is_not_
 
 def test_rejected_and_failed_sources_are_recorded_in_queues_of_their_own(world: World) -> None:
     rejected = InMemoryQueue()
-    scaler = Scaler(world.settings, world.store, world.queue, rejected)
+    scaler = build_scaler(world.settings, world.store, queues=FailureQueues(world.queue, rejected))
     world.upload("bad.jpg", b"x")
     world.upload("good.jpg")
     world.store.broken = {"resized/good.jpg"}
@@ -440,7 +441,7 @@ def test_batch_operations_get_a_result_for_each_task(world: World, key: str, cod
 
 def test_near_its_deadline_the_function_stops_and_says_what_is_unfinished(world: World) -> None:
     clock = iter([60.0, 60.0, 1.0])  # at the start, after the first rendition, after the second
-    with pytest.raises(RetryError, match=r"cannot make resized, thumbnail: the function's time is over"):
+    with pytest.raises(RetryError, match=r"cannot make thumbnail: the function's time is over"):
         world.scaler.handle({"Records": [world.upload("a.jpg")]}, Deadline(lambda: next(clock, 1.0)))
     assert world.written == ["web-100/a.jpg", "web-200/a.jpg"]
 

@@ -9,9 +9,9 @@ import pytest
 
 from image_scaler.exceptions import RetryError, UnexpectedError
 from image_scaler.images.quality_search import SearchEffort
-from image_scaler.outcomes import Outcome, Status
+from image_scaler.outcomes import Outcome, Report, Status
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from image_scaler.telemetry import NAMESPACE, Metric, Telemetry
@@ -33,7 +33,9 @@ class Watched:
         self.store, self.queue = InMemoryStore(), InMemoryQueue()
         self.telemetry = Telemetry("function", SDK)
         settings = Settings(destination_bucket="destination", recipe=parse_recipe(renditions))
-        self._scaler = Scaler(settings, self.store, self.queue, observe=self.telemetry.observe)
+        self._scaler = build_scaler(
+            settings, self.store, queues=FailureQueues(self.queue), observe=self.telemetry.observe
+        )
 
     def upload(self, key: str, body: bytes = JPEG) -> None:
         self.store.put(ObjectRef("source", key), body, AS_JPEG)
@@ -294,6 +296,6 @@ def test_every_metric_is_one_that_some_upload_emits(watched: Watched) -> None:
 def test_a_search_for_a_quality_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     source = ObjectRef("source", "a.jpg")
     for effort in (SearchEffort(trials=9, seconds=0.18133), SearchEffort(1, 0.02, "Error: bad"), SearchEffort()):
-        Telemetry("x").observe(Outcome(source=source, status=Status.OK, search=effort))
+        Telemetry("x").observe(Outcome(source=source, status=Status.OK, report=Report(search=effort)))
     found = [json.loads(line).get("search") for line in capsys.readouterr().out.splitlines()]
     assert found == [{"trials": 9, "ms": 181.3}, {"trials": 1, "ms": 20.0, "error": "Error: bad"}, None]

@@ -11,7 +11,7 @@ from tests.support.world import World
 
 RENDITIONS = """
 [renditions.copy]
-key = "copy/{hash}/{key}"
+key = "copy/{key}.{hash}"
 [renditions.plain]
 width = 20
 [renditions.web]

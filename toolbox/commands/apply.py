@@ -4,8 +4,8 @@ from pathlib import Path
 
 import boto3
 
-from image_scaler.outcomes import plural
 from image_scaler.renditions.recipe import Recipe
+from image_scaler.text import plural
 from toolbox.aws.deployed import DeployedStack
 from toolbox.console import err, out
 from toolbox.migration.apply import Applier, Progress

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from image_scaler.exceptions import DestinationKeyError
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Target
-from image_scaler.storage.base import on_one_line
+from image_scaler.text import on_one_line
 from toolbox import stack
 from toolbox.console import err, make_table, out, print_error, print_json
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from image_scaler.outcomes import plural
+from image_scaler.text import plural
 from toolbox.console import out
 from toolbox.play.report import write_report
 from toolbox.play.server import serve

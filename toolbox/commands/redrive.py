@@ -1,6 +1,6 @@
 """`image-scaler redrive`: print the failed and the rejected uploads, and send their events to the function again."""
 
-from image_scaler.storage.base import on_one_line
+from image_scaler.text import on_one_line
 from toolbox.aws.deployed import find_stack
 from toolbox.aws.failure_queues import FailedMessage, FailureQueueReader
 from toolbox.aws.session import open_session

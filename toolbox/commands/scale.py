@@ -13,11 +13,11 @@ from rich.text import Text
 
 from image_scaler.events import SourceEvent
 from image_scaler.images import vips
-from image_scaler.outcomes import Outcome, WrittenObject
+from image_scaler.outcomes import Outcome
 from image_scaler.renditions.recipe import Recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
-from image_scaler.storage.base import on_one_line
+from image_scaler.text import on_one_line
 from toolbox.console import err, make_table, out, print_json
 from toolbox.file_store import FileStore
 from toolbox.source_files import SourceFile, source_files
@@ -36,7 +36,7 @@ def scale_files(files: Sequence[SourceFile], out_folder: Path, recipe: Recipe) -
     """Make the renditions of each file in a folder; yield its outcome."""
     vips.configure(allow_svg=recipe.allow_svg)
     settings = Settings(destination_bucket=str(out_folder.resolve()), recipe=recipe)
-    scaler = Scaler(settings, FileStore())
+    scaler = build_scaler(settings, FileStore())
     for file in files:
         start = time.perf_counter()
         outcome = scaler.scale(SourceEvent(ref=file.ref, payload={}))
@@ -63,20 +63,13 @@ def scale(paths: Sequence[Path], out_folder: Path, recipe: Recipe, *, as_json: b
 
 def _scaled_json(scaled: Scaled) -> dict[str, Any]:
     outcome = scaled.outcome
-    fields = ("name", "key", "width", "height", "bytes", "type", "quality", "score")
     return {
         "source": str(scaled.file.path),
         "status": outcome.status,
         "error": str(outcome.error) if outcome.error else None,
-        "renditions": [_fields(written, fields) for written in outcome.written],
+        "renditions": [write.rendition.as_json() for write in outcome.report.writes],
         "ms": scaled.milliseconds,
     }
-
-
-def _fields(written: WrittenObject, names: Sequence[str]) -> dict[str, Any]:
-    """Return fields of a rendition, without a quality and a score that are not known."""
-    values = {name: getattr(written, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None or name not in ("quality", "score")}
 
 
 def _add_scaled(table: Table, scaled: Scaled) -> None:
@@ -86,8 +79,8 @@ def _add_scaled(table: Table, scaled: Scaled) -> None:
         table.add_row(name, Text(on_one_line(f"{outcome.status}: {outcome.error}"), style="red"))
         return
     before = scaled.file.path.stat().st_size
-    for written in outcome.written:
-        size = f"{written.width} x {written.height}" if written.width else "copy"
-        saved = f"{1 - written.bytes / before:.0%}" if before else ""
-        table.add_row(name, on_one_line(written.key), size, decimal(written.bytes), saved)
+    for made in (write.rendition for write in outcome.report.writes):
+        size = f"{made.width} x {made.height}" if made.width else "copy"
+        saved = f"{1 - made.bytes / before:.0%}" if before else ""
+        table.add_row(name, on_one_line(made.key), size, decimal(made.bytes), saved)
         name = ""

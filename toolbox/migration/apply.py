@@ -24,9 +24,9 @@ import boto3
 from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint, rejection_key
-from image_scaler.outcomes import plural
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
+from image_scaler.text import plural
 from toolbox.aws import prices
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError, call_errors

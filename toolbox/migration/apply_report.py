@@ -6,8 +6,7 @@ import boto3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from image_scaler.outcomes import plural
-from image_scaler.storage.base import on_one_line
+from image_scaler.text import on_one_line, plural
 from toolbox.aws import prices
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError

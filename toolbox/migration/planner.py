@@ -213,7 +213,7 @@ class Planner:
 
     def _listed_keys(self, manifest_key: str) -> dict[str, str]:
         manifest = read_manifest(self._s3, self._deployed.destination_bucket, manifest_key)
-        return {entry["key"]: entry["name"] for entry in manifest["renditions"]} if manifest else {}
+        return {entry.key: entry.name for entry in manifest.renditions} if manifest else {}
 
     def _changes(
         self,

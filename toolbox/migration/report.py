@@ -6,11 +6,11 @@ from typing import NamedTuple
 from rich.filesize import decimal
 from rich.table import Table
 
-from image_scaler.outcomes import plural
-from image_scaler.storage.base import on_one_line
+from image_scaler.renditions.made import MadeRendition
+from image_scaler.text import on_one_line, plural
 from toolbox.migration.changes import Counts
 from toolbox.migration.planner import Options, Plan, Totals
-from toolbox.migration.visual_diff import ComparedRendition, VisualChange, VisualDiff
+from toolbox.migration.visual_diff import VisualChange, VisualDiff
 
 COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
 
@@ -97,9 +97,9 @@ def score(value: float) -> str:
     return f"{abs(value):.0f}" if value < 99.5 else f"{min(value, 99.9):.1f}"
 
 
-def look(rendition: ComparedRendition) -> str:
+def look(rendition: MadeRendition) -> str:
     """Return size, format, quality and score of a rendition in one line."""
-    parts = [f"{rendition.width} x {rendition.height}", rendition.type.removeprefix("image/")]
+    parts = [f"{rendition.width} x {rendition.height}", (rendition.type or "").removeprefix("image/")]
     if rendition.quality is not None:
         parts.append(f"q{rendition.quality}")
     if rendition.score is not None:

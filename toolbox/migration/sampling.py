@@ -7,16 +7,17 @@ others are taken to be like them.
 import hashlib
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from image_scaler.events import SourceEvent
 from image_scaler.exceptions import ObjectNotFoundError
 from image_scaler.images import vips
+from image_scaler.outcomes import Stage
 from image_scaler.renditions.keys import split_extension
 from image_scaler.renditions.recipe import Recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from toolbox.aws.errors import call_errors
@@ -141,6 +142,9 @@ class _OneSource:
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:
         return
 
+    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+        return iter(())
+
 
 class Sampler:
     """Renders sources of a bucket."""
@@ -172,16 +176,18 @@ class Sampler:
             metadata=answer["Metadata"],
         )
         store = _OneSource(source)
-        outcome = Scaler(self._settings, store).scale(SourceEvent(ref=ObjectRef(self._bucket, key), payload={}))
+        event = SourceEvent(ref=ObjectRef(self._bucket, key), payload={})
+        report = build_scaler(self._settings, store).scale(event).report
+        made = [write.rendition for write in report.writes]
         if source.etag == change.source.etag:  # it was not replaced since it was listed
-            self.visual_diff.look(change, manifest, outcome.written, store.bodies.__getitem__)
+            self.visual_diff.look(change, manifest, made, store.bodies.__getitem__)
         after: dict[str, int] = {}
-        for written in outcome.written:
-            after[written.name] = after.get(written.name, 0) + written.bytes
+        for one in made:
+            after[one.name] = after.get(one.name, 0) + one.bytes
         before: dict[str, int] = {}
-        for entry in manifest["renditions"] if manifest else ():
-            before[entry["name"]] = before.get(entry["name"], 0) + entry["bytes"]
-        return SampledSource(outcome.timings["total"] / 1000, before, after)  # type: ignore[index]
+        for one in manifest.renditions if manifest else ():
+            before[one.name] = before.get(one.name, 0) + one.bytes
+        return SampledSource(report.timer.milliseconds[Stage.TOTAL] / 1000, before, after)
 
     def _manifest(self, change: Change) -> StoredManifest | None:
         key = change.plan.manifest_key

@@ -1,40 +1,28 @@
 """What the destination bucket has: objects, and manifests in the shape that the function writes."""
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from image_scaler.renditions.made import MadeRendition
 from toolbox.aws.errors import call_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class StoredRendition(TypedDict):
-    """A rendition that a manifest lists."""
-
-    name: str
-    key: str
-    width: int | None
-    height: int | None
-    bytes: int
-    type: str | None
-    quality: NotRequired[int | None]
-    score: NotRequired[float | None]
-
-
-class StoredSource(TypedDict):
+class StoredSource(msgspec.Struct):
     """What a manifest says of its source."""
 
     etag: str
 
 
-class StoredManifest(TypedDict):
+class StoredManifest(msgspec.Struct):
     """A manifest, as far as a plan needs it."""
 
     source: StoredSource
     recipe: str
-    renditions: list[StoredRendition]
+    renditions: list[MadeRendition]
 
 
 def read_manifest(s3: "S3Client", bucket: str, key: str) -> StoredManifest | None:

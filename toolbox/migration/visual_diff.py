@@ -5,22 +5,23 @@ engine made them, or a recipe that is not kept. Each costs one request and no se
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import pyvips
 
 from image_scaler.exceptions import RejectedError
 from image_scaler.images.rendering import SourceImage
 from image_scaler.images.ssimulacra2 import Reference
 from image_scaler.images.vips import VIPS_ERRORS
-from image_scaler.outcomes import WrittenObject
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Fit
 from image_scaler.renditions.keys import KeyTemplate
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from toolbox.migration.changes import Change
-from toolbox.migration.stored import StoredManifest, StoredRendition
+from toolbox.migration.stored import StoredManifest
 
 MAX_CHANGES = 5
 MAX_COMPARED_SIDE = 2048
@@ -38,19 +39,6 @@ _SPEC = RenditionSpec(
 _TARGET = RenditionTarget(_SPEC, "diff", Format.WEBP)
 
 
-@dataclass(frozen=True)
-class ComparedRendition:
-    """One rendition: as it exists, or as the recipe makes it."""
-
-    width: int
-    height: int
-    type: str
-    bytes: int
-    quality: int | None
-    score: float | None
-    """Of SSIMULACRA 2 against the source; None if it is not known."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class VisualChange:
     """A rendition that looks different under the recipe."""
@@ -59,11 +47,13 @@ class VisualChange:
     """The key of the source."""
     rendition: str
     key: str
-    """Of the new rendition."""
-    before: ComparedRendition
-    after: ComparedRendition
+    """The key of the new rendition."""
+    before: MadeRendition
+    """The rendition as it exists."""
+    after: MadeRendition
+    """The rendition as the recipe makes it."""
     score: float
-    """Of SSIMULACRA 2, of the new rendition against the existing one: the lower, the larger the change."""
+    """The score of SSIMULACRA 2 of the new rendition against the existing one: the lower, the larger the change."""
     is_other_crop: bool
     """Whether the two have other proportions; what only one of them shows counts as changed."""
     is_other_motion: bool
@@ -91,7 +81,7 @@ class VisualDiff:
         self.changed = 0
         """Of those compared: the renditions with other pixels."""
         self.missing = 0
-        """Recipe that a manifest lists, but that do not exist or cannot be decoded."""
+        """Renditions that a manifest lists, but that do not exist or cannot be decoded."""
 
     @property
     def largest(self) -> list[VisualChange]:
@@ -113,33 +103,33 @@ class VisualDiff:
             "compared": self.compared,
             "changed": self.changed,
             "missing": self.missing,
-            "largest": [asdict(change) for change in self.largest],
+            "largest": [_as_json(change) for change in self.largest],
         }
 
     def look(
         self,
         change: Change,
         manifest: StoredManifest | None,
-        written: Sequence[WrittenObject],
+        made: Sequence[MadeRendition],
         body_of: Callable[[str], bytes],
     ) -> None:
         """Compare the renditions of a source; `body_of` returns a new rendition by its key."""
-        if manifest is None or manifest["source"]["etag"] != change.source.etag:
+        if manifest is None or manifest.source.etag != change.source.etag:
             return  # nothing exists, or it shows another picture: then the upload changes it, not the recipe
         asked = {(target.spec.name, target.format.traits.media_type) for target in change.plan.renditions}
-        for new, old in pairs(written, manifest["renditions"], asked):
+        for new, old in pairs(made, manifest.renditions, asked):
             if (new.name, new.type) in change.kept:
                 continue
             largest = self._by_rendition.setdefault((new.name, new.type), [])
-            found = self._compare(old["key"], body_of(new.key))
+            found = self._compare(old.key, body_of(new.key))
             if found is None or (len(largest) == MAX_CHANGES and _rank(found) >= _rank(largest[-1])):
                 continue
             seen = VisualChange(
                 source=change.source.key,
                 rendition=new.name,
                 key=new.key,
-                before=replace(_look(old), bytes=found.bytes_before),
-                after=_look(new),
+                before=msgspec.structs.replace(old, bytes=found.bytes_before),
+                after=new,
                 score=round(found.score, 1),
                 is_other_crop=found.is_other_crop,
                 is_other_motion=found.is_other_motion,
@@ -168,20 +158,20 @@ class VisualDiff:
 
 
 def pairs(
-    written: Sequence[WrittenObject], existing: Sequence[StoredRendition], asked: Collection[tuple[str, str]]
-) -> Iterator[tuple[WrittenObject, StoredRendition]]:
+    made: Sequence[MadeRendition], existing: Sequence[MadeRendition], asked: Collection[tuple[str, str]]
+) -> Iterator[tuple[MadeRendition, MadeRendition]]:
     """Yield each new rendition with the existing object that it takes the place of, if there is one.
 
     That has the same name, which has the width of a ladder's step in it, and the same type. Without one, it is one
     whose type is not asked for any longer: AVIF in the place of WebP. `asked`: name and media type of each rendition of
     renditions.toml. What stays a copy has no pixels of its own.
     """
-    for new in written:
+    for new in made:
         if new.type is None:
             continue
-        same_name = [entry for entry in existing if entry["name"] == new.name and entry["type"]]
-        same_type = [entry for entry in same_name if entry["type"] == new.type]
-        replaced = [entry for entry in same_name if (new.name, entry["type"]) not in asked]
+        same_name = [entry for entry in existing if entry.name == new.name and entry.type]
+        same_type = [entry for entry in same_name if entry.type == new.type]
+        replaced = [entry for entry in same_name if (new.name, entry.type) not in asked]
         if found := same_type or replaced:
             yield new, found[0]
 
@@ -237,16 +227,8 @@ def _align(before: pyvips.Image, after: pyvips.Image) -> tuple[pyvips.Image, pyv
     return (small, large, is_other_crop) if is_after_larger else (large, small, is_other_crop)
 
 
-def _look(rendition: StoredRendition | WrittenObject) -> ComparedRendition:
-    entry = asdict(rendition) if isinstance(rendition, WrittenObject) else rendition
-    return ComparedRendition(
-        width=entry["width"] or 0,
-        height=entry["height"] or 0,
-        type=entry["type"] or "",
-        bytes=entry["bytes"],
-        quality=entry.get("quality"),
-        score=entry.get("score"),
-    )
+def _as_json(change: VisualChange) -> dict[str, Any]:
+    return vars(change) | {"before": change.before.as_json(), "after": change.after.as_json()}
 
 
 def _rank(change: Comparison | VisualChange) -> tuple[bool, float]:

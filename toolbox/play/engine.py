@@ -1,13 +1,16 @@
 """Processes that render, one per core: a file that kills one, or keeps it busy for too long, harms no other."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
+
+import msgspec
+
+from toolbox.play.messages import AnyMessage, Done, Failed, Request
 
 MAX_SECONDS = 60.0
 """For one request; the function's timeout by default."""
@@ -19,14 +22,14 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 class Job(Protocol):
     """A request, and what receives its messages."""
 
-    request: Mapping[str, Any]
+    request: Request
 
-    def receive(self, message: Mapping[str, Any]) -> None:
-        """Take a message; see `worker`."""
+    def receive(self, message: AnyMessage) -> None:
+        """Take a message."""
         ...
 
     def end(self, failure: str | None) -> None:
-        """Take note that no message follows; `failure` says why if the process did not end the request itself."""
+        """Do what follows the last message; `failure` is why the process was ended, or None."""
         ...
 
 
@@ -38,11 +41,11 @@ class Engine:
         self._max_seconds = max_seconds
         self._running: dict[Job, tuple[asyncio.Timeout, asyncio.subprocess.Process]] = {}
 
-    async def run(self, next_job: Callable[[], Awaitable[Job]]) -> None:
-        """Take jobs until this is cancelled; then no process is left."""
+    async def run(self, next_job: Callable[[], Awaitable[Job]], ended: Callable[[Job], None]) -> None:
+        """Take jobs until this is cancelled; then no process is left. `ended` is called after each."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._count):
-                group.create_task(self._serve(next_job))
+                group.create_task(self._serve(next_job, ended))
 
     def cancel(self, job: Job) -> None:
         """Let a running job end before its next rendition; its process is killed if that takes too long."""
@@ -57,7 +60,7 @@ class Engine:
         """The ids of the processes that are at work."""
         return [process.pid for _, process in self._running.values()]
 
-    async def _serve(self, next_job: Callable[[], Awaitable[Job]]) -> None:
+    async def _serve(self, next_job: Callable[[], Awaitable[Job]], ended: Callable[[Job], None]) -> None:
         process = await _start()
         try:
             while True:
@@ -65,6 +68,7 @@ class Engine:
                 if process.returncode is not None:
                     process = await _start()
                 job.end(await self._work(process, job))
+                ended(job)
         finally:
             await _kill(process)
 
@@ -76,21 +80,19 @@ class Engine:
             async with asyncio.timeout(self._max_seconds) as limit:
                 self._running[job] = limit, process
                 with suppress(ConnectionError):
-                    process.stdin.write(json.dumps(dict(job.request)).encode() + b"\n")
+                    process.stdin.write(msgspec.json.encode(job.request) + b"\n")
                     await process.stdin.drain()
                 while line := await process.stdout.readline():
-                    message = json.loads(line)
-                    if message["kind"] == "done":
-                        return None
+                    message = msgspec.json.decode(line, type=AnyMessage)
                     job.receive(message)
-                    if message["kind"] == "error":
+                    if isinstance(message, Done | Failed):
                         return None
             await process.wait()
             return f"the process that rendered it ended: {_ending(process.returncode or 0)}"
         except TimeoutError:
             await _kill(process)
             return f"it was not finished after {self._max_seconds:g} seconds, and was ended"
-        except (ValueError, KeyError):  # not a message
+        except msgspec.MsgspecError:  # not a message
             await _kill(process)
             return "the process that rendered it sent no valid message, and was ended"
         finally:

@@ -15,7 +15,8 @@ from toolbox.play import assets
 from toolbox.play.draft import Draft, read_draft
 from toolbox.play.engine import Engine, cores
 from toolbox.play.page import report_page
-from toolbox.play.session import RefusedError, Session
+from toolbox.play.pictures import RefusedError
+from toolbox.play.session import Session
 from toolbox.source_files import SourceFile
 
 BASELINE = "the last commit"
@@ -44,26 +45,24 @@ def write_report(html: Path, files: Sequence[SourceFile], renditions: Path) -> N
 async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) -> str:
     engine = Engine(cores())
     session = Session(renditions, folder, engine)
-    if session.mistakes:
-        raise session.mistakes[0]
-    session.saved = _committed(renditions) or session.edited
+    if session.recipe.mistakes:
+        raise session.recipe.mistakes[0]
+    session.recipe.saved = _committed(renditions) or session.recipe.edited
     for file in files:
         session.add(file.ref.key, file.path, is_temporary=False)
-    task = asyncio.create_task(engine.run(session.next_job))
+    task = asyncio.create_task(engine.run(session.schedule.next_job, session.schedule.end))
     try:
-        while not session.is_idle:
-            await session.next_change()
+        while not session.schedule.is_idle:
+            await session.feed.next_change()
         references = await _references(session)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    events: list[dict[str, Any]] = [session.recipe_event()]
-    events += [session.picture_event(picture) for picture in session.pictures.values()]
-    names = {picture.view for picture in session.pictures.values() if picture.view} | set(references.values())
-    names |= {
-        result.file for picture in session.pictures.values() for result in picture.results.values() if result.file
-    }
+    events: list[dict[str, Any]] = [session.recipe.event()]
+    events += [session.picture_event(picture) for picture in session.pictures]
+    names = {picture.view for picture in session.pictures if picture.view} | set(references.values())
+    names |= {result.file for picture in session.pictures for result in picture.results.values() if result.file}
     # Files of the same bytes are embedded once: AVIF and WebP of one size have the same reference.
     bodies = {name: (folder / name).read_bytes() for name in sorted(filter(None, names))}
     first = {body: name for name, body in reversed(bodies.items())}
@@ -86,7 +85,7 @@ def _committed(file: Path) -> Draft | None:
 async def _references(session: Session) -> dict[str, str]:
     """Return the files of the sources with the size and the crop of each rendition, by the path that a server has."""
     found: dict[str, str] = {}
-    for picture in session.pictures.values():
+    for picture in session.pictures:
         event = session.picture_event(picture)
         for recipe, cells in (("edited", event["cells"]), ("saved", event["saved_cells"])):
             for id_, cell in cells.items():

@@ -32,8 +32,10 @@ from toolbox import schema
 from toolbox.play import assets
 from toolbox.play.draft import MAX_TEXT_BYTES
 from toolbox.play.engine import MAX_SECONDS, Engine, cores
+from toolbox.play.feed import END
 from toolbox.play.page import served_page
-from toolbox.play.session import END, RefusedError, Session
+from toolbox.play.pictures import RefusedError
+from toolbox.play.session import Session
 from toolbox.source_files import SourceFile
 
 HOST = "127.0.0.1"
@@ -193,7 +195,7 @@ class Page:
 
     async def _events(self, request: Request) -> Response:
         async def stream() -> AsyncIterator[dict[str, str]]:
-            with self._session.subscribed() as events:
+            with self._session.feed.subscribe() as events:
                 while (event := await events.get()) is not END:
                     yield {"data": json.dumps(event)}
 
@@ -201,14 +203,14 @@ class Page:
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
-        path = self._session.folder / name
+        path = self._session.pictures.folder / name
         if not re.fullmatch(r"[0-9a-f]{32}\.[a-z]+", name) or path.suffix not in _IMAGE_TYPES or not path.is_file():
             return Response(status_code=404)
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
         return FileResponse(path, media_type=_IMAGE_TYPES[path.suffix], headers=headers)
 
     async def _source(self, request: Request) -> Response:
-        picture = self._session.picture(request.path_params["id"])
+        picture = self._session.pictures.get(request.path_params["id"])
         format = Format(picture.format) if picture.format else None
         if format not in OUTPUT_FORMATS:  # and never SVG, which can contain scripts
             return Response(status_code=404)
@@ -222,7 +224,7 @@ class Page:
     async def _upload(self, request: Request) -> Response:
         key = request.query_params.get("key", "")
         self._session.check_addition(key, int(request.headers.get("content-length") or 0))
-        descriptor, name = tempfile.mkstemp(dir=self._session.folder, prefix="upload-")
+        descriptor, name = tempfile.mkstemp(dir=self._session.pictures.folder, prefix="upload-")
         path, size = Path(name), 0
         try:
             with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor has no path
@@ -256,7 +258,7 @@ class Page:
 
     async def _focus(self, request: Request) -> Response:
         body = await _body(request)
-        self._session.focus = str(body.get("id", ""))
+        self._session.schedule.focus = str(body.get("id", ""))
         return JSONResponse({})
 
     async def _edit(self, request: Request) -> Response:
@@ -317,7 +319,7 @@ def application(session: Session, port: int, token: str, started: Callable[[], N
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(session.engine.run(session.next_job))
+        task = asyncio.create_task(session.engine.run(session.schedule.next_job, session.schedule.end))
         started()
         try:
             yield

@@ -6,17 +6,15 @@ while it works cancels the request. When its standard input ends, it ends at onc
 
 import base64
 import hashlib
-import json
 import os
 import queue
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyvips
@@ -31,9 +29,21 @@ from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from image_scaler.renditions.toml import parse_recipe
 from toolbox.play.draft import column_id
+from toolbox.play.messages import (
+    ColumnScore,
+    Decoded,
+    Done,
+    Failed,
+    Header,
+    Message,
+    Metadata,
+    Placeholders,
+    ReferenceFile,
+    RenditionFile,
+    Request,
+    View,
+)
 from toolbox.play.metadata import read_metadata
-
-Message = dict[str, Any]
 
 _VIEW_QUALITY = 82
 _VIEW = RenditionSpec(name="view", template=KeyTemplate("view/"), width=640, height=640, fit=Fit.INSIDE)
@@ -45,18 +55,17 @@ _REPORT_QUALITY = 92
 class Work:
     """One request: a source, a recipe, and the columns to render."""
 
-    def __init__(self, request: Mapping[str, Any], cancelled: threading.Event) -> None:
+    def __init__(self, request: Request, cancelled: threading.Event) -> None:
         self._request = request
         self._cancelled = cancelled
-        self._folder = Path(request["folder"])
-        self._recipe = parse_recipe(request["recipe"])
+        self._folder = Path(request.folder)
+        self._recipe = parse_recipe(request.recipe)
         vips.configure(allow_svg=self._recipe.allow_svg)
         self._body = self._read()
-        x_y = request["focal_point"]
-        self._focal_point = Point(*x_y) if x_y else None
+        self._focal_point = Point(*request.focal_point) if request.focal_point else None
 
     def _read(self) -> bytes:
-        path = Path(self._request["path"])
+        path = Path(self._request.path)
         try:
             self._recipe.limits.check_bytes(path.stat().st_size)
             return path.read_bytes()
@@ -68,13 +77,13 @@ class Work:
         image = SourceImage(self._body, self._recipe.limits)
         width, height = image.size
         etag = hashlib.md5(self._body, usedforsecurity=False).hexdigest()  # as S3's
-        yield {"kind": "header", "format": image.format, "width": width, "height": height, "etag": etag}
-        targets = self._recipe.plan_for(self._request["key"]).renditions
-        wanted = [target for target in targets if column_id(target.spec) in self._request["columns"]]
+        yield Header(format=image.format, width=width, height=height, etag=etag)
+        targets = self._recipe.plan_for(self._request.key).renditions
+        wanted = [target for target in targets if column_id(target.spec) in self._request.columns]
         start = time.perf_counter()
         rendering = image.render(targets, self._focal_point) if wanted else None
-        yield {"kind": "decoded", "ms": _since(start)}
-        is_first = self._request["is_first"]
+        yield Decoded(milliseconds=_since(start))
+        is_first = self._request.is_first
         for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target.spec))):
             assert rendering  # noqa: S101  there are targets
             start = time.perf_counter()
@@ -86,40 +95,40 @@ class Work:
                 if self._cancelled.is_set():
                     return
                 start = time.perf_counter()
-        if self._request["is_first"]:
+        if self._request.is_first:
             if not wanted:
                 yield self._view(image)
-            yield {"kind": "metadata", "entries": read_metadata(self._body)}
+            yield Metadata(entries=tuple(read_metadata(self._body)))
             yield _placeholders(rendering or image.render([_target(_VIEW, Format.WEBP)]))
 
     def refer(self) -> Iterator[Message]:
         """Yield the source with the size and the crop of one rendition, and with pixels that were not compressed."""
         image = SourceImage(self._body, self._recipe.limits)
-        targets = list(self._recipe.plan_for(self._request["key"]).renditions)
-        (column,) = self._request["columns"]
+        targets = list(self._recipe.plan_for(self._request.key).renditions)
+        (column,) = self._request.columns
         at = next((i for i, target in enumerate(targets) if column_id(target.spec) == column), None)
         if at is None:  # a copy has no size of its own
             view = self._view_of(image, 2560, _REPORT_QUALITY)
-            yield {"kind": "reference", "file": self._write(view.body, Format.WEBP)}
+            yield ReferenceFile(file=self._write(view.body, Format.WEBP))
             return
         unsharpened = msgspec.structs.replace(targets[at].spec, sharpen=False)
         targets[at] = RenditionTarget(unsharpened, targets[at].key, targets[at].format)
         original = image.render(targets, self._focal_point).original(targets[at])
-        if self._request["is_report"]:
+        if self._request.is_report:
             file = self._write(original.webpsave_buffer(Q=_REPORT_QUALITY, keep="icc"), Format.WEBP)
         else:
             file = self._write(original.pngsave_buffer(compression=1, keep="icc"), Format.PNG)
-        yield {"kind": "reference", "file": file}
+        yield ReferenceFile(file=file)
 
     def score(self) -> Iterator[Message]:
         """Yield the score of each rendition that was made: how much of the picture is left, as people see it."""
         image = SourceImage(self._body, self._recipe.limits)
-        targets = self._recipe.plan_for(self._request["key"]).renditions
+        targets = self._recipe.plan_for(self._request.key).renditions
         rendering = image.render(targets, self._focal_point)
         references: dict[tuple[Size, RenditionSpec], Reference] = {}
         for target in sorted(targets, key=lambda target: _area(image, target.spec)):
             column = column_id(target.spec)
-            if column not in self._request["files"]:
+            if column not in self._request.files:
                 continue
             if self._cancelled.is_set():
                 return
@@ -128,14 +137,14 @@ class Work:
             same = Size(original.width, original.height), target.spec.pixel_options
             if same not in references:
                 references[same] = Reference(original)
-            made = pyvips.Image.new_from_file(str(self._folder / self._request["files"][column])).copy_memory()
+            made = pyvips.Image.new_from_file(str(self._folder / self._request.files[column])).copy_memory()
             if made.hasalpha() >= original.hasalpha():  # else it is on a background that the original has not
                 overall, worst = references[same].score(made)
-                yield {"kind": "score", "column": column, "score": overall, "worst": worst}
+                yield ColumnScore(column=column, overall=overall, worst=worst)
 
     def _view(self, image: SourceImage) -> Message:
         rendition = self._view_of(image, _VIEW.width or 0, _VIEW_QUALITY)
-        return {"kind": "view", "file": self._write(rendition.body, rendition.target.format)}
+        return View(file=self._write(rendition.body, rendition.target.format))
 
     def _view_of(self, image: SourceImage, side: int, quality: int) -> Rendition:
         spec = msgspec.structs.replace(_VIEW, width=side, height=side, quality=quality)
@@ -143,20 +152,14 @@ class Work:
         return rendition
 
     def _made(self, rendition: Rendition, milliseconds: float) -> Message:
-        return {
-            "kind": "rendition",
-            "column": column_id(rendition.target.spec),
-            "file": self._write(rendition.body, rendition.target.format),
-            "type": rendition.target.format.traits.media_type,
-            "bytes": len(rendition.body),
-            "width": rendition.size.width,
-            "height": rendition.size.height,
-            "ms": milliseconds,
-            "quality": rendition.quality,
-            "is_larger": rendition.is_larger,
-            "score": rendition.score,
-            "metadata": read_metadata(rendition.body),
-        }
+        return RenditionFile(
+            column=column_id(rendition.target.spec),
+            file=self._write(rendition.body, rendition.target.format),
+            made=rendition.made,
+            is_larger=rendition.is_larger,
+            milliseconds=milliseconds,
+            metadata=tuple(read_metadata(rendition.body)),
+        )
 
     def _write(self, body: bytes, format: Format) -> str:
         path = self._folder / f"{uuid.uuid4().hex}.{format.extension}"
@@ -184,31 +187,30 @@ def _area(image: SourceImage, spec: RenditionSpec) -> int:
 def _placeholders(rendering: Rendering) -> Message:
     preview = rendering.preview()
     thumbhash = base64.b64encode(placeholders.thumbhash(*preview.size, preview.rgba)).decode()
-    return {"kind": "placeholders", "thumbhash": thumbhash, "colour": placeholders.dominant_colour(preview.rgba)}
+    return Placeholders(thumbhash=thumbhash, colour=placeholders.dominant_colour(preview.rgba))
 
 
 def _since(start: float) -> float:
     return round((time.perf_counter() - start) * 1000, 1)
 
 
-def work(request: Mapping[str, Any], cancelled: threading.Event) -> Iterator[Message]:
+def work(request: Request, cancelled: threading.Event) -> Iterator[Message]:
     """Yield the messages of a request; the last is `done`, or `error` with the reason in the engine's words."""
     try:
         job = Work(request, cancelled)
         operations = {"render": job.render, "refer": job.refer, "score": job.score}
-        yield from operations[request["operation"]]()
-        yield {"kind": "done"}
+        yield from operations[request.operation]()
+        yield Done()
     except ImageScalerError as error:
-        status = "rejected" if isinstance(error, RejectedError) else "failed"
-        yield {"kind": "error", "status": status, "text": str(error)}
+        yield Failed(status="rejected" if isinstance(error, RejectedError) else "failed", text=str(error))
     except Exception as error:  # a defect: the page shows it, as the log of the function would
-        yield {"kind": "error", "status": "failed", "text": f"{type(error).__name__}: {error}"}
+        yield Failed(status="failed", text=f"{type(error).__name__}: {error}")
 
 
 def main() -> None:
     """Work until standard input ends."""
     # libraries write notes to standard output: messages have a descriptor of their own
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with suppress(OSError):  # if memory is short, Linux ends this process and not the server
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
@@ -225,9 +227,9 @@ def main() -> None:
 
     threading.Thread(target=read, daemon=True).start()
     while True:
-        request = json.loads(requests.get())
+        request = msgspec.json.decode(requests.get(), type=Request)
         for message in work(request, cancelled):
-            out.write(json.dumps(message) + "\n")
+            out.write(msgspec.json.encode(message) + b"\n")
             out.flush()
         cancelled.clear()
 

@@ -7,7 +7,7 @@ from image_scaler.events import SourceEvent
 from image_scaler.exceptions import PreconditionFailedError
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHeaders, ObjectRef
 from tests.support.drawing import photo
@@ -44,7 +44,7 @@ def test_an_overwritten_newer_rendition_of_the_same_bytes_is_made_again() -> Non
     # Three versions of the source: the same pixels, and so the same rendition, in different bytes.
     versions = [bytes(photo(64, 48).pngsave_buffer(compression=level)) for level in (1, 6, 9)]
     store = LosingAnswers()
-    scaler = Scaler(SETTINGS, store)
+    scaler = build_scaler(SETTINGS, store)
 
     def upload(version: int) -> SourceEvent:
         etag = store.put(SOURCE, versions[version], AS_PNG)

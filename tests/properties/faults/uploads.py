@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from image_scaler.exceptions import RetryError
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import FailureQueues, Scaler, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.failure_queue import SqsFailureQueue
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
@@ -101,7 +101,7 @@ class Uploads:
     def _scaler(self, client_tries: int) -> Scaler:
         settings = Settings(destination_bucket=DESTINATION, recipe=RENDITIONS)
         store, queue = (self._exits.enter_context(closing(self._client(s, client_tries))) for s in ("s3", "sqs"))
-        return Scaler(settings, S3Store(store), SqsFailureQueue(self._queue, queue))
+        return build_scaler(settings, S3Store(store), queues=FailureQueues(SqsFailureQueue(self._queue, queue)))
 
     def _client(self, service: str, tries: int) -> Any:
         config = Config(

@@ -1,10 +1,9 @@
 """A quality word: what people see is alike in every picture, format and size."""
 
-from collections.abc import Callable
-
 import pytest
 import pyvips
 
+from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.images.encoding import Encoder
 from image_scaler.images.quality_search import ALLOWED_GAP, FIRST_STEP, SearchEffort
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
@@ -21,17 +20,24 @@ from tests.support.drawing import decoded
 WEBP_DEFAULT = Format.WEBP.traits.default_quality
 
 
-def rendering(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> Rendering:
+NO_TIME = Deadline(lambda: 0.0)
+
+
+def rendering(
+    body: bytes, table: str, deadline: Deadline = NO_DEADLINE, effort: SearchEffort | None = None
+) -> Rendering:
     plan = parse_recipe(f"[renditions.x]\n{table}").plan_for("a.jpg")
-    return SourceImage(body).render(plan.renditions, has_time=has_time)
+    return SourceImage(body).render(plan.renditions, deadline=deadline, search_effort=effort)
 
 
-def render(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> list[Rendition]:
-    return list(rendering(body, table, has_time))
+def render(
+    body: bytes, table: str, deadline: Deadline = NO_DEADLINE, effort: SearchEffort | None = None
+) -> list[Rendition]:
+    return list(rendering(body, table, deadline, effort))
 
 
-def one(body: bytes, table: str, has_time: Callable[[], bool] = lambda: True) -> Rendition:
-    (rendition,) = render(body, table, has_time)
+def one(body: bytes, table: str, deadline: Deadline = NO_DEADLINE, effort: SearchEffort | None = None) -> Rendition:
+    (rendition,) = render(body, table, deadline, effort)
     return rendition
 
 
@@ -43,31 +49,31 @@ def test_every_step_and_format_of_a_ladder_has_the_same_score(source: pyvips.Ima
     assert len(ladder) == 6
     for item in ladder:
         score = Reference(exact[item.size]).score(decoded(item.body))
-        assert item.score == round(score.overall, 1)
-        assert item.is_searched
+        assert item.made.score == round(score.overall, 1)
+        assert item.made.searched
         assert 67 <= score.overall <= 75
 
 
 def test_small_renditions_come_first_and_tell_where_to_begin_with_the_larger() -> None:
-    made = rendering(
-        drawing.png(drawing.photo(900, 600)), 'widths = [450, 300, 225]\nformat = "webp"\nquality = "high"'
-    )
+    effort = SearchEffort()
+    body = drawing.png(drawing.photo(900, 600))
     widths, trials = [], []
-    for item in made:
+    for item in rendering(body, 'widths = [450, 300, 225]\nformat = "webp"\nquality = "high"', effort=effort):
         widths.append(item.size.width)
-        trials.append(made.search_effort.trials)
+        trials.append(effort.trials)
     assert widths == [225, 300, 450]
     assert trials[2] - trials[0] <= 3
-    assert made.search_effort.seconds > 0
+    assert effort.seconds > 0
 
 
 def test_equal_steps_are_searched_once() -> None:
     body = drawing.png(drawing.photo(300, 200))
-    single, ladder = (
-        rendering(body, f'widths = {widths}\nformat = "webp"\nquality = "high"') for widths in ([300], [300, 500, 900])
-    )
+    options = 'format = "webp"\nquality = "high"'
+    efforts = SearchEffort(), SearchEffort()
+    single = render(body, f"widths = [300]\n{options}", effort=efforts[0])
+    ladder = render(body, f"widths = [300, 500, 900]\n{options}", effort=efforts[1])
     assert {item.body for item in single} == {item.body for item in ladder}
-    assert single.search_effort.trials == ladder.search_effort.trials
+    assert efforts[0].trials == efforts[1].trials
 
 
 def test_a_rendition_by_itself_has_the_same_bytes_as_among_all() -> None:
@@ -93,7 +99,7 @@ def test_better_words_need_more_bytes() -> None:
         one(body, f'format = "webp"\nquality = "{word}"') for word in ("low", "medium", "high", "visually_lossless")
     ]
     assert [len(item.body) for item in found] == sorted(len(item.body) for item in found)
-    scores = [item.score for item in found if item.score is not None]
+    scores = [item.made.score for item in found if item.made.score is not None]
     assert scores == sorted(scores)
 
 
@@ -101,7 +107,7 @@ def test_no_quality_outside_min_and_max_is_taken() -> None:
     body = drawing.png(drawing.photo(400, 300))
     low = one(body, 'format = "webp"\nquality = { target = 95, max = 30 }')
     high = one(body, 'format = "webp"\nquality = { target = 20, min = 88 }')
-    assert (low.quality, high.quality) == (30, 88)
+    assert (low.made.quality, high.made.quality) == (30, 88)
 
 
 def test_max_bytes_wins() -> None:
@@ -110,9 +116,9 @@ def test_max_bytes_wins() -> None:
     limit = len(free.body) // 2
     held = one(body, f'format = "webp"\nquality = "high"\nmax_bytes = {limit}')
     assert len(held.body) <= limit
-    assert held.quality is not None
-    assert free.quality is not None
-    assert held.quality < free.quality
+    assert held.made.quality is not None
+    assert free.made.quality is not None
+    assert held.made.quality < free.made.quality
 
 
 def test_the_first_frame_of_an_animation_decides() -> None:
@@ -124,16 +130,16 @@ def test_the_first_frame_of_an_animation_decides() -> None:
     item = one(body, 'format = "webp"\nquality = "high"\nwidth = 100')
     image = decoded(item.body)
     assert image.get("n-pages") == 3
-    assert item.score is not None
-    assert 70 - FIRST_STEP.below <= item.score <= 70 + FIRST_STEP.above
+    assert item.made.score is not None
+    assert 70 - FIRST_STEP.below <= item.made.score <= 70 + FIRST_STEP.above
 
 
 def test_transparency_counts() -> None:
     body = drawing.png(drawing.with_alpha(drawing.photo(300, 300)))
     item = one(body, 'format = "webp"\nquality = "high"')
     assert decoded(item.body).hasalpha()
-    assert item.score is not None
-    assert item.score >= 70 - FIRST_STEP.below
+    assert item.made.score is not None
+    assert item.made.score >= 70 - FIRST_STEP.below
 
 
 @pytest.mark.parametrize(
@@ -148,20 +154,20 @@ def test_transparency_counts() -> None:
 )
 def test_what_is_not_searched(table: str, expected: tuple[object, ...]) -> None:
     item = one(drawing.png(drawing.photo(200, 150)), table)
-    assert (item.quality, item.score, item.is_searched) == expected
+    assert (item.made.quality, item.made.score, item.made.searched) == expected
 
 
 def test_without_time_a_rendition_is_encoded_once_and_says_so() -> None:
-    made = rendering(drawing.png(drawing.photo(200, 150)), 'format = "webp"\nquality = "high"', has_time=lambda: False)
-    (item,) = made
-    assert (item.score, item.is_searched, made.search_effort.trials) == (None, False, 0)
+    effort = SearchEffort()
+    item = one(drawing.png(drawing.photo(200, 150)), 'format = "webp"\nquality = "high"', NO_TIME, effort)
+    assert (item.made.score, item.made.searched, effort.trials) == (None, False, 0)
     assert decoded(item.body).width == 200
 
 
 def test_without_time_max_bytes_still_holds() -> None:
     body = drawing.png(drawing.photo(200, 150))
-    item = one(body, 'format = "webp"\nmax_bytes = 1500', has_time=lambda: False)
-    assert item.quality == 1
+    item = one(body, 'format = "webp"\nmax_bytes = 1500', deadline=NO_TIME)
+    assert item.made.quality == 1
     assert len(item.body) <= 1500
 
 
@@ -171,7 +177,8 @@ def test_a_metric_that_fails_leaves_the_default_quality() -> None:
             return f"no image, at {quality}".encode()
 
     spec = RenditionSpec(name="x", template=KeyTemplate("x/"), quality="high")
-    target_quality = TargetQuality(lambda: True, SearchEffort())
+    effort = SearchEffort()
+    target_quality = TargetQuality(NO_DEADLINE, effort)
     made = target_quality.encode(
         Broken([drawing.photo(90, 90)], spec, Format.WEBP), spec, Format.WEBP, QualityGoal(target=70), 1
     )
@@ -181,8 +188,8 @@ def test_a_metric_that_fails_leaves_the_default_quality() -> None:
         None,
         False,
     )
-    assert target_quality.effort.error is not None
-    assert target_quality.effort.error.startswith("Error:")
+    assert effort.error is not None
+    assert effort.error.startswith("Error:")
 
 
 @pytest.mark.parametrize("quality", ["80", '"high"'])

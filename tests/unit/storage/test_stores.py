@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from image_scaler.exceptions import (
+    AccessDeniedError,
     ArchivedObjectError,
     ObjectNotFoundError,
     PreconditionFailedError,
@@ -150,7 +151,7 @@ def test_get_of_an_object_that_has_changed_fails_its_precondition(case: Case) ->
 
 def copy(case: Case, ref: ObjectRef, source: ObjectHead, headers: ObjectHeaders | None = None) -> ObjectRef:
     copied = ObjectRef(case.destination, f"resized/{ref.key}")
-    case.store.copy(ref, copied, headers or source.headers, if_match=source.etag, size=source.size)
+    case.store.copy(ref, copied, headers or source.headers, if_match=source.etag, size=source.size, overwrites=None)
     return copied
 
 
@@ -172,8 +173,9 @@ def test_a_copy_has_the_headers_that_are_given(case: Case) -> None:
 def test_an_object_can_be_copied_onto_itself_with_other_metadata(case: Case) -> None:
     ref = case.put("a.jpg")
     head = case.store.head(ref)
-    headers = replace(head.headers, metadata={"superseded": "true"})
-    case.store.copy(ref, ref, headers, if_match=head.etag, size=head.size, tags={"superseded": "true"})
+    mark = {"superseded": "true"}
+    headers = replace(head.headers, metadata=mark, tags=mark)
+    case.store.copy(ref, ref, headers, if_match=head.etag, size=head.size, overwrites=head.etag)
     assert case.store.get(ref).read() == b"pixels"
     if case.keeps_headers:
         assert case.store.head(ref).metadata == {"superseded": "true"}
@@ -186,10 +188,18 @@ def test_s3_stores_the_tags_that_a_copy_is_given() -> None:
         case = Case(S3Store(client), "source", "source")
         ref = case.put("a.jpg")
         head = case.store.head(ref)
-        case.store.copy(ref, ref, head.headers, if_match=head.etag, size=head.size, tags={"superseded": "true"})
+        headers = replace(head.headers, tags={"superseded": "true"})
+        case.store.copy(ref, ref, headers, if_match=head.etag, size=head.size, overwrites=head.etag)
         assert client.get_object_tagging(Bucket="source", Key="a.jpg")["TagSet"] == [
             {"Key": "superseded", "Value": "true"}
         ]
+
+
+def test_keys_are_listed_by_their_prefix(case: Case) -> None:
+    for key in ("a/b.jpg", "a/c/d.jpg", "ab.jpg", "b.jpg"):
+        case.put(key)
+    assert sorted(case.store.list(case.source, "a/")) == ["a/b.jpg", "a/c/d.jpg"]
+    assert list(case.store.list(case.source, "nothing")) == []
 
 
 def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_nothing(case: Case) -> None:
@@ -221,6 +231,7 @@ def test_above_its_limit_s3_copies_in_parts_and_keeps_the_metadata() -> None:
             head.headers,
             if_match=head.etag,
             size=head.size,
+            overwrites=None,
         )
         copied = client.get_object(Bucket="destination", Key="big.tif")
         assert copied["Body"].read() == body
@@ -272,7 +283,7 @@ def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
         in_parts = S3Store(client, owners=owners, max_copy_bytes=5 * 1024**2, copy_part_bytes=5 * 1024**2)
         calls.pop()
         for copier in (store, in_parts):
-            copier.copy(source, destination, head.headers, if_match=head.etag, size=head.size)
+            copier.copy(source, destination, head.headers, if_match=head.etag, size=head.size, overwrites=None)
     assert calls[:5] == [
         ("HeadObject", "source", of_source),
         ("GetObject", "source", of_source),
@@ -293,7 +304,8 @@ def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
         ("404", 404, ObjectNotFoundError),
         ("PreconditionFailed", 412, PreconditionFailedError),
         ("412", 412, PreconditionFailedError),
-        ("AccessDenied", 403, StorageError),
+        ("AccessDenied", 403, AccessDeniedError),
+        ("403", 403, AccessDeniedError),
         ("NoSuchBucket", 404, StorageError),
         ("SlowDown", 503, StorageError),
         ("SomethingNew", 418, StorageError),
@@ -335,9 +347,12 @@ def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own(
         store.put(source, b"pixels", AS_JPEG)
         head = store.head(source)
         client.meta.events.register_first("before-send.s3.CopyObject", note)
-        store.copy(source, ObjectRef("source", "b.jpg"), head.headers, if_match=head.etag, size=head.size)
+        store.copy(
+            source, ObjectRef("source", "b.jpg"), head.headers, if_match=head.etag, size=head.size, overwrites=None
+        )
     (headers,) = sent
     assert headers["x-amz-object-annotation-directive"] == "EXCLUDE"
+    assert headers["if-none-match"] == "*"  # an object that came in the meantime stays
     assert headers["x-amz-tagging-directive"] == "REPLACE"
     assert "x-amz-object-annotation-directive" in headers["authorization"]  # signed
 

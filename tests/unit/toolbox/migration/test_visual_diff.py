@@ -3,19 +3,20 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import boto3
+import msgspec
 import pytest
 import pyvips
 from moto import mock_aws
 
 from image_scaler.events import SourceEvent
 from image_scaler.manifest import fingerprint
-from image_scaler.outcomes import WrittenObject
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from image_scaler.storage.s3 import S3Store
@@ -29,7 +30,7 @@ from toolbox.migration.recipes import RecipeHistory, RecordedRecipe
 from toolbox.migration.report import score, visual_diff_sentence, visual_diff_table
 from toolbox.migration.sampling import SampledSource, Sampler
 from toolbox.migration.states import State
-from toolbox.migration.stored import StoredManifest, StoredRendition
+from toolbox.migration.stored import StoredManifest
 from toolbox.migration.visual_diff import MAX_CHANGES, MAX_COMPARED_SIDE, VisualDiff, compare, pairs
 
 SMALL = '[renditions.small]\nwidth = 200\nformat = "webp"\nquality = 80\n'
@@ -79,20 +80,20 @@ class Bucket:
         change = Comparer(RecordedRecipe(self._new), history, lambda key: {}).change(listed(key, etag), plan, state)
         self.visual_diff.look(
             change,
-            cast("StoredManifest", manifest) or None,
+            msgspec.convert(manifest, StoredManifest) if manifest else None,
             written,
             lambda key: bytes(made.objects[ObjectRef("destination", key)].read()),
         )
         return self.visual_diff
 
     @staticmethod
-    def _make(store: InMemoryStore, key: str, body: bytes, recipe: Recipe) -> list[WrittenObject]:
+    def _make(store: InMemoryStore, key: str, body: bytes, recipe: Recipe) -> list[MadeRendition]:
         ref = ObjectRef("source", key)
         store.put(ref, body, AS_JPEG)
         settings = Settings(destination_bucket="destination", recipe=recipe)
-        outcome = Scaler(settings, store).scale(SourceEvent(ref=ref, payload={}))
+        outcome = build_scaler(settings, store).scale(SourceEvent(ref=ref, payload={}))
         assert outcome.error is None
-        return list(outcome.written)
+        return [write.rendition for write in outcome.report.writes]
 
 
 def seen(old: str, new: str, body: bytes) -> VisualDiff:
@@ -313,19 +314,19 @@ def test_different_sources_come_before_more_of_the_same() -> None:
     assert counts(visual_diff) == (36, 36, 0)
 
 
-def written(name: str, type_: str | None = "image/webp") -> WrittenObject:
-    return WrittenObject(name=name, key=f"new/{name}.{type_}", bytes=1, width=1, height=1, type=type_)
+def written(name: str, type_: str | None = "image/webp") -> MadeRendition:
+    return MadeRendition(name=name, key=f"new/{name}.{type_}", bytes=1, width=1, height=1, type=type_)
 
 
-def existing(name: str, type_: str | None = "image/webp") -> StoredRendition:
-    return {"name": name, "key": f"old/{name}.{type_}", "type": type_, "width": 1, "height": 1, "bytes": 1}
+def existing(name: str, type_: str | None = "image/webp") -> MadeRendition:
+    return MadeRendition(name=name, key=f"old/{name}.{type_}", type=type_, width=1, height=1, bytes=1)
 
 
 def paired(
-    new: list[WrittenObject], old: list[StoredRendition], left_out: Sequence[tuple[str, str]] = ()
+    new: list[MadeRendition], old: list[MadeRendition], left_out: Sequence[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
     asked = {*left_out, *((one.name, one.type) for one in new if one.type)}
-    return [(one.key, other["key"]) for one, other in pairs(new, old, asked)]
+    return [(one.key, other.key) for one, other in pairs(new, old, asked)]
 
 
 def test_a_rendition_takes_the_place_of_the_one_with_its_name_and_type() -> None:
@@ -388,7 +389,7 @@ class FakeStack:
         self._old, self._new = parse_recipe(SMALL), parse_recipe(POORER)
         settings = Settings(destination_bucket="destination", recipe=self._old)
         event = SourceEvent(ref=ObjectRef("source", "a.jpg"), payload={})
-        assert Scaler(settings, S3Store(s3)).scale(event).error is None
+        assert build_scaler(settings, S3Store(s3)).scale(event).error is None
         self.state: State | None = State(self.etag, fingerprint(self._old.plan_for("a.jpg")))
 
     def sample(self) -> tuple[VisualDiff, SampledSource]:

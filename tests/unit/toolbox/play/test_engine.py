@@ -34,17 +34,17 @@ def run(engine: Engine, work: Callable[[], Awaitable[Session]]) -> dict[str, dic
 
     async def both() -> dict[str, dict[str, object]]:
         found = await work()
-        task = asyncio.create_task(engine.run(found.next_job))
+        task = asyncio.create_task(engine.run(found.schedule.next_job, found.schedule.end))
         try:
             async with asyncio.timeout(60):
-                while not found.is_idle:
-                    await found.next_change()
+                while not found.schedule.is_idle:
+                    await found.feed.next_change()
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         assert engine.process_ids == []
-        events = [found.picture_event(picture) for picture in found.pictures.values()]
+        events = [found.picture_event(picture) for picture in found.pictures]
         return {event["key"]: next(iter(event["cells"].values())) for event in events}
 
     return asyncio.run(both())
@@ -75,7 +75,7 @@ def test_an_edit_cancels_what_is_no_longer_wanted(tmp_path: Path) -> None:
 
     async def work() -> Session:
         found = session(tmp_path, engine, SLOW, "a.jpg")
-        found.saved = None
+        found.recipe.saved = None
         asyncio.get_running_loop().call_soon(edit, found)
         return found
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from image_scaler.events import SourceEvent
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests.support import drawing
@@ -238,7 +238,7 @@ def test_a_file_that_is_no_image_is_rejected_in_the_words_of_its_failure_record(
     (tmp_path / "bad.jpg").write_text("no image")
     settings = Settings(destination_bucket=str(tmp_path / "out"), recipe=parse_recipe(RECIPE))
     event = SourceEvent(ref=ObjectRef(str(tmp_path), "bad.jpg"), payload={})
-    outcome = Scaler(settings, FileStore()).scale(event)
+    outcome = build_scaler(settings, FileStore()).scale(event)
     running.upload("bad.jpg", b"no image")
     cells = running.finished(1).pictures["bad.jpg"]["cells"]
     assert {(cell["status"], cell["text"]) for cell in cells.values()} == {("rejected", str(outcome.error))}

@@ -1,0 +1,40 @@
+"""MadeRendition: what is known of a rendition once it is made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
+    """One rendition or copy of a source. As JSON it is an entry of the manifest; see docs/web.md."""
+
+    name: str
+    """The rendition's name, as in renditions.toml; in a ladder with its width: `web-640`."""
+    key: str
+    width: int | None = None
+    """In pixels, as the height; None for a copy whose source was not decoded."""
+    height: int | None = None
+    bytes: int
+    type: str | None = None
+    """The Content-Type; None for a copy whose source was not decoded."""
+    quality: int | None = None
+    """The quality that it was encoded with; None if it has none, or if that is not known."""
+    score: float | None = None
+    """The score of SSIMULACRA 2 against the source at this size; None if it is not known."""
+    searched: bool | None = None
+    """True if a search ended with this quality, False if it was cut short, None if the quality is fixed."""
+
+    def as_stored(self, size: int) -> "MadeRendition":
+        """Return it for an object of another try, with so many bytes: one of the two searches was cut short."""
+        searched = None if self.searched is None else False
+        return msgspec.structs.replace(self, bytes=size, quality=None, score=None, searched=searched)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its fields as the manifest has them."""
+        return msgspec.structs.asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "MadeRendition":
+        """Return an entry of a manifest, of any version; raises msgspec.ValidationError if it is none."""
+        return msgspec.convert(entry, cls)
