@@ -33,8 +33,9 @@ class Stage(enum.StrEnum):
 class StageTimer:
     """Adds up the time of each stage, in any thread."""
 
-    def __init__(self) -> None:
-        self._seconds: dict[Stage, float] = {}
+    def __init__(self, seconds: Mapping[Stage, float] | None = None) -> None:
+        """`seconds`: what was measured before."""
+        self._seconds = dict(seconds or {})
         self._lock = Lock()
 
     @contextmanager

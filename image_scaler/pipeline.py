@@ -83,6 +83,12 @@ class Run:
         """Return the writes that raised nothing, once the pool has ended them all."""
         return [write.result() for write in self.submitted() if not write.exception()]
 
+    def stop_if_replaced(self) -> None:
+        """Raise PreconditionFailedError if a copy has found that the source was replaced: nothing more is written."""
+        for write in self.submitted():
+            if write.done() and isinstance(write.exception(), PreconditionFailedError):
+                write.result()
+
     def copies_are_lost(self) -> bool:
         """Return whether some copies are missing, and all renditions are of this version."""
         writes = [write.result() for write in self.submitted()]  # raises what a write raised
@@ -191,6 +197,7 @@ class RenditionPipeline:
     def _write_renditions(self, run: Run) -> None:
         """Write each rendition while the next one is encoded."""
         for rendition in run.report.timer.each(Stage.RENDER, run.rendering) if run.rendering else ():
+            run.stop_if_replaced()
             run.submit(rendition.target, partial(self._put, run, rendition))
             run.deadline.check(run.missing())
 

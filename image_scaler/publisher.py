@@ -158,7 +158,7 @@ class Publisher:
                 self._store.copy(source, ref, headers, if_match=head.etag, size=head.size, overwrites=overwrites)
             except PreconditionFailedError:
                 current = head_or_none(self._store, source)
-                if current is None or current.etag != head.etag:
+                if current and current.etag != head.etag:
                     raise
                 continue  # another event wrote the copy
             current = head_or_none(self._store, source)

@@ -1,6 +1,6 @@
 // renditions.toml, as the stack reads it. ARNs are those of keys in the destination bucket.
 //   keys             what the function may write: renditions, manifests, recipes, and records of rejected sources
-//   versions         those of renditions that have {hash} in their key
+//   versions         what it may mark: renditions that have {hash} in their key, and manifests
 //   readable         what a distribution may read: renditions, manifests, and records of rejected sources
 //   copies           byte-for-byte copies, which have everything of the upload
 //   removes, events  whether on_source_delete = "remove" and events = true
@@ -20,10 +20,11 @@ module.exports = async ({ resolveVariable }) => {
   const specs = Object.entries(renditions).map(([name, spec]) => ({ name, ...spec, key: template(spec) }));
   const copies = specs.filter(isCopy);
   const scaled = specs.filter((spec) => !isCopy(spec));
+  const versions = specs.filter(({ key }) => key.includes('{hash}'));
   const manifests = manifest ? ['manifests/*'] : [];
   return {
     keys: arns([...specs.map(broadPattern), ...manifests, 'recipes/*', 'rejected/*']),
-    versions: arns(specs.filter(({ key }) => key.includes('{hash}')).map(broadPattern)),
+    versions: arns(versions.length ? [...versions.map(broadPattern), ...manifests] : []),
     readable: arns([...scaled.flatMap(exactPatterns), ...manifests, 'rejected/*']),
     copies: arns(copies.flatMap(exactPatterns)),
     removes: settings.on_source_delete === 'remove',

@@ -13,6 +13,7 @@ module.exports = class Variants {
 
 function vary(service, Error) {
   const { parameters, renditions, resources: optional } = service.custom.variants;
+  const { destinationBucket } = service.custom;
   const { resources, functions, provider } = service;
   const isRule = parameters.delivery === 'eventbridge';
   const isBuffered = parameters.buffer === 'sqs';
@@ -26,7 +27,7 @@ function vary(service, Error) {
   }
 
   if (renditions.removes) {
-    removeWithSource(functions.resize, provider);
+    removeWithSource(functions.resize, provider, parameters.existingDestinationBucket ? null : destinationBucket);
   }
   const filters = functions.resize.events.map(({ s3 }) => ({ event: s3.event, suffix: s3.rules[0].suffix }));
   if (isRule) {
@@ -107,11 +108,16 @@ function policy(name, statement) {
   return { Type: 'AWS::IAM::Policy', Properties: properties };
 }
 
-function removeWithSource(resize, provider) {
+function removeWithSource(resize, provider, bucket) {
   const uploads = resize.events.map(({ s3 }) => s3);
   resize.events.push(...REMOVED.flatMap((event) => uploads.map((s3) => ({ s3: { ...s3, event } }))));
-  const write = provider.iam.role.statements.find(({ Action }) => Action.includes('s3:PutObject'));
+  const { statements } = provider.iam.role;
+  const write = statements.find(({ Action }) => Action.includes('s3:PutObject'));
   write.Action.push('s3:DeleteObject');
+  // What earlier recipes have made goes too. An existing bucket may hold keys of others.
+  if (bucket) {
+    statements.push(allow({ Action: ['s3:GetObject', 's3:DeleteObject'], Resource: bucketArn(bucket + '/*') }));
+  }
 }
 
 // A rule of EventBridge instead of S3's notifications: it ignores the case of suffixes.

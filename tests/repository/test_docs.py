@@ -12,10 +12,11 @@ from rich.filesize import decimal
 
 from image_scaler.images.quality_search import SearchEffort
 from image_scaler.manifest import Source, build
-from image_scaler.outcomes import MadeRendition, Outcome, Stage, Status
+from image_scaler.outcomes import Outcome, Report, Stage, StageTimer, Status
 from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
+from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_recipe
 from image_scaler.storage.base import ObjectRef
 from image_scaler.telemetry import Metric, Telemetry
@@ -161,13 +162,14 @@ def test_the_sample_line_of_the_log_has_the_fields_of_a_line_of_the_log(capsys: 
     assert shown["ms"].keys() == set(Stage)
     telemetry = Telemetry(shown["service"], shown["sdk"])
     telemetry.begin(shown["request_id"])
+    effort = SearchEffort(shown["search"]["trials"], shown["search"]["ms"] / 1000)
+    timer = StageTimer({Stage(stage): value / 1000 for stage, value in shown["ms"].items()})
+    report = Report(source_bytes=shown["bytes_in"], search=effort, timer=timer)
     telemetry.observe(
         Outcome(
             source=ObjectRef(**shown["source"]),
             status=Status(shown["status"]),
-            source_bytes=shown["bytes_in"],
-            search=SearchEffort(shown["search"]["trials"], shown["search"]["ms"] / 1000),
-            timings={Stage(stage): value for stage, value in shown["ms"].items()},
+            report=report,
         )
     )
     line = json.loads(capsys.readouterr().out)

@@ -443,7 +443,7 @@ def test_near_its_deadline_the_function_stops_and_says_what_is_unfinished(world:
     clock = iter([60.0, 60.0, 1.0])  # at the start, after the first rendition, after the second
     with pytest.raises(RetryError, match=r"cannot make thumbnail: the function's time is over"):
         world.scaler.handle({"Records": [world.upload("a.jpg")]}, Deadline(lambda: next(clock, 1.0)))
-    assert world.written == ["web-100/a.jpg", "web-200/a.jpg"]
+    assert world.written == ["resized/a.jpg", "web-100/a.jpg", "web-200/a.jpg"]
 
 
 def test_a_deadline_that_passes_after_the_last_rendition_stops_nothing() -> None:

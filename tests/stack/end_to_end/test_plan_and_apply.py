@@ -21,22 +21,22 @@ FIRST = """
 [renditions.thumbnail]
 width = 48
 format = "webp"
-key = "thumbnail/{hash}/{key}"
+key = "thumbnail/{key}/{hash}"
 [renditions.web]
 widths = [64, 96]
 formats = ["webp"]
-key = "{name}-{width}/{hash}/{key}"
+key = "{name}-{width}/{key}/{hash}"
 """
 SECOND = """
 [renditions.thumbnail]
 width = 48
 format = "webp"
-key = "thumbnail/{hash}/{key}"
+key = "thumbnail/{key}/{hash}"
 [renditions.web]
 widths = [64, 128]
 formats = ["webp"]
 quality = 60
-key = "{name}-{width}/{hash}/{key}"
+key = "{name}-{width}/{key}/{hash}"
 """
 PLAIN = '[renditions.thumbnail]\nwidth = 48\nformat = "webp"\n'
 

@@ -30,7 +30,7 @@ key = "img/copies/{key}"
 [renditions.web]
 widths = [640, 1280]
 formats = ["avif", "jpg"]
-key = "img/{hash}/{width}/{format}/{key}.{ext}"
+key = "img/{width}/{format}/{key}/{hash}.{ext}"
 [renditions.card]
 widths = [300]
 key = "{width}/{key}"
@@ -41,7 +41,7 @@ superseded_days = 7
 [renditions.plain]
 [renditions.web]
 widths = [640, 1280]
-key = "img/{width}/{hash}/{key}"
+key = "img/{width}/{key}/{hash}"
 [renditions.card]
 width = 300
 key = "cards/{key}.{hash}.{ext}"

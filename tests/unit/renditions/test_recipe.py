@@ -195,14 +195,14 @@ def test_a_key_with_a_hash_is_another_one_for_each_version_and_each_recipe() -> 
         return target.key
 
     keys = [
-        key("key = 'a/{hash}/{key}'"),
-        key("key = 'a/{hash}/{key}'", "e2"),
-        key("key = 'a/{hash}/{key}'\nwidth = 1"),
-        key("key = 'a/{hash}/{key}'\nwidth = 2"),
+        key("key = 'a/{key}/{hash}'"),
+        key("key = 'a/{key}/{hash}'", "e2"),
+        key("key = 'a/{key}/{hash}'\nwidth = 1"),
+        key("key = 'a/{key}/{hash}'\nwidth = 2"),
     ]
-    assert all(re.fullmatch(r"a/[0-9a-f]{16}/x\.jpg", found) for found in keys)
+    assert all(re.fullmatch(r"a/x\.jpg/[0-9a-f]{16}", found) for found in keys)
     assert len(set(keys)) == len(keys)
-    assert key("key = 'a/{hash}/{key}'") == keys[0]
+    assert key("key = 'a/{key}/{hash}'") == keys[0]
 
 
 def test_a_plan_without_a_version_shows_the_place_of_the_hash_and_knows_its_versions() -> None:

@@ -194,8 +194,9 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nkey = 'x/{stem}'", "no fields but {key}, {name}, {hash} for renditions.a.key"),
         ("[renditions.a]\nkey = '{hash}/{key}'", "a folder's name before {hash} for renditions.a.key"),
         ("[renditions.a]\nkey = 'a/{hash}/{key}.{hash}'", "{hash} once for renditions.a.key"),
-        ("manifest = false\n[renditions.a]\nkey = 'a/{hash}/{key}'", "which only a manifest tells to web pages"),
-        ("[renditions.a]\n[renditions.b]\nkey = 'a/{hash}/{key}'", "a and b could both write a/{hash}/..."),
+        ("[renditions.a]\nkey = 'a/{hash}/{key}'", "{hash} in the key of rendition a must follow {key}"),
+        ("manifest = false\n[renditions.a]\nkey = 'a/{key}/{hash}'", "which only a manifest tells to web pages"),
+        ("[renditions.a]\n[renditions.b]\nkey = 'a/{key}/{hash}'", "a and b could both write a/..."),
         (
             "[renditions.recipes]",
             "rendition recipes needs another name or key: recipes/ and rejected/ are the function's",

@@ -80,6 +80,9 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "height": None,
                 "bytes": (folder / "in" / "my photo+1.jpg").stat().st_size,
                 "type": None,
+                "quality": None,
+                "score": None,
+                "searched": None,
             },
             {
                 "name": "small",
@@ -89,6 +92,8 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "bytes": (folder / "out" / "small" / "my photo+1.jpg.webp").stat().st_size,
                 "type": "image/webp",
                 "quality": Format.WEBP.traits.default_quality,
+                "score": None,
+                "searched": None,
             },
         ],
         "ms": 0,

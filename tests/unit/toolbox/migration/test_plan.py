@@ -116,7 +116,7 @@ width = 10
 width = 20
 [renditions.versioned]
 width = 30
-key = "v/{hash}/{key}"
+key = "v/{key}/{hash}"
 """
 NEW = """
 [renditions.copy]
@@ -125,7 +125,7 @@ width = 11
 [renditions.versioned]
 width = 30
 quality = 50
-key = "v/{hash}/{key}"
+key = "v/{key}/{hash}"
 [renditions.added]
 width = 40
 """
