@@ -44,7 +44,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class Measurement:
     """What one setting needs for one score on one picture."""
 
     quality: float
@@ -107,7 +107,7 @@ def measure(say: Callable[[str], None]) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for format, settings in SETTINGS.items():
         encode(format, settings[0].options, scaled[0], 50)  # the first ever costs more
-        of_settings: list[list[SearchResult]] = [[] for _ in settings]
+        of_settings: list[list[Measurement]] = [[] for _ in settings]
         for number, image in enumerate(scaled):
             say(f"  {format}: picture {number + 1} of {len(scaled)}")
             with judge(image) as score:
@@ -144,13 +144,13 @@ def _pixels(picture: Picture) -> pyvips.Image | None:
     return image.crop(0, 0, image.width, min(image.height, MAX_HEIGHT)).copy_memory()
 
 
-def _need(format: str, setting: Setting, image: pyvips.Image, score: Judge, seed: float) -> SearchResult:
+def _need(format: str, setting: Setting, image: pyvips.Image, score: Judge, seed: float) -> Measurement:
     """Return what a setting needs for the score, on the straight line between the two nearest that were tried."""
     megapixels = image.width * image.height / 1e6
     if format == "PNG":
         started = time.process_time()
         size = len(encode(format, setting.options, image, 0))
-        return SearchResult(0, size, (time.process_time() - started) * 1000 / megapixels)
+        return Measurement(0, size, (time.process_time() - started) * 1000 / megapixels)
     tried: dict[int, tuple[float, int, float]] = {}
     for quality in _around(seed, tried):
         started = time.process_time()
@@ -161,13 +161,13 @@ def _need(format: str, setting: Setting, image: pyvips.Image, score: Judge, seed
     above = min((q for q in tried if tried[q][0] > TARGET), key=lambda q: tried[q][0], default=None)
     if below is None or above is None:
         nearest = min(tried, key=lambda q: abs(tried[q][0] - TARGET))
-        return SearchResult(nearest, tried[nearest][1], tried[nearest][2], is_reached=False)
+        return Measurement(nearest, tried[nearest][1], tried[nearest][2], is_reached=False)
     share = (TARGET - tried[below][0]) / (tried[above][0] - tried[below][0])
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * share
 
-    return SearchResult(
+    return Measurement(
         between(below, above),
         math.exp(between(math.log(tried[below][1]), math.log(tried[above][1]))),
         between(tried[below][2], tried[above][2]),
@@ -193,7 +193,7 @@ def _around(seed: float, tried: dict[int, tuple[float, int, float]]) -> Iterator
         quality = min(max(quality, low + 1), high - 1)
 
 
-def _row(setting: Setting, found: Sequence[SearchResult], firsts: Sequence[SearchResult]) -> dict[str, Any]:
+def _row(setting: Setting, found: Sequence[Measurement], firsts: Sequence[Measurement]) -> dict[str, Any]:
     """Return a setting in comparison with the first of its format: geometric mean of bytes, median of CPU."""
     pairs = [(one, first) for one, first in zip(found, firsts, strict=True) if one.is_reached and first.is_reached]
     return {

@@ -68,19 +68,27 @@ class Curve(NamedTuple):
     small: float = 0.0
     """What it gains in small images, whose effort is higher."""
 
-    def log_loss(self, quality: float, pixels: int) -> float:
-        """Return the logarithm of the loss that a picture of so many pixels has on average."""
-        points = [(float(at), math.log(loss)) for at, loss in self.points]
-        return _interpolate(points, quality) + self._shift(pixels)
-
-    def quality(self, log_loss: float, pixels: int) -> float:
-        """Return the quality at which a picture of so many pixels has this loss on average."""
-        points = [(math.log(loss), float(at)) for at, loss in reversed(self.points)]
-        return _interpolate(points, log_loss - self._shift(pixels))
-
-    def _shift(self, pixels: int) -> float:
+    def at(self, pixels: int) -> "SizedCurve":
+        """Return the curve of pictures of so many pixels."""
         drift = self.drift * math.log2(pixels / _CURVE_PIXELS) / 2
-        return drift + (self.small if pixels <= SMALL_PIXELS else 0.0)
+        return SizedCurve(self.points, drift + (self.small if pixels <= SMALL_PIXELS else 0.0))
+
+
+class SizedCurve(NamedTuple):
+    """What pictures of one size lose at each quality of a format, on average."""
+
+    points: Sequence[tuple[int, float]]
+    shift: float
+
+    def log_loss(self, quality: float) -> float:
+        """Return the logarithm of the loss at a quality."""
+        points = [(float(at), math.log(loss)) for at, loss in self.points]
+        return _interpolate(points, quality) + self.shift
+
+    def quality(self, log_loss: float) -> float:
+        """Return the quality with this loss."""
+        points = [(math.log(loss), float(at)) for at, loss in reversed(self.points)]
+        return _interpolate(points, log_loss - self.shift)
 
 
 _MAX_SLOPE = 3.0
@@ -117,6 +125,18 @@ class SearchEffort:
     """Why the metric failed the last time: such a rendition got the default quality."""
 
 
+class EncodedImage(NamedTuple):
+    """A rendition's bytes, and how good they look."""
+
+    body: bytes
+    quality: int | None = None
+    """None if these are the source's own pixels."""
+    score: float | None = None
+    """None if it is not known."""
+    is_searched: bool | None = None
+    """Whether a quality that is to be searched was searched to the end; None if it is fixed."""
+
+
 class Trial(NamedTuple):
     """An encoding that was scored."""
 
@@ -144,8 +164,7 @@ def search(
     encode: Callable[[int], bytes],
     score: Callable[[bytes], Score],
     target: QualityGoal,
-    curve: Curve,
-    pixels: int,
+    curve: SizedCurve,
     *,
     offset: float = 0.0,
     precision: Precision = FIRST_STEP,
@@ -154,10 +173,10 @@ def search(
     """Return the smallest encoding tried that reaches the target within the precision, or else the best one.
 
     No quality below the target's `min` or above its `max` is tried, and none twice. `has_time` is asked before each
-    trial. `pixels`: of the picture; `offset`: that of another size of the same picture, 0 if there is none.
+    trial. `curve`: of pictures of this size; `offset`: that of another size of the same picture, 0 if there is none.
     """
     trials: list[Trial] = []
-    quality: int | None = _clamp(curve.quality(_log_loss(target.target) - offset, pixels), target)
+    quality: int | None = _clamp(curve.quality(_log_loss(target.target) - offset), target)
     is_searched = False
     while quality is not None and has_time():
         body = encode(quality)
@@ -169,13 +188,13 @@ def search(
         ):
             is_searched = True
             break
-        quality = _next_quality(trials, target, curve, pixels)
+        quality = _next_quality(trials, target, curve)
         is_searched = quality is None
     if not trials:
         quality = quality or target.min
         return SearchResult(quality, encode(quality), None, 0, is_searched=False, offset=offset)
     best = _best(trials, target.target - precision.below)
-    found = _log_loss(effective_score(best.score)) - curve.log_loss(best.quality, pixels)
+    found = _log_loss(effective_score(best.score)) - curve.log_loss(best.quality)
     return SearchResult(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
 
 
@@ -191,20 +210,20 @@ def _best(trials: Sequence[Trial], enough: float) -> Trial:
     return max(trials, key=lambda trial: effective_score(trial.score))
 
 
-def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: Curve, pixels: int) -> int | None:
+def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: SizedCurve) -> int | None:
     """Return the most promising quality that was not tried; None if there is none."""
     goal = _log_loss(target.target)
     losses = {trial.quality: _log_loss(effective_score(trial.score)) for trial in trials}
     nearest, *others = sorted(losses, key=lambda quality: abs(losses[quality] - goal))
     is_too_bad = losses[nearest] > goal
-    expected = curve.log_loss(nearest, pixels)
+    expected = curve.log_loss(nearest)
     opposite = [quality for quality in others if (losses[quality] > goal) != is_too_bad]
     slope = 1.0
     if others:  # a secant, preferably through trials on either side; over the curve, so that it is nearly straight
         other = (opposite or others)[0]
-        run = expected - curve.log_loss(other, pixels)
+        run = expected - curve.log_loss(other)
         slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (losses[nearest] - losses[other]) / run))
-    guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope, pixels), target)
+    guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope), target)
     if guess in losses and opposite:  # halfway to the nearest on the other side
         guess = round((nearest + min(opposite, key=lambda quality: abs(quality - nearest))) / 2)
     elif guess in losses:

@@ -11,8 +11,8 @@ from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, read_credits
 from image_scaler.images.header import Header, read_header
-from image_scaler.images.quality_search import SearchEffort
-from image_scaler.images.target_quality import SCORING_BYTES, EncodedImage, TargetQuality
+from image_scaler.images.quality_search import EncodedImage, SearchEffort
+from image_scaler.images.target_quality import SCORING_BYTES, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Layout, Point, Position, Size, lay_out, offset, offset_around

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Hashable
-from typing import NamedTuple
 
 import pyvips
 
 from image_scaler.deadline import Deadline
 from image_scaler.images.encoding import Encoder
-from image_scaler.images.quality_search import CURVES, SearchEffort, precision_of_step, search
+from image_scaler.images.quality_search import CURVES, EncodedImage, SearchEffort, precision_of_step, search
 from image_scaler.images.ssimulacra2 import Reference, Score
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.quality import QualityGoal
@@ -29,18 +28,6 @@ SCORING_BYTES = 24.0
 
 class _MetricError(Exception):
     """The metric failed."""
-
-
-class EncodedImage(NamedTuple):
-    """A rendition's bytes, and how good they look."""
-
-    body: bytes
-    quality: int | None = None
-    """None if these are the source's own pixels."""
-    score: float | None = None
-    """None if it is not known."""
-    is_searched: bool | None = None
-    """Whether a quality that is to be searched was searched to the end; None if it is fixed."""
 
 
 class TargetQuality:
@@ -91,8 +78,7 @@ class TargetQuality:
             encoder.encode_first_frame if encoder.is_animated else encoder.encode,
             score,
             target,
-            CURVES[format],
-            count,
+            CURVES[format].at(count),
             offset=self._expected_offset(kind, count) if kind in self._offsets else self._last.get(format, 0.0),
             precision=precision_of_step(is_first=kind not in self._offsets, pixels=count),
             has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.deadline.has_time(),

@@ -5,7 +5,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.keys import (
@@ -17,8 +20,8 @@ from image_scaler.renditions.keys import (
     KeyPattern,
     check_key,
 )
-from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
-from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Spec, Target
+from image_scaler.renditions.limits import Limits
+from image_scaler.renditions.spec import CopyTarget, Flag, RenditionTarget, Spec, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,20 +103,29 @@ class Rule:
     """Names as in renditions.toml; a ladder's name means all its steps."""
 
 
+class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The settings before the first table."""
+
+    on_source_delete: Annotated[Literal["keep", "remove"], Meta(description="one of keep, remove")] = "keep"
+    manifest: Flag = True
+    events: Flag = False
+    """Send an event to EventBridge when a manifest was written, and when a source was rejected or removed."""
+    superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
+    """How long replaced renditions exist whose keys have a hash."""
+
+
 class Recipe:
     """Everything that renditions.toml says."""
 
     def __init__(
         self,
         by_name: Mapping[str, tuple[Spec, ...]],
-        rules: Sequence[Rule] = (),
+        rules: Sequence[Rule],
+        settings: TopLevel,
         *,
-        limits: Limits = DEFAULT_LIMITS,
-        allow_svg: bool = False,
-        on_source_delete: Literal["keep", "remove"] = "keep",
-        manifest: bool = True,
-        events: bool = False,
-        toml: str = "",
+        limits: Limits,
+        allow_svg: bool,
+        toml: str,
     ) -> None:
         """Raise ConfigError if a rendition could write the key of another one, or of what the function writes."""
         self.toml = toml
@@ -122,10 +134,10 @@ class Recipe:
         """The steps of a ladder, or else one spec, by the name of the table."""
         self.limits = limits
         self.allow_svg = allow_svg
-        self.on_source_delete = on_source_delete
-        self.events = events
+        self.on_source_delete = settings.on_source_delete
+        self.events = settings.events
         self._rules = tuple(rules)
-        self._has_manifest = manifest
+        self._has_manifest = settings.manifest
         ConfigError.raise_all(*self._find_mistakes())
 
     def _find_mistakes(self) -> Iterator[ConfigError]:
@@ -135,9 +147,6 @@ class Recipe:
         for index, spec in enumerate(self.specs):
             field = ("renditions", tables[index], "key")
             prefix = spec.template.with_hash().prefix
-            if HASH in spec.template.prefix:
-                message = "must follow {key}, so that all versions of a source are found under one prefix"
-                yield ConfigError(f"{{hash}} in the key of rendition {spec.name} {message}", field)
             if spec.template.has_hash and not self._has_manifest:
                 message = "which only a manifest tells to web pages: remove {hash}, or manifest = false at the top"
                 yield ConfigError(f"the key of rendition {spec.name} has a {{hash}}, {message}", field)

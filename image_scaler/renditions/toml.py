@@ -4,7 +4,7 @@ import re
 import string
 import tomllib
 import typing
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_goal
-from image_scaler.renditions.recipe import Recipe, Rule
+from image_scaler.renditions.recipe import Recipe, Rule, TopLevel
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, RenditionSpec, Spec
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -54,17 +54,6 @@ class InputsTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The `[inputs]` table: which formats are read in addition to those that always are."""
 
     svg: Flag = False
-
-
-class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The settings before the first table."""
-
-    on_source_delete: Annotated[Literal["keep", "remove"], Meta(description="one of keep, remove")] = "keep"
-    manifest: Flag = True
-    events: Flag = False
-    """Send an event to EventBridge when a manifest was written, and when a source was rejected or removed."""
-    superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
-    """How long replaced renditions exist whose keys have a hash."""
 
 
 _TOP_LEVEL = TopLevel.__struct_fields__
@@ -121,11 +110,9 @@ def parse_recipe(text: str, name: str = "renditions.toml") -> Recipe:
         renditions = Recipe(
             by_name,
             rules,
+            file,
             limits=Limits(**msgspec.structs.asdict(file.limits)),
             allow_svg=file.inputs.svg,
-            on_source_delete=file.on_source_delete,
-            manifest=file.manifest,
-            events=file.events,
             toml=text,
         )
     if mistakes:
@@ -254,31 +241,44 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
     def refusal(expected: str) -> ConfigError:
         return _unexpected(expected, ("renditions", name, "key"), table.key)
 
-    around = [""]
     try:
-        for literal, field, layout, conversion in string.Formatter().parse(table.key):
-            if layout or conversion:
-                raise refusal(f"{{{field}}} without a layout")
-            around[-1] += literal
-            if field == "key":
-                around.append("")
-            elif field is not None:
-                around[-1] += values[field]
+        around = _around_key(table.key, values)
     except KeyError as error:
         known = ", ".join(f"{{{field}}}" for field in ("key", *values))
         raise refusal(f"no fields but {known}") from error
     except ValueError as error:
-        raise refusal("a key like img/{key}") from error
+        raise refusal(str(error)) from error
     if len(around) != 2:
         raise refusal("{key} once, so that no two sources share a key,")
     prefix, suffix = around
-    if table.key.count("{hash}") > 1:
+    if HASH in prefix:
+        raise refusal("{hash} after {key}, so that one prefix has all versions of a source,")
+    if suffix.count(HASH) > 1:
         raise refusal("{hash} once")
-    if prefix.startswith(HASH):
-        raise refusal("a folder's name before {hash}")
     if prefix.startswith("/") or not prefix.endswith("/"):
         raise refusal("a folder before {key}")
     return KeyTemplate(prefix, suffix or None)
+
+
+def _around_key(template: str, values: Mapping[str, str]) -> list[str]:
+    """Return what is around each {key} of a template, with all other fields replaced by their values.
+
+    Raises KeyError for an unknown field, and ValueError with what was expected for what is no template.
+    """
+    around = [""]
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError("a key like img/{key}") from error
+    for literal, field, layout, conversion in parts:
+        if layout or conversion:
+            raise ValueError(f"{{{field}}} without a layout")
+        around[-1] += literal
+        if field == "key":
+            around.append("")
+        elif field is not None:
+            around[-1] += values[field]
+    return around
 
 
 def _rule(field: Field, raw: Any, known: Collection[str]) -> Rule:

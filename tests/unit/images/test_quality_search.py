@@ -45,7 +45,7 @@ def of_curve(curve: Curve, factor: float, gap: float = 0.0) -> Callable[[bytes],
     """A metric by which a picture loses `factor` times what the curve says."""
 
     def score(body: bytes) -> Points:
-        overall = 100 - factor * math.exp(curve.log_loss(body[0], PIXELS))
+        overall = 100 - factor * math.exp(curve.at(PIXELS).log_loss(body[0]))
         return Points(overall, overall - gap)
 
     return score
@@ -77,8 +77,7 @@ def test_whatever_encoder_and_metric_do_the_choice_is_the_smallest_good_trial_wi
         encode,
         lambda body: points(body[0]),
         QualityGoal(target=target, min=low, max=high),
-        curve,
-        PIXELS,
+        curve.at(PIXELS),
         offset=offset,
         precision=precision,
     )
@@ -97,7 +96,7 @@ def test_whatever_encoder_and_metric_do_the_choice_is_the_smallest_good_trial_wi
 
 @given(curve=curves, factor=st.floats(0.6, 1.6), target=st.floats(45, 85))
 def test_pictures_that_lose_a_multiple_of_the_curve_need_two_trials(curve: Curve, factor: float, target: float) -> None:
-    found = search(Encoder(), of_curve(curve, factor), QualityGoal(target=target, min=1, max=100), curve, PIXELS)
+    found = search(Encoder(), of_curve(curve, factor), QualityGoal(target=target, min=1, max=100), curve.at(PIXELS))
     assert found.score is not None
     if 1 < found.quality < 100:
         assert found.trials <= 3
@@ -108,9 +107,11 @@ def test_pictures_that_lose_a_multiple_of_the_curve_need_two_trials(curve: Curve
 @given(curve=curves, factor=st.floats(0.7, 1.4), target=st.floats(50, 80))
 def test_another_size_of_the_picture_needs_one_trial(curve: Curve, factor: float, target: float) -> None:
     wanted = QualityGoal(target=target, min=1, max=100)
-    first = search(Encoder(), of_curve(curve, factor), wanted, curve, PIXELS)
+    first = search(Encoder(), of_curve(curve, factor), wanted, curve.at(PIXELS))
     encode = Encoder()
-    second = search(encode, of_curve(curve, factor), wanted, curve, PIXELS, offset=first.offset, precision=LATER_STEP)
+    second = search(
+        encode, of_curve(curve, factor), wanted, curve.at(PIXELS), offset=first.offset, precision=LATER_STEP
+    )
     if 1 < second.quality < 100:
         assert second.trials == 1
 
@@ -119,7 +120,7 @@ def test_if_a_higher_quality_scores_lower_it_looks_halfway_to_one_that_is_good()
     scores = iter([78.0, 68.0, 67.5, 71.0])
     encode = Encoder()
     wanted = QualityGoal(target=70)
-    found = search(encode, lambda _body: Points(next(scores), 100), wanted, CURVES[Format.AVIF], PIXELS)
+    found = search(encode, lambda _body: Points(next(scores), 100), wanted, CURVES[Format.AVIF].at(PIXELS))
     good, bad, worse, halfway = encode.tried
     assert bad < worse < good
     assert halfway == found.quality == round((bad + good) / 2)
@@ -135,7 +136,7 @@ def test_a_step_gets_more_trials_if_others_depend_on_it_or_if_it_is_small(
         return Points(80 if body[0] > 45 else 60, 100)
 
     precision = precision_of_step(is_first=is_first, pixels=pixels)
-    found = search(Encoder(), steep, QualityGoal(target=70), CURVES[Format.AVIF], pixels, precision=precision)
+    found = search(Encoder(), steep, QualityGoal(target=70), CURVES[Format.AVIF].at(pixels), precision=precision)
     assert found.trials == trials
     assert found.score == Points(80, 100)
 
@@ -143,7 +144,7 @@ def test_a_step_gets_more_trials_if_others_depend_on_it_or_if_it_is_small(
 def test_a_bad_region_asks_for_more_quality() -> None:
     curve = next(iter(CURVES.values()))
     plain, hidden = (
-        search(Encoder(), of_curve(curve, 1, gap), QualityGoal(target=70), curve, PIXELS) for gap in (0, 25)
+        search(Encoder(), of_curve(curve, 1, gap), QualityGoal(target=70), curve.at(PIXELS)) for gap in (0, 25)
     )
     assert hidden.score is not None
     assert plain.score is not None
@@ -162,8 +163,7 @@ def test_without_time_the_best_so_far_is_taken(trials: int) -> None:
         encode,
         steep,
         QualityGoal(target=50),
-        CURVES[next(iter(CURVES))],
-        PIXELS,
+        CURVES[next(iter(CURVES))].at(PIXELS),
         has_time=lambda: next(times, False),
     )
     assert found.trials <= trials

@@ -192,9 +192,12 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nkey = '{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = '/x/{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = 'x/{stem}'", "no fields but {key}, {name}, {hash} for renditions.a.key"),
-        ("[renditions.a]\nkey = '{hash}/{key}'", "a folder's name before {hash} for renditions.a.key"),
-        ("[renditions.a]\nkey = 'a/{hash}/{key}.{hash}'", "{hash} once for renditions.a.key"),
-        ("[renditions.a]\nkey = 'a/{hash}/{key}'", "{hash} in the key of rendition a must follow {key}"),
+        ("[renditions.a]\nkey = '{hash}/{key}'", "{hash} after {key}, so that one prefix"),
+        ("[renditions.a]\nkey = 'a/{key}/{hash}.{hash}'", "{hash} once for renditions.a.key"),
+        (
+            "[renditions.a]\nkey = 'a/{hash}/{key}'",
+            "expected {hash} after {key}, so that one prefix has all",
+        ),
         ("manifest = false\n[renditions.a]\nkey = 'a/{key}/{hash}'", "which only a manifest tells to web pages"),
         ("[renditions.a]\n[renditions.b]\nkey = 'a/{key}/{hash}'", "a and b could both write a/..."),
         (
