@@ -78,6 +78,8 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[py
             return [open_avif(body, header.heif)]
         case Format.HEIC:
             return [_open_heic(body, to_8_bits=not header.is_hdr)]
+        case Format.TIFF if header.tiff:
+            return [header.tiff.open(body)]
         case Format.SVG:
             return [open_buffer(body, scale=stored.width / header.size.width)]
     return [open_buffer(body, access="sequential")]
