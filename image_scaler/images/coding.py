@@ -81,7 +81,8 @@ def read_png_coding(body: bytes) -> ColourCoding | None:
         return None
     cicp = chunks.get(b"cICP", b"")
     if len(cicp) == 4 and cicp[2:] == b"\0\1" and _is_known(cicp[0], cicp[1]):
-        return _code_points(cicp[0], cicp[1], _peak(chunks, b"cLLI", ">I", b"mDCV"))
+        coding = _code_points(cicp[0], cicp[1], _peak(chunks, b"cLLI", ">I", b"mDCV"))
+        return ColourCoding(SRGB, SRGB_CURVE) if coding is None and b"iCCP" in chunks else coding
     gamma = _integers(chunks.get(b"gAMA", b""), 1)
     if b"iCCP" in chunks or b"sRGB" in chunks or gamma is None or gamma[0] == 0:
         return None

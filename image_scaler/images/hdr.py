@@ -24,7 +24,9 @@ _BEND = 0.65
 
 
 def to_sdr(image: pyvips.Image, coding: ColourCoding) -> pyvips.Image:
-    """Return an HDR image of 8 or 16 bits in 8-bit sRGB; alpha stays."""
+    """Return an HDR image of 8 or 16 bits in 8-bit sRGB, without the profile that it may have; alpha stays."""
+    image = image.copy()
+    image.remove("icc-profile-data")
     alpha = image[image.bands - 1] if image.hasalpha() else None
     if alpha and image.format == "ushort":
         alpha = alpha >> 8

@@ -95,5 +95,9 @@ def with_upright_alpha(body: bytes) -> bytes:
     return body[: at + 3] + bytes(kept) + body[at + 3 + count :]
 
 
+def profile_of_p3() -> bytes:
+    return make_profile(P3_CHRM, SRGB_CURVE)
+
+
 def profile_of_srgb() -> bytes:
     return make_profile(SRGB_CHRM, SRGB_CURVE)

@@ -5,6 +5,7 @@ The expected values are Chromium 150's; tests/properties/browser/test_oracle.py 
 
 import io
 import struct
+import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -98,6 +99,15 @@ def test_an_avif_without_a_profile_has_the_colours_of_its_nclx(case: str) -> Non
 def test_a_profile_counts_before_nclx() -> None:
     profile = coded.profile_of_srgb()
     assert is_near(shown(avif(plain(SAND), 12, 8, icc_profile=profile)), SAND, 3)
+
+
+def test_the_code_points_of_a_png_count_before_its_profile() -> None:
+    profile = coded.chunk(b"iCCP", b"icc\0\0" + zlib.compress(coded.profile_of_p3()))
+    assert is_near(shown(png(plain(SAND), profile)), (209, 147, 91), 2)
+    assert is_near(shown(png(plain(SAND), profile, gama(1.0))), (209, 147, 91), 2)
+    assert is_near(shown(png(plain(SAND), cicp(1, 13), profile)), SAND, 2)
+    assert is_near(shown(png(plain(SAND), cicp(9, 13), profile)), (227, 142, 90), 2)
+    assert is_near(shown(png(plain((128, 128, 128)), cicp(9, PQ), profile)), (132, 132, 132), 2)
 
 
 def heic(colour: tuple[int, ...], primaries: int, curve: int) -> bytes:
