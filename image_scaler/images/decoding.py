@@ -153,23 +153,26 @@ def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
 
 def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
-    is_cmyk = image.interpretation == "cmyk"
+    is_cmyk, is_grey = image.interpretation == "cmyk", image.interpretation in GREYS
     profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
-    if profile and not is_cmyk and ((keep_profile and colour.is_complete(profile)) or colour.is_srgb(profile)):
+    # Greys are always converted: WebP and AVIF hold no profile for them.
+    can_keep = keep_profile and not is_grey and not is_cmyk and colour.is_complete(profile)
+    if not (profile or is_cmyk) or can_keep or (not is_cmyk and colour.is_srgb(profile)):
         return _in_8_bits(image)
-    if profile or is_cmyk:
-        is_grey = image.interpretation in GREYS
-        try:
-            converted = image.icc_transform(
-                "srgb",
-                embedded=bool(profile),
-                input_profile="cmyk" if is_cmyk else "srgb",
-                black_point_compensation=True,
-            )
-        except VIPS_ERRORS:
-            return _in_8_bits(image)
-        return converted.colourspace("b-w") if is_grey else _in_8_bits(converted)
-    return _in_8_bits(image)
+    try:
+        converted = image.icc_transform(
+            "srgb",
+            embedded=bool(profile),
+            input_profile="cmyk" if is_cmyk else "srgb",
+            black_point_compensation=True,
+        )
+    except VIPS_ERRORS:
+        return _in_8_bits(image)
+    if not is_grey:
+        return _in_8_bits(converted)
+    grey = converted.colourspace("b-w").copy()
+    grey.remove("icc-profile-data")
+    return grey
 
 
 def _in_8_bits(image: pyvips.Image) -> pyvips.Image:

@@ -189,6 +189,13 @@ def test_with_keep_profile_a_rendition_has_a_profile_that_says_the_same() -> Non
         assert is_near(tuple(round(each) for each in converted(45, 30)), (209, 147, 91), 3)
 
 
+@pytest.mark.parametrize("format", OUTPUT_FORMATS)
+def test_greys_are_converted_with_keep_profile_too_as_not_every_format_has_profiles_for_them(format: Format) -> None:
+    out = decoded(render(png(plain((128,)), gama(1.0)), f'format = "{format}"\nkeep_profile = true'))
+    assert is_near(tuple(round(level) for level in out(45, 30))[:1], (188,), 3)
+    assert not out.get_typeof("icc-profile-data")
+
+
 def test_colours_in_srgb_are_not_converted() -> None:
     untouched = [
         png(plain(SAND)),
