@@ -21,11 +21,11 @@ def open_avif(body: bytes, file: HeifFile) -> pyvips.Image:
         image = _turn(open_buffer(_without_rotation(body)), *picture.turns)
     else:
         image = open_buffer(body, access="sequential")
-    if picture.is_monochrome and not picture.is_full_range:
+    if picture.is_monochrome and not picture.codes.is_full_range:
         image = _to_full_range(image, alpha=False)
     if not image.hasalpha() or alpha is None:
         return image
-    if not alpha.is_full_range:
+    if not alpha.codes.is_full_range:
         image = _to_full_range(image, alpha=True)
     return image.unpremultiply().cast(image.format) if file.is_premultiplied else image
 

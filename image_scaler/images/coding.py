@@ -98,10 +98,9 @@ def read_png_coding(body: bytes) -> ColourCoding | None:
 def read_heif_coding(file: HeifFile) -> ColourCoding | None:
     """Return what an AVIF or a HEIC says; None: it is sRGB, or has a profile, or says nothing."""
     properties = file.picture.properties
-    nclx = properties.get(b"nclx", b"")
-    if b"prof" in properties or b"rICC" in properties or len(nclx) < 7:
+    if b"prof" in properties or b"rICC" in properties:
         return None
-    primaries, curve = struct.unpack_from(">HH", nclx)
+    primaries, curve, _ = file.picture.codes
     curve = 13 if curve in _VIDEO_CURVES else curve
     peak = _peak(properties, b"clli", ">H", b"mdcv")
     return _code_points(primaries if primaries in _PRIMARIES else 1, curve if _is_known(1, curve) else 13, peak)

@@ -7,6 +7,7 @@ struct.error if the structure is damaged.
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MAX_ITEMS = 20_000
 """In one box of any kind, as in libheif. A photograph of 48 megapixels from a phone has 200 tiles."""
@@ -16,6 +17,16 @@ _MONOCHROME = 0x10
 """The bit for it in the third byte of `av1C`."""
 
 
+class Codes(NamedTuple):
+    """How colours are coded, by the code points of ITU-T H.273."""
+
+    primaries: int = 2
+    """2: unspecified."""
+    curve: int = 2
+    is_full_range: bool = True
+    """Whether black is 0, and not 16 of 255."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A picture in the file: what is shown, one of its tiles, or its alpha."""
@@ -23,7 +34,7 @@ class Item:
     properties: Mapping[bytes, bytes] = field(default_factory=dict)
     """The content by name; those of colours (`colr`) by the name of their type: `nclx`, `prof`, `rICC`."""
     data: bytes = b""
-    """The first bytes of an item of its own, not of tiles."""
+    """The first bytes, of its first tile if it is made of tiles."""
 
     @property
     def is_monochrome(self) -> bool:
@@ -31,10 +42,13 @@ class Item:
         return self.properties.get(b"av1C", bytes(3))[2] & _MONOCHROME != 0
 
     @property
-    def is_full_range(self) -> bool:
-        """Whether black is 0, and not 16 of 255, which only the picture itself says if there is no `nclx`."""
+    def codes(self) -> Codes:
+        """The coding of its colours, which only the picture itself says if there is no `nclx`."""
         nclx = self.properties.get(b"nclx", b"")
-        return bool(nclx[6] & 0x80) if len(nclx) >= 7 else _is_av1_full_range(self.data)
+        if len(nclx) >= 7:
+            primaries, curve = struct.unpack_from(">HH", nclx)
+            return Codes(primaries, curve, bool(nclx[6] & 0x80))
+        return _read_av1_codes(self.data) if b"av1C" in self.properties else Codes()
 
     @property
     def turns(self) -> tuple[bytes, bytes]:
@@ -59,17 +73,17 @@ def read_heif(body: bytes) -> HeifFile:
     (primary,) = struct.unpack_from(">I" if body[boxes[b"pitm"][0]] else ">H", body, boxes[b"pitm"][0] + 4)
     properties = _read_properties(body, *boxes[b"iprp"])
     references = list(_references(body, *boxes[b"iref"])) if b"iref" in boxes else []
-    tile = next((to for kind, source, to in references if kind == b"dimg" and source == primary), primary)
 
-    def item(number: int, tile: int) -> Item:
-        data = _first_bytes(body, number, boxes) if b"iloc" in boxes else b""
+    def item(number: int) -> Item:
+        tile = next((to for kind, source, to in references if kind == b"dimg" and source == number), number)
+        data = _first_bytes(body, tile, boxes) if b"iloc" in boxes else b""
         return Item({**properties.get(tile, {}), **properties.get(number, {})}, data)
 
     alphas = (source for kind, source, to in references if kind == b"auxl" and to == primary)
     alpha = next((each for each in alphas if properties.get(each, {}).get(b"auxC", b"")[4:].startswith(_ALPHA)), None)
     return HeifFile(
-        item(primary, tile),
-        None if alpha is None else item(alpha, alpha),
+        item(primary),
+        None if alpha is None else item(alpha),
         (b"prem", primary, alpha) in references,
     )
 
@@ -181,20 +195,20 @@ class _Bits:
         return self._data >> self._left & (1 << count) - 1
 
 
-def _is_av1_full_range(data: bytes) -> bool:
-    """Return whether an AV1 picture says so in its sequence header (AV1 5.5); True if that cannot be read."""
+def _read_av1_codes(data: bytes) -> Codes:
+    """Return what an AV1 picture says in its sequence header (AV1 5.5); the default if that cannot be read."""
     at = 0
     while len(data) > at + 1 and data[at] >> 3 & 15 != 1:  # the header of another unit, usually without content
         at += 2 + data[at + 1]
     if len(data) < at + 2:
-        return True
+        return Codes()
     bits = _Bits(data[at + 2 + (data[at] >> 2 & 1) :])
     try:
         profile, _, is_reduced = bits(3), bits(1), bits(1)
         if is_reduced:
             bits(5)
         elif not _skip_operating_points(bits):
-            return True
+            return Codes()
         bits(sum((bits(4) + 1, bits(4) + 1)))  # width and height
         if not is_reduced and bits(1):
             bits(7)
@@ -202,9 +216,9 @@ def _is_av1_full_range(data: bytes) -> bool:
         if not is_reduced:
             _skip_tools(bits)
         bits(3)
-        return _read_range(bits, profile)
+        return _read_colour_config(bits, profile)
     except ValueError:
-        return True
+        return Codes()
 
 
 def _skip_operating_points(bits: _Bits) -> bool:
@@ -231,9 +245,10 @@ def _skip_tools(bits: _Bits) -> None:
     bits(3 * has_order)
 
 
-def _read_range(bits: _Bits, profile: int) -> bool:
+def _read_colour_config(bits: _Bits, profile: int) -> Codes:
     if bits(1) and profile == 2:
         bits(1)  # 12 bits
     is_monochrome = profile != 1 and bits(1)
-    codes = (bits(8), bits(8), bits(8)) if bits(1) else None
-    return bool((codes == (1, 13, 0) and not is_monochrome) or bits(1))
+    primaries, curve, matrix = (bits(8), bits(8), bits(8)) if bits(1) else (2, 2, 2)
+    is_rgb = (primaries, curve, matrix) == (1, 13, 0) and not is_monochrome
+    return Codes(primaries, curve, is_rgb or bool(bits(1)))

@@ -104,7 +104,7 @@ class Viewer:
         """The picture as it is drawn; None if the browser cannot read it."""
         self._body = body
         seen: dict[str, Any] | None = self._page.evaluate("still()")
-        return seen and Still(Size(seen["width"], seen["height"]), _grid(seen["blocks"]))
+        return Still(Size(seen["width"], seen["height"]), _grid(seen["blocks"])) if seen else None
 
     def animation(self, body: bytes, media_type: str) -> Animation:
         self._body = body

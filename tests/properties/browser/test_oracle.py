@@ -170,6 +170,7 @@ DRAWN = {
     "AVIF, nclx: Display P3": avif(palette(), 12, 13),
     "AVIF, nclx: BT.2020": avif(palette(), 9, 1),
     "AVIF, nclx: a gamma of 2.2": avif(palette(), 1, 4),
+    "AVIF, Display P3 without nclx": coded.avif_without_nclx(palette(), 12, 13),
     "AVIF, nclx and a profile": avif(palette(), 9, PQ, icc_profile=coded.profile_of_srgb()),
     "AVIF in PQ": avif(palette(), 9, PQ),
     "AVIF in HLG": avif(palette(), 9, HLG),

@@ -96,6 +96,12 @@ def test_an_avif_without_a_profile_has_the_colours_of_its_nclx(case: str) -> Non
     assert is_near(shown(avif(plain(BROWN), primaries, curve)), brown, 5)
 
 
+def test_an_avif_without_nclx_has_the_colours_that_its_picture_names() -> None:
+    assert is_near(shown(coded.avif_without_nclx(plain(SAND), 12, 13)), (209, 147, 90), 3)
+    assert is_near(shown(coded.avif_without_nclx(plain((128, 128, 128)), 9, PQ)), (132, 132, 132), 3)
+    assert is_near(shown(coded.avif_without_nclx(plain(SAND), 1, 13)), SAND, 3)
+
+
 def test_a_profile_counts_before_nclx() -> None:
     profile = coded.profile_of_srgb()
     assert is_near(shown(avif(plain(SAND), 12, 8, icc_profile=profile)), SAND, 3)
