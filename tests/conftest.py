@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-NEEDS = {"LocalAws": "aws", "sync_playwright": "browser"}
+NEEDS = {"LocalAws": "aws", "chromium": "browser"}
 """Markers by the name that a module imports: its tests, and all that use one of its fixtures, have the marker."""
 
 settings.register_profile("project", deadline=None)  # no test asserts a time

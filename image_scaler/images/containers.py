@@ -7,6 +7,7 @@ functions raise ValueError, LookupError or struct.error if the structure is dama
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
 # JPEG (ITU-T T.81): segments, each with a marker and a length. The compressed pixels follow each start of scan.
 
@@ -53,14 +54,35 @@ def _jpeg_positions(body: bytes) -> Iterator[tuple[int, int, int, int]]:
 # PNG (W3C Portable Network Graphics, third edition): chunks, each with a length, a name and a checksum.
 
 
+MAX_PNG_HEADER_CHUNKS = 10_000
+MAX_PNG_HEADER_CHUNK = 64
+"""The chunks on colours have up to 32 bytes, except for profiles."""
+
+
 def png_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name and the content of each chunk."""
+    for name, start, end in _png_positions(body):
+        yield name, body[start:end]
+
+
+def png_header_chunks(body: bytes) -> dict[bytes, bytes]:
+    """Return the name and the beginning of each chunk before the pixels."""
+    chunks: dict[bytes, bytes] = {}
+    for name, start, end in islice(_png_positions(body), MAX_PNG_HEADER_CHUNKS):
+        if name == b"IDAT":
+            break
+        chunks.setdefault(name, body[start : min(end, start + MAX_PNG_HEADER_CHUNK)])
+    return chunks
+
+
+def _png_positions(body: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each chunk, and the start and the end of its content."""
     at, name = 8, b""
     while name != b"IEND":
         length, name = struct.unpack_from(">I4s", body, at)
         if at + 12 + length > len(body):
             raise ValueError("a chunk is cut off")
-        yield name, body[at + 8 : at + 8 + length]
+        yield name, at + 8, at + 8 + length
         at += 12 + length
 
 

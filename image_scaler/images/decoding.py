@@ -2,16 +2,20 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
 from image_scaler.images import colour
+from image_scaler.images.avif import open_avif
+from image_scaler.images.hdr import to_sdr
 from image_scaler.images.header import Header
-from image_scaler.images.vips import FAIL_ON, VIPS_ERRORS, reason
+from image_scaler.images.vips import VIPS_ERRORS, open_buffer, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
+
+GREYS = ("b-w", "grey16")
+"""libvips' names for pixels without colours."""
 
 
 def decode(
@@ -25,8 +29,10 @@ def decode(
     stored = header.as_stored(size)
     try:
         return [
-            _upright(_strip_metadata(_in_srgb(resize(image, stored), keep_profile), keep_profile), header.orientation)
-            for image in _load(body, header, stored, frames)
+            _upright(_strip_metadata(_in_srgb(image, keep_profile), keep_profile), header.orientation)
+            for image in (
+                _decode_colours(resize(image, stored), header) for image in _load(body, header, stored, frames)
+            )
         ]
     except VIPS_ERRORS as error:
         raise DamagedImageError(f"the {header.format.traits.title} image cannot be decoded: {reason(error)}") from error
@@ -62,24 +68,37 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[py
             full = header.as_stored(header.size)
             spare = min(full.width / stored.width, full.height / stored.height)
             shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
-            return [_open(body, access="sequential", shrink=shrink)]
+            return [open_buffer(body, access="sequential", shrink=shrink)]
         case Format.GIF | Format.WEBP if frames > 1:
             # libvips reads one frame after the other, as `decode` asks for them, and holds none twice.
-            roll = _open(body, n=frames, access="sequential")
+            roll = open_buffer(body, n=frames, access="sequential")
             height = roll.get("page-height")
             return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+        case Format.AVIF if header.heif:
+            return [open_avif(body, header.heif)]
         case Format.HEIC:
-            return [_open_heic(body)]
+            return [_open_heic(body, to_8_bits=not header.is_hdr)]
+        case Format.TIFF if header.tiff:
+            return [header.tiff.open(body)]
         case Format.SVG:
-            return [_open(body, scale=stored.width / header.size.width)]
-    return [_open(body, access="sequential")]
+            return [open_buffer(body, scale=stored.width / header.size.width)]
+    return [open_buffer(body, access="sequential")]
 
 
-def _open(body: bytes, **options: Any) -> pyvips.Image:
-    return pyvips.Image.new_from_buffer(body, "", **({"fail_on": FAIL_ON} | options))
+def _decode_colours(image: pyvips.Image, header: Header) -> pyvips.Image:
+    """Return the image in 8-bit sRGB if it is HDR, or else with a profile, unless it has one or is in sRGB."""
+    coding = header.coding
+    if coding is None:
+        return image
+    if coding.hdr_curve:
+        return to_sdr(image, coding)
+    if profile := coding.profile(image.interpretation in GREYS):
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
 
 
-def _open_heic(body: bytes) -> pyvips.Image:
+def _open_heic(body: bytes, *, to_8_bits: bool) -> pyvips.Image:
     """Decode HEVC with libheif's own binding: the wheel of libvips has no decoder for it."""
     try:
         # Imported here, because few sources need it and it costs a cold start 50 ms. The package is optional.
@@ -89,16 +108,17 @@ def _open_heic(body: bytes) -> pyvips.Image:
             "HEIC images are not read, because the package pillow-heif was left out of requirements/function.in"
         ) from None
     try:
-        picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=True)
-        is_wide = picture.mode == "I;16"  # grey of more than 8 bits: convert_hdr_to_8bit ignores it
-        bands, row = 1 if is_wide else len(picture.mode), picture.stride
+        picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=to_8_bits)
+        # Grey of more than 8 bits is I;16: convert_hdr_to_8bit ignores it.
+        mode, _, wide = picture.mode.partition(";")
+        is_wide, bands, row = wide == "16", len(mode), picture.stride
         pixels = bytes(picture.data)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
         raise DamagedImageError(f"the HEIC image cannot be decoded: {' '.join(str(error).split())}") from error
     # Rows may be padded: read them with the padding, and crop it off.
     sample = "ushort" if is_wide else "uchar"
     image = pyvips.Image.new_from_memory(pixels, row // bands // (2 if is_wide else 1), picture.size[1], bands, sample)
-    kind = "grey16" if is_wide else "srgb" if bands >= 3 else "b-w"
+    kind = ("rgb16" if is_wide else "srgb") if bands >= 3 else "grey16" if is_wide else "b-w"
     image = image.crop(0, 0, *picture.size).copy(interpretation=kind)
     if profile := picture.info.get("icc_profile"):
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
@@ -133,23 +153,26 @@ def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
 
 def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
-    is_cmyk = image.interpretation == "cmyk"
+    is_cmyk, is_grey = image.interpretation == "cmyk", image.interpretation in GREYS
     profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
-    if profile and not is_cmyk and ((keep_profile and colour.is_complete(profile)) or colour.is_srgb(profile)):
+    # Greys are always converted: WebP and AVIF hold no profile for them.
+    can_keep = keep_profile and not is_grey and not is_cmyk and colour.is_complete(profile)
+    if not (profile or is_cmyk) or can_keep or (not is_cmyk and colour.is_srgb(profile)):
         return _in_8_bits(image)
-    if profile or is_cmyk:
-        is_grey = image.interpretation in ("b-w", "grey16")
-        try:
-            converted = image.icc_transform(
-                "srgb",
-                embedded=bool(profile),
-                input_profile="cmyk" if is_cmyk else "srgb",
-                black_point_compensation=True,
-            )
-        except VIPS_ERRORS:
-            return _in_8_bits(image)
-        return converted.colourspace("b-w") if is_grey else converted
-    return _in_8_bits(image)
+    try:
+        converted = image.icc_transform(
+            "srgb",
+            embedded=bool(profile),
+            input_profile="cmyk" if is_cmyk else "srgb",
+            black_point_compensation=True,
+        )
+    except VIPS_ERRORS:
+        return _in_8_bits(image)
+    if not is_grey:
+        return _in_8_bits(converted)
+    grey = converted.colourspace("b-w").copy()
+    grey.remove("icc-profile-data")
+    return grey
 
 
 def _in_8_bits(image: pyvips.Image) -> pyvips.Image:

@@ -10,7 +10,10 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
+from image_scaler.images.coding import ColourCoding, read_heif_coding, read_png_coding
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
+from image_scaler.images.heif import HeifFile, read_heif
+from image_scaler.images.tiff import TiffFile, is_tiff, read_tiff
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
@@ -57,6 +60,12 @@ class Header:
     fields: Mapping[str, Any]
     """The values of those of `_FIELDS` that the source has."""
     is_cmyk: bool
+    coding: ColourCoding | None = None
+    """How the colours are coded, unless that is sRGB or in a profile."""
+    heif: HeifFile | None = None
+    """Of an AVIF and a HEIC, unless its structure is damaged."""
+    tiff: TiffFile | None = None
+    """Likewise of a TIFF."""
 
     def as_stored(self, upright: Size) -> Size:
         """Return the size that an upright size has before it is turned."""
@@ -71,6 +80,11 @@ class Header:
     def loop(self) -> int:
         """How often an animation is played; 0: for ever."""
         return int(self.fields.get("loop", 0))
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether only HDR displays show the colours as they are."""
+        return self.coding is not None and self.coding.hdr_curve is not None
 
     @property
     def must_buffer(self) -> bool:
@@ -88,8 +102,11 @@ def read_header(body: bytes, limits: Limits) -> Header:
         raise UnsupportedImageError("the object is empty: it has no bytes")
     limits.check_bytes(len(body))
     _check_parts(body)
+    tiff = read_tiff(body) if is_tiff(body) else None
+    if tiff:
+        tiff.check()
     try:
-        image = pyvips.Image.new_from_buffer(body, "", access="sequential")
+        image = pyvips.Image.new_from_buffer(tiff.readable(body) if tiff else body, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except VIPS_ERRORS as error:
         raise UnsupportedImageError(_refusal(body, reason(error))) from error
@@ -99,6 +116,8 @@ def read_header(body: bytes, limits: Limits) -> Header:
     if format is Format.AVIF and fields.get("heif-compression") == "hevc":
         format = Format.HEIC
     orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
+    heif = _read_heif(body) if format in (Format.AVIF, Format.HEIC) else None
+    coding = read_heif_coding(heif) if heif else read_png_coding(body) if format is Format.PNG else None
     header = Header(
         format=format,
         size=_turn(Size(image.width, image.height), orientation),
@@ -106,12 +125,22 @@ def read_header(body: bytes, limits: Limits) -> Header:
         orientation=orientation,
         fields=fields,
         is_cmyk=image.interpretation == "cmyk",
+        heif=heif,
+        coding=coding,
+        tiff=tiff,
     )
     limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
     # The decoders of GIF and WebP return nothing before the end, of a still image too.
     if header.must_buffer or format.traits.is_animated:
         limits.check_memory(*header.size, header.frames, format.traits.decoding_bytes, len(body))
     return header
+
+
+def _read_heif(body: bytes) -> HeifFile | None:
+    try:
+        return read_heif(body)
+    except (ValueError, LookupError, struct.error):
+        return None
 
 
 _SVG = re.compile(
@@ -126,6 +155,8 @@ def _refusal(body: bytes, why: str) -> str:
             "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
             f"or this SVG is damaged: {why}"
         )
+    if is_tiff(body):
+        return f"this TIFF is damaged, or of a kind that is not supported: {why}"
     return (
         f"its {len(body):,} bytes are not an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF), "
         f"or the header is damaged: {why}"

@@ -301,12 +301,13 @@ class Rendering:
 
     def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: EncodedImage) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
-        if (
-            frames != self._source.header.fields.get("n-pages", 1) or self._source.header.is_cmyk
-        ):  # browsers show no CMYK
+        header = self._source.header
+        if frames != header.fields.get("n-pages", 1):
             return encoded
-        credits = read_credits(self._source.header.fields) if spec.keep_copyright else NO_CREDITS
-        stripped = stripping.strip(self._source.body, format, self._source.header.orientation, credits)
+        if header.is_cmyk or header.coding:  # not every browser shows CMYK, PQ or a PNG's gAMA
+            return encoded
+        credits = read_credits(header.fields) if spec.keep_copyright else NO_CREDITS
+        stripped = stripping.strip(self._source.body, format, header.orientation, credits)
         return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
 
 

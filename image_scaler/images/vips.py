@@ -1,5 +1,7 @@
 """libvips as a whole: what it may load, how it computes, and what it says when it refuses."""
 
+from typing import Any
+
 import pyvips
 
 # No operation is repeated within one image, so a cache of operations would only hold memory.
@@ -14,9 +16,6 @@ for _family in ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff"):
 VIPS_ERRORS = (pyvips.Error, UnicodeDecodeError)
 """The exceptions that libvips' refusals become: its messages may quote the file, in bytes that are not UTF-8."""
 
-FAIL_ON = "error"
-"""Damaged pixels are an error; mere warnings are not: real phones write JPEGs that libjpeg warns of."""
-
 
 def configure(*, threads: int | None = None, allow_svg: bool = False) -> None:
     """Set libvips up for this process; to be called once, at start-up.
@@ -28,6 +27,14 @@ def configure(*, threads: int | None = None, allow_svg: bool = False) -> None:
     if threads:
         pyvips.concurrency_set(threads)
     pyvips.operation_block_set("VipsForeignLoadSvg", not allow_svg)
+
+
+def open_buffer(body: bytes, **options: Any) -> pyvips.Image:
+    """Return the image of a file, of which damaged pixels are an error; mere warnings are not.
+
+    Real phones write JPEGs that libjpeg warns of.
+    """
+    return pyvips.Image.new_from_buffer(body, "", **({"fail_on": "error"} | options))
 
 
 def reason(error: Exception) -> str:

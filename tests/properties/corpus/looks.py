@@ -38,10 +38,13 @@ def glance(body: bytes, size: Size, *, hard_alpha: bool = False) -> np.ndarray:
     With `hard_alpha` a pixel is transparent or it is not, as in GIF.
     """
     image = ImageOps.exif_transpose(opened(body, draft=8 * _GRID))
+    info = image.info
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
-    if profile := image.info.get("icc_profile"):
+    if profile := info.get("icc_profile"):
         image = _in_srgb(image, profile)
+    elif (gamma := info.get("gamma")) and "srgb" not in info:
+        image = _without_gamma(image, gamma)
     if image.mode != "RGB":
         clear = image.convert("RGBA")
         if hard_alpha:
@@ -50,6 +53,17 @@ def glance(body: bytes, size: Size, *, hard_alpha: bool = False) -> np.ndarray:
     side = _GRID if min(size) > 64 else _COARSE
     small = image.resize((side, side), Image.Resampling.BOX)
     return np.asarray(small.filter(ImageFilter.GaussianBlur(0.7)), dtype=float)
+
+
+def _without_gamma(image: Image.Image, gamma: float) -> Image.Image:
+    """The picture of a PNG whose levels are light to the power of gamma, in sRGB."""
+    if abs(1 / gamma - 2.2) < 0.05:
+        return image
+    light = [(level / 255) ** (1 / gamma) for level in range(256)]
+    levels = [12.92 * each if each <= 0.0031308 else 1.055 * each ** (1 / 2.4) - 0.055 for each in light]
+    table = [round(255 * level) for level in levels]
+    clear = image.convert("RGBA")
+    return clear.point(table * 3 + list(range(256)))
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:

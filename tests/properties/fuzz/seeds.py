@@ -10,7 +10,7 @@ import pillow_heif
 import pyvips
 from PIL import Image
 
-from tests.support import drawing
+from tests.support import coded, drawing, tiffs
 
 _LONGEST = 100_000
 """Longer files of the corpus are left out: their copies cost time and find nothing that short ones do not."""
@@ -92,13 +92,34 @@ def _drawn() -> dict[str, bytes]:
             photo.tiffsave_buffer(compression="deflate", tile=True, tile_width=16, tile_height=16, pyramid=True)
         ),
         "16-bit.tif": bytes(photo.colourspace("rgb16").tiffsave_buffer(compression="deflate")),
-        "float.tif": bytes(photo.cast("float").copy(interpretation="scrgb").tiffsave_buffer()),
         "lab.tif": bytes(photo.colourspace("lab").tiffsave_buffer()),
         "cmyk.tif": bytes(cmyk.tiffsave_buffer()),
         "nine-bands.tif": bytes(wide.copy(interpretation="multiband").tiffsave_buffer()),
         "laden.tif": bytes(said.tiffsave_buffer()),
         "big.tif": bytes(photo.tiffsave_buffer(bigtiff=True, compression="lzw")),
+        **_coded(photo.numpy(), clear.numpy()),
         "picture.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>',
+    }
+
+
+def _coded(photo: np.ndarray, clear: np.ndarray) -> dict[str, bytes]:
+    """Files whose samples mean something unusual."""
+    turned = Image.Exif()
+    turned[0x0112] = 7
+    return {
+        "p3.png": coded.png(photo, coded.cicp(12, 13)),
+        "gamma.png": coded.png(photo, coded.gama(1.0), coded.chrm(coded.P3_CHRM)),
+        "pq.png": coded.png(photo.astype(np.uint16) * 257, coded.cicp(9, coded.PQ), coded.clli(400)),
+        "p3.avif": coded.avif(photo, 12),
+        "hlg.avif": coded.avif(clear, 9, coded.HLG),
+        "grey.avif": coded.avif(photo[..., 1], subsampling="4:0:0", range="limited"),
+        "multiplied.avif": coded.with_premultiplied_alpha(coded.avif(clear)),
+        "upright-alpha.avif": coded.with_upright_alpha(coded.avif(clear, exif=turned.tobytes())),
+        "32-bit.tif": tiffs.tiff(photo.astype(np.uint32) << 24),
+        "float-grey.tif": tiffs.tiff(photo[..., :1].astype(np.float32) / 255, tiffs.GREY),
+        "lab-8-bit.tif": tiffs.tiff(photo, tiffs.LAB, tiffs.DEFLATE),
+        "ycbcr.tif": tiffs.tiff(photo, tiffs.YCBCR, t530=(1, 1)),
+        "extra.tif": tiffs.tiff(np.concatenate([photo, clear[..., :2]], -1), t338=(tiffs.UNSPECIFIED, tiffs.ALPHA)),
     }
 
 

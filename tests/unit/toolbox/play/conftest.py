@@ -1,11 +1,11 @@
 """A real browser for the tests of the page."""
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.chromium import chromium
 
 MILLISECONDS = 20_000
 """How long to wait for anything on a slow machine."""
@@ -13,19 +13,10 @@ MILLISECONDS = 20_000
 
 @pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
 def browser() -> Iterator[Browser]:
-    """Chromium: that of the environment variable CHROMIUM, or the system's; without one the test is skipped."""
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        reason = "there is no Chromium: apt-get install chromium, or set CHROMIUM to its path"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """Chromium; without one the test is skipped."""
     expect.set_options(timeout=MILLISECONDS)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,0 +1,199 @@
+"""Every picture as a browser shows it: the engine's pixels next to those that Chromium draws for the source.
+
+The drawn pictures always run; the files of IMAGE_CORPUS, as in tests/properties/corpus, if there are any.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image
+
+from image_scaler.renditions.formats import Format
+from tests.properties.browser.seeing import Still, Viewer, made, made_animation, viewer
+from tests.properties.corpus.manifest import corpus, rows
+from tests.support import coded, drawing
+from tests.support.chromium import chromium
+from tests.support.coded import HLG, PQ, avif, chrm, cicp, clli, gama, png
+
+ALIKE = 8.0
+"""How far the means of a block may be apart, of 255."""
+READ = (".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+"""The files that both read. HEIC and TIFF are compared with Pillow, in tests/properties/corpus."""
+
+RIGHT_AND_DIFFERENT = {
+    "jpeg/Channel_digital_image_CMYK_color_no_profile.jpg": "CMYK without a profile: a browser shows 255 - ink, "
+    "programs for print use the profile of a press, as this engine does",
+    "reported/jpeg-cmyk-without-adobe.jpg": "likewise",
+    "reported/gif-without-palette.gif": "no colours are defined: a browser shows black",
+    "reported/avif-premultiplied-alpha.avif": "Chromium 150 takes every alpha of AVIF for one in limited range; Pillow "
+    "and libheif have the same alpha as this engine",
+    "reported/known-message-not-an-image.jpg": "it is not an image",
+}
+"""Files of which the engine's picture is right although the browser's is another, with the reason."""
+REJECTED = {
+    "reported/jpeg-last-8-bytes-missing.jpg": "cut off",
+    "reported/png-idat-crc.png": "a damaged checksum",
+}
+OF_ANOTHER_SIZE = {"reported/gif-canvas-2500x100.gif": "the frames cover a part of the canvas"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Viewer]:
+    with chromium("--force-color-profile=srgb") as program, viewer(program) as shown:
+        yield shown
+
+
+def difference(one: Still, other: Still) -> float:
+    assert one.size == other.size
+    return float(np.abs(one.blocks - other.blocks).max())
+
+
+def files() -> list[str]:
+    folder = corpus()
+    if folder is None:
+        return []
+    named = [row.file for row in rows() if not row.is_hostile and not row.is_svg]
+    named += [f"reported/{path.name}" for path in sorted((folder / "reported").glob("*"))]
+    return [name for name in named if name.lower().endswith(READ)]
+
+
+def path_of(name: str) -> Path:
+    folder = corpus()
+    assert folder
+    return folder / name
+
+
+@pytest.mark.parametrize("name", files())
+def test_a_file_of_the_corpus_is_shown_as_in_a_browser(browser: Viewer, name: str) -> None:
+    if name in REJECTED or name in OF_ANOTHER_SIZE:
+        pytest.skip((REJECTED | OF_ANOTHER_SIZE)[name])
+    body = path_of(name).read_bytes()
+    seen = browser.still(body)
+    if name in RIGHT_AND_DIFFERENT:
+        assert seen is None or difference(seen, made(body)) > ALIKE, "it is alike now: remove it from the list"
+        return
+    assert seen
+    assert difference(seen, made(body)) <= ALIKE
+
+
+def animations() -> list[str]:
+    return [row.file for row in rows() if row.pages > 1 and row.file.startswith(("gif/", "webp/"))]
+
+
+@pytest.mark.parametrize("name", animations())
+def test_an_animation_of_the_corpus_moves_as_in_a_browser(browser: Viewer, name: str) -> None:
+    check_animation(browser, path_of(name).read_bytes(), name.partition("/")[0])
+
+
+def check_animation(browser: Viewer, body: bytes, kind: str) -> None:
+    seen, own = browser.animation(body, f"image/{kind}"), made_animation(body)
+    assert sum(own.delays) == pytest.approx(sum(seen.delays), abs=1)
+    starts = np.cumsum([0, *seen.delays])
+    for index, frame in enumerate(seen.frames):
+        middle = starts[index] + seen.delays[index] / 2
+        assert np.abs(own.at(middle) - frame).max() <= ALIKE, index
+
+
+# Drawn pictures, one or more of each kind
+
+
+def palette(*, alpha: bool = False) -> np.ndarray:
+    """Fields of many colours, from dark to bright; the left half may be transparent."""
+    levels = np.array([0, 20, 64, 128, 200, 255], np.uint8)
+    red, green, blue = np.meshgrid(levels, levels, levels, indexing="ij")
+    fields = np.stack([red, green, blue], -1).reshape(12, 18, 3).repeat(5, 0).repeat(5, 1)
+    if not alpha:
+        return fields
+    opaque = np.full((60, 90, 1), 255, np.uint8)
+    opaque[10:50, :40] = 0
+    return np.concatenate([fields, opaque], -1)
+
+
+WIDE = palette().astype(np.uint16) * 257
+GREY = palette()[..., 1]
+
+
+def multiplied() -> np.ndarray:
+    pixels = palette(alpha=True)
+    return pixels * (pixels[..., 3:] > 0)
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return avif(palette(alpha=True), exif=exif.tobytes())
+
+
+def limited_alpha() -> bytes:
+    pixels = palette(alpha=True)
+    pixels[..., 3] = np.linspace(16, 235, 90)
+    return coded.with_limited_alpha(avif(pixels))
+
+
+def saved(saver: str, image: pyvips.Image | None = None, **options: object) -> bytes:
+    return bytes(getattr(drawing.srgb(palette()) if image is None else image, saver)(**options))
+
+
+P3 = drawing.srgb(palette()).icc_transform("p3", input_profile="srgb")
+
+DRAWN = {
+    "JPEG": saved("jpegsave_buffer", Q=95),
+    "JPEG, progressive": saved("jpegsave_buffer", Q=95, interlace=True),
+    "JPEG, grey": saved("jpegsave_buffer", drawing.srgb(palette()).colourspace("b-w"), Q=95),
+    "JPEG, turned": drawing.jpeg(orientation=6),
+    "JPEG in Display P3": saved("jpegsave_buffer", P3, Q=95),
+    "WebP with alpha": saved("webpsave_buffer", drawing.srgb(palette(alpha=True)), lossless=True),
+    "WebP in Display P3": saved("webpsave_buffer", P3, lossless=True),
+    "GIF with alpha": saved("gifsave_buffer", drawing.srgb(palette(alpha=True))),
+    "PNG": png(palette()),
+    "PNG of 16 bits": png(WIDE),
+    "PNG with alpha": png(palette(alpha=True)),
+    "PNG with a palette": saved("pngsave_buffer", palette=True),
+    "PNG in Display P3 by its profile": saved("pngsave_buffer", P3),
+    "PNG, cICP: Display P3": png(palette(), cicp(12, 13)),
+    "PNG, cICP: BT.2020 with the curve of video": png(WIDE, cicp(9, 1)),
+    "PNG, cICP before all others": png(palette(), cicp(12, 13), coded.SRGB_CHUNK, gama(1.0)),
+    "PNG, sRGB before gAMA": png(palette(), coded.SRGB_CHUNK, gama(1.0)),
+    "PNG, gAMA: linear": png(palette(), gama(1.0)),
+    "PNG, gAMA: linear grey": png(GREY[..., None], gama(1.0)),
+    "PNG, gAMA: 1 / 2.2": png(palette(), gama(0.45455)),
+    "PNG, gAMA and cHRM": png(palette(), gama(0.45455), chrm(coded.P3_CHRM)),
+    "PNG, cHRM alone": png(palette(), chrm(coded.P3_CHRM)),
+    "PNG in PQ": png(WIDE, cicp(9, PQ)),
+    "PNG in PQ with its brightest light": png(WIDE, cicp(9, PQ), clli(400)),
+    "PNG in PQ of Display P3": png(palette(), cicp(12, PQ)),
+    "PNG in HLG": png(WIDE, cicp(9, HLG)),
+    "AVIF": avif(palette()),
+    "AVIF, nclx: Display P3": avif(palette(), 12, 13),
+    "AVIF, nclx: BT.2020": avif(palette(), 9, 1),
+    "AVIF, nclx: a gamma of 2.2": avif(palette(), 1, 4),
+    "AVIF, Display P3 without nclx": coded.avif_without_nclx(palette(), 12, 13),
+    "AVIF, nclx and a profile": avif(palette(), 9, PQ, icc_profile=coded.profile_of_srgb()),
+    "AVIF in PQ": avif(palette(), 9, PQ),
+    "AVIF in HLG": avif(palette(), 9, HLG),
+    "AVIF, grey in limited range": avif(GREY, subsampling="4:0:0", range="limited"),
+    "AVIF, colours in limited range": avif(palette(), range="limited"),
+    "AVIF, alpha in limited range": limited_alpha(),
+    "AVIF, colours multiplied by alpha": coded.with_premultiplied_alpha(avif(multiplied())),
+    "AVIF, turned": turned(6),
+    "AVIF, turned without its alpha": coded.with_upright_alpha(turned(6)),
+    "AVIF, turned and mirrored without its alpha": coded.with_upright_alpha(turned(7)),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_a_drawn_picture_is_shown_as_in_a_browser(browser: Viewer, kind: str) -> None:
+    seen = browser.still(DRAWN[kind])
+    assert seen
+    assert difference(seen, made(DRAWN[kind])) <= ALIKE
+
+
+@pytest.mark.parametrize("format", [Format.GIF, Format.WEBP])
+def test_a_drawn_animation_moves_as_in_a_browser(browser: Viewer, format: Format) -> None:
+    roll = drawing.srgb(np.concatenate([np.roll(palette(alpha=True), 7 * turn, 1) for turn in range(5)])).copy()
+    roll.set_type(pyvips.GValue.gint_type, "page-height", 60)
+    roll.set_type(pyvips.GValue.array_int_type, "delay", [40, 100, 0, 250, 60])
+    check_animation(browser, saved(f"{format}save_buffer", roll), format)
