@@ -14,6 +14,7 @@ The path of a plan, in this order::
     planner      all of it, for a stack
     files        plan.json and its lists
     report       the plan for people
+    limiter      calls AWS in parallel, and waits while it refuses calls
     apply        sends the sources of a plan to the function
     batch        the same by S3 Batch Operations
     apply_report what people see of apply while it works

@@ -51,11 +51,11 @@ def apply_with_kills(images: OldImages, plan: Path, kills: int) -> None:
     """Apply a plan, killed at random moments and started again."""
     choose = random.Random(3)  # noqa: S311  nothing secret
     for _ in range(kills):
-        run = images.start("apply", plan, "--concurrency=2")
+        run = images.start("apply", plan)
         time.sleep(choose.uniform(1.0, 3.0))  # some are killed before they have done anything
         run.kill()
         run.wait()
-    done = images.command("apply", plan, "--concurrency=2")
+    done = images.command("apply", plan)
     assert done.returncode in (0, 1), done.stdout + done.stderr
 
 
