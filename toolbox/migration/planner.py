@@ -199,7 +199,7 @@ class Planner:
             listed = list_inventory(self._s3, options.inventory, bucket, options.prefix)
         else:
             listed = list_objects(self._s3, bucket, options.prefix)
-        is_source = stack.source_filter(self._deployed.delivery)
+        is_source = stack.source_filter(self._deployed.delivery, self._deployed.any_suffix)
         for source in in_manifest_order(in_order(listed, f"the listing of {bucket}")):
             if is_source(source.key):
                 yield source
