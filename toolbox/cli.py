@@ -174,6 +174,38 @@ def smoke(stage: OwnStage = "dev", region: Region = None, renditions: Renditions
 
 
 @main.command()
+def url(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of an upload in the source bucket.")],
+    stage: Stage = None,
+    region: Region = None,
+    source_bucket: SourceBucket = None,
+    destination_bucket: DestinationBucket = None,
+    function: Function = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="RENDITION", help="Only the link of this rendition, or of the `manifest`.")
+    ] = None,
+    expires: Annotated[int, typer.Option(min=1, max=604_800, help="The seconds for which a link works.")] = 3600,
+    base: Annotated[
+        str | None, typer.Option(metavar="URL", help="Links below this address, which serves the destination bucket.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="The seconds to wait for an upload that is processed now.")] = 60,
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+) -> None:
+    """Print links to the renditions of an upload, for a browser; or why there are none.
+
+    Exit code 0: the links are printed; 1: there are no renditions; 2: AWS does not answer, or the stack does not exist.
+    """
+    from toolbox.commands.url import Options, url
+
+    def command() -> int:
+        loaded = load_recipe(renditions)
+        session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
+        return url(session, deployed, loaded, key, Options(name, expires, base, wait))
+
+    _exit(command)
+
+
+@main.command()
 def remove(
     stage: Annotated[str, typer.Option(help="The stage of the stack.")],
     region: Region = None,

@@ -145,7 +145,7 @@ def with_everything_between(tmp_path_factory: pytest.TempPathFactory) -> Package
 def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
     shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
     recipe = 'on_source_delete = "remove"\n' + shipped
-    return package(tmp_path_factory.mktemp("removals"), wheels=False, recipe=recipe)
+    return package(tmp_path_factory.mktemp("removals"), wheels=False, renditions=recipe)
 
 
 @pytest.fixture(scope="session")

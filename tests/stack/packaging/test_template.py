@@ -306,6 +306,7 @@ def test_the_function_has_these_properties(arm64: Package) -> None:
                 "DESTINATION_BUCKET_OWNER": ACCOUNT,
                 "FAILURE_QUEUE_URL": "<FailureQueue>",
                 "REJECTED_QUEUE_URL": "<RejectedQueue>",
+                "ANY_SUFFIX": "false",
             }
         },
         "LoggingConfig": {"LogFormat": "JSON"},
@@ -337,6 +338,7 @@ def test_outputs_name_the_buckets_and_the_queues(arm64: Package) -> None:
         "RejectedQueueUrl": "<RejectedQueue>",
         "FunctionName": "<ResizeLambdaFunction>",
         "Delivery": "s3",
+        "AnySuffix": "false",
     }
 
 
