@@ -51,7 +51,7 @@ class Link(NamedTuple):
 
 
 class Uploads:
-    """What became of the uploads of a stack."""
+    """The uploads of a stack, and what the function made of them."""
 
     def __init__(self, session: boto3.Session, deployed: DeployedStack, recipe: Recipe) -> None:
         """Raise CallError if there are no credentials."""
