@@ -13,8 +13,9 @@ from botocore.config import Config
 from image_scaler.exceptions import DestinationKeyError
 from image_scaler.history import rejection_key
 from image_scaler.renditions.recipe import Recipe, SourcePlan
-from image_scaler.storage.base import ObjectRef, head_or_none, on_one_line
+from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
+from image_scaler.text import on_one_line
 from toolbox import stack
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import call_errors
@@ -72,11 +73,11 @@ class Uploads:
         if plan.manifest_key is None:
             return self._links_without_manifest(plan)
         manifest = read_manifest(self._s3, self._deployed.destination_bucket, plan.manifest_key)
-        if manifest is None or manifest["source"]["etag"] != etag:
+        if manifest is None or manifest.source.etag != etag:
             return []
         links = [
-            Link(entry["name"], entry["key"], f"{entry['width']} x {entry['height']} {entry['type'] or ''}".strip())
-            for entry in manifest["renditions"]
+            Link(made.name, made.key, f"{made.width} x {made.height} {made.type or ''}".strip())
+            for made in manifest.renditions
         ]
         return [*links, Link("manifest", plan.manifest_key, "application/json")]
 

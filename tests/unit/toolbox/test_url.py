@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from image_scaler.history import rejection_key
 from image_scaler.renditions.toml import parse_recipe
-from image_scaler.scaler import Scaler
+from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.s3 import S3Store
 from tests.support.drawing import jpeg, photo
@@ -46,8 +46,8 @@ class Stack:
         self.s3.put_object(Bucket="source", Key=key, Body=body)
 
     def process(self, key: str) -> None:
-        settings = Settings(destination_bucket="destination", recipe=self.recipe)
-        Scaler(settings, S3Store(self.s3), keeps_history=True).handle({"bucket": "source", "keys": [key]})
+        settings = Settings(destination_bucket="destination", recipe=self.recipe, keeps_history=True)
+        build_scaler(settings, S3Store(self.s3)).handle({"bucket": "source", "keys": [key]})
 
     def url(self, key: str, options: Options = NOW, **more: Any) -> int:
         return url(self.session, DEPLOYED, self.recipe, key, options, **more)
