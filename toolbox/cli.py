@@ -266,7 +266,9 @@ def plan(
     inventory: Annotated[
         str | None, typer.Option(metavar="S3-URL", help="The manifest.json of an S3 Inventory, instead of a listing.")
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, max=1000, help="The number of sources to render here.")] = 60,
+    sample: Annotated[
+        int, typer.Option(min=0, max=1000, help="The number of sources to render here; 0: no estimate.")
+    ] = 60,
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The executions in parallel, for the hours.")] = 8,
     everything: Annotated[bool, typer.Option("--all", help="Also sources that are up to date.")] = False,
     retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Also sources rejected before.")] = False,

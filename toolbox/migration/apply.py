@@ -25,6 +25,7 @@ from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint, rejection_key
 from image_scaler.renditions.recipe import Recipe
+from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from image_scaler.text import plural
 from toolbox.aws import prices
@@ -309,12 +310,22 @@ class Applier:
         return self.limiter.call(lambda: look_at_manifest(self._store, bucket, key)).state
 
     def orphans(self) -> Iterator[str]:
-        """Yield the keys that no recipe makes any longer, of sources whose new renditions exist."""
+        """Yield the keys that no recipe asks for any more; those of sources to process only once that is done."""
         for orphan in self._plan.orphans():
             plan = self._recorded.plan_for(orphan.source_key)
             is_made = plan is None or orphan.key in plan.keys or plan.has_version(orphan.key)
-            if self.progress.is_done(orphan.source_key) and not is_made:
+            if orphan.waits and not self.progress.is_done(orphan.source_key):
+                continue
+            if not is_made or self._is_deleted(orphan.source_key):
                 yield orphan.key
+
+    def _is_deleted(self, source_key: str) -> bool:
+        """Return whether a source does not exist, in a stack that removes renditions with it; raises CallError."""
+        if self._recipe.on_source_delete != "remove":
+            return False
+        ref = ObjectRef(self._deployed.source_bucket, source_key)
+        with call_errors(f"look at {ref}"):
+            return self.limiter.call(lambda: head_or_none(self._store, ref)) is None
 
     def delete(self, keys: Iterable[str]) -> Iterator[int]:
         """Delete objects of the destination; yield how many, again and again. Raises CallError."""

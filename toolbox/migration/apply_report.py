@@ -62,6 +62,8 @@ def run_batch(
     operations = BatchOperations.connect(session, deployed)
     progress, tally = applier.progress, applier.progress.tally
     total, estimate = plan.content["counts"]["to_process"], plan.content["estimate"]
+    if total and not estimate["sampled"]:
+        raise CallError("the plan has no estimate, so --max-usd cannot be checked: plan again without --sample 0")
     share = estimate["usd"] / total if total else 0.0
     job = tally.open_job
     if job is None:

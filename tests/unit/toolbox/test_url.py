@@ -23,7 +23,7 @@ width = 20
 format = "webp"
 [renditions.web]
 width = 40
-key = "web/{hash}/{key}"
+key = "web/{key}.{hash}"
 [[rules]]
 match = "raw/**"
 renditions = []
