@@ -181,7 +181,7 @@ def test_a_plan_that_does_not_hold_any_more_is_refused_before_anything_is_made(
 
 
 def test_orphans_are_named_until_they_are_deleted(images: OldImages, tmp_path: Path) -> None:
-    images.use_recipe(PLAIN + "[renditions.dropped]\nwidth = 30\n")
+    images.use_recipe(PLAIN + "[renditions.resized]\nwidth = 30\n")
     images.fill("dropped", 3)
     plan = tmp_path / "plan.json"
     images.plan("--prefix=dropped/", f"--out={plan}")
@@ -189,16 +189,17 @@ def test_orphans_are_named_until_they_are_deleted(images: OldImages, tmp_path: P
     images.use_recipe(PLAIN)
     images.plan("--prefix=dropped/", f"--out={plan}")
     assert images.command("apply", plan).returncode == 0  # orphans are kept, and no manifest lists them any more
-    images.s3.put_object(Bucket=images.destination, Key="dropped/dropped/theirs.jpg", Body=b"of somebody else")
+    images.s3.put_object(Bucket=images.destination, Key="resized/dropped/theirs.jpg", Body=b"of somebody else")
 
     again = images.plan("--prefix=dropped/", f"--out={plan}", "--sample=0")
     assert (again["counts"]["to_process"], again["counts"]["orphans"]) == (0, 3)
-    assert again["by_rendition"]["dropped"]["orphan"] == 3
+    assert again["by_rendition"]["resized"]["orphan"] == 3
     assert "3 orphans stay until" in images.command("plan", "--prefix=dropped/").stdout
     deleted = images.command("apply", plan, "--orphans=delete")
     assert (deleted.returncode, "3 orphans deleted" in deleted.stdout) == (0, True)
     assert images.plan("--prefix=dropped/")["counts"]["orphans"] == 0
-    assert [key for key in images.destination_objects() if key.startswith("dropped/")] == ["dropped/dropped/theirs.jpg"]
+    left = [key for key in images.destination_objects() if key.startswith("resized/dropped/")]
+    assert left == ["resized/dropped/theirs.jpg"]
 
 
 def test_a_function_with_another_recipe_is_found_out_at_the_first_source(images: OldImages, tmp_path: Path) -> None:
