@@ -8,6 +8,7 @@ made. An object is named only if nobody else can have written it:
   its own, it has the ETag of that source.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,9 @@ from itertools import islice
 from typing import NamedTuple, Self
 
 from image_scaler.publisher import Provenance, is_superseded
-from image_scaler.renditions.keys import HASH_DIGITS, MANIFEST_FOLDER
-from image_scaler.renditions.recipe import SourcePlan
-from image_scaler.renditions.spec import CopyTarget, RenditionSpec, Spec
+from image_scaler.renditions.keys import HASH, HASH_DIGITS, MANIFEST_FOLDER
+from image_scaler.renditions.recipe import Rule
+from image_scaler.renditions.spec import CopySpec, Spec
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
 from toolbox.aws.errors import call_errors
 from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
@@ -28,6 +29,7 @@ MANIFEST = "manifest"
 """The name of a manifest in the counts."""
 _CHUNK = 1000
 _NO_EXTENSION = ".image"
+_DIGITS = f"[0-9a-f]{{{HASH_DIGITS}}}"
 
 
 class KnownSource(NamedTuple):
@@ -104,18 +106,17 @@ class Leftovers:
         """`buckets`: the source and the destination."""
         self._store = store
         self._source_bucket, self._bucket = buckets
-        self._current = recipe
-        self._recipes = [recipe, *history]
+        self._keys = [_RecipeKeys(recorded) for recorded in (recipe, *history)]
         self._known = known
         self._removes = recipe.recipe.on_source_delete == "remove"
         self._fingerprints = {
-            recorded.fingerprint_of(spec) for recorded in self._recipes for spec in recorded.recipe.specs
+            recorded.fingerprint_of(spec) for recorded in (recipe, *history) for spec in recorded.recipe.specs
         }
+        self._prefixes = {spec.template.prefix for recorded in (recipe, *history) for spec in recorded.recipe.specs}
 
     def prefixes(self, source_prefix: str) -> list[str]:
         """Return what to list: everything that any recipe may have written for sources with a prefix."""
-        found = {spec.template.prefix for recorded in self._recipes for spec in recorded.recipe.specs}
-        wanted = sorted(prefix + source_prefix for prefix in {*found, MANIFEST_FOLDER})
+        wanted = sorted(prefix + source_prefix for prefix in {*self._prefixes, MANIFEST_FOLDER})
         return [
             prefix for prefix in wanted if not any(prefix != other and prefix.startswith(other) for other in wanted)
         ]
@@ -131,29 +132,25 @@ class Leftovers:
 
     def _candidate(self, listed: ListedObject, source_prefix: str) -> _Candidate | None:
         """Return an object that no recipe asks for, if it has a key of ours."""
-        if self._known.has_orphan(listed.key):
-            return None
-        for recorded in self._recipes:
-            for source_key in _possible_sources(listed.key, recorded.recipe.specs):
-                plan = recorded.plan_for(source_key)
-                if plan is None or not source_key.startswith(source_prefix) or not _may_write(plan, listed.key):
+        for keys in self._keys:
+            for source_key, spec in keys.written_under(listed.key):
+                if not source_key.startswith(source_prefix):
                     continue
+                if keys is self._keys[0] and not self._removes:
+                    return None  # the recipe asks for it, and renditions survive their source
                 source = self._known.source(source_key)
-                if not self._is_unasked(source_key, source, listed.key):
+                if not self._is_unasked(source_key, source, listed.key) or self._known.has_orphan(listed.key):
                     return None
-                target = next((target for target in plan.targets if target.key == listed.key), None)
-                name = target.spec.name if target else MANIFEST if listed.key == plan.manifest_key else _name_of(plan)
                 waits = source is not None and source.is_to_process
-                leftover = Leftover(source_key, listed.key, name, waits)
-                return _Candidate(leftover, source, isinstance(target, CopyTarget), listed.etag)
+                leftover = Leftover(source_key, listed.key, spec.name if spec else MANIFEST, waits)
+                return _Candidate(leftover, source, isinstance(spec, CopySpec), listed.etag)
         return None
 
     def _is_unasked(self, source_key: str, source: KnownSource | None, key: str) -> bool:
         """Return whether the recipe does not ask for a key: it never does, or its source was deleted."""
         if source is None:
             return self._removes  # else renditions survive their source
-        plan = self._current.plan_for(source_key)
-        return plan is None or not _may_write(plan, key)
+        return all(found != source_key for found, _ in self._keys[0].written_under(key))
 
     def _is_ours(self, candidate: _Candidate) -> bool:
         """Return whether the function wrote an object, and its source did not come back since the listing."""
@@ -173,38 +170,64 @@ class Leftovers:
         return head_or_none(self._store, ObjectRef(self._source_bucket, source_key)) is not None
 
 
-def _may_write(plan: SourcePlan, key: str) -> bool:
-    """Return whether a plan leads to a key, of whatever version."""
-    return key in plan.keys or plan.has_version(key)
+class _RecipeKeys:
+    """The keys that one recipe leads to."""
+
+    def __init__(self, recorded: RecordedRecipe) -> None:
+        recipe = recorded.recipe
+        self._recorded = recorded
+        self._recipe = recipe
+        self._specs = [(table, spec) for table, specs in recipe.by_name.items() for spec in specs]
+        self._has_manifest: dict[Rule | None, bool] = {}
+
+    def written_under(self, key: str) -> Iterator[tuple[str, Spec | None]]:
+        """Yield each source, and its rendition, that is written under a key; None for a manifest."""
+        if key.startswith(MANIFEST_FOLDER) and key.endswith(MANIFEST_SUFFIX):
+            source_key = key.removeprefix(MANIFEST_FOLDER).removesuffix(MANIFEST_SUFFIX)
+            if source_key and self._writes_manifest(source_key):
+                yield source_key, None
+        for table, spec in self._specs:
+            if not key.startswith(spec.template.prefix):
+                continue
+            for source_key in _possible_sources(key, spec):
+                if _is_key_of(spec, source_key, key) and self._makes(table, source_key):
+                    yield source_key, spec
+
+    def _makes(self, table: str, source_key: str) -> bool:
+        rule = self._recipe.rule_for(source_key)
+        return rule is None or table in rule.renditions
+
+    def _writes_manifest(self, source_key: str) -> bool:
+        """Return whether a source has a manifest, which its rule decides."""
+        rule = self._recipe.rule_for(source_key)
+        if rule not in self._has_manifest:
+            plan = self._recorded.plan_for(source_key)
+            if plan is None:  # S3 cannot store one of its keys
+                return False
+            self._has_manifest[rule] = plan.manifest_key is not None
+        return self._has_manifest[rule]
 
 
-def _name_of(plan: SourcePlan) -> str:
-    """Return the name for a key with a hash."""
-    return next(target.spec.name for target in plan.targets if target.spec.template.has_hash)
+def _possible_sources(key: str, spec: Spec) -> set[str]:
+    """Return the keys of sources whose rendition a key may be; most of them are not."""
+    prefix, suffix = spec.template
+    rest = key.removeprefix(prefix)
+    if suffix is None:
+        stem = rest.rpartition(".")[0]
+        found = {rest, stem, stem.removesuffix(_NO_EXTENSION)}
+    elif spec.template.has_hash:
+        found = {rest[: len(rest) - len(suffix) + 1 - HASH_DIGITS]}
+    else:
+        found = {rest.removesuffix(suffix)}
+    return found - {""}
 
 
-def _possible_sources(key: str, specs: Sequence[Spec]) -> Iterator[str]:
-    """Yield the keys of sources whose rendition or manifest a key may be, each once; most of them are not."""
-    found = dict[str, None]()
-    if key.startswith(MANIFEST_FOLDER) and key.endswith(MANIFEST_SUFFIX):
-        found[key.removeprefix(MANIFEST_FOLDER).removesuffix(MANIFEST_SUFFIX)] = None
-    for spec in specs:
-        template = spec.template
-        if not key.startswith(template.prefix):
-            continue
-        rest = key.removeprefix(template.prefix)
-        if template.suffix is None:
-            found[rest] = None
-            if isinstance(spec, RenditionSpec):
-                stem = rest.rpartition(".")[0]
-                found |= {stem: None, stem.removesuffix(_NO_EXTENSION): None}
-        elif rest.endswith(template.suffix):
-            found[rest.removesuffix(template.suffix)] = None
-        elif template.has_hash:
-            found[rest[: -_length(template.suffix)]] = None
-    yield from filter(None, found)
-
-
-def _length(suffix: str) -> int:
-    """Return the length of a suffix with its hash."""
-    return len(suffix) - 1 + HASH_DIGITS
+def _is_key_of(spec: Spec, source_key: str, key: str) -> bool:
+    """Return whether a rendition of a source has a key, of whatever version."""
+    if not spec.template.has_hash:
+        if isinstance(spec, CopySpec):
+            return key == spec.template.copy_key(source_key)
+        return key == spec.template.key(source_key, spec.output_format(source_key))
+    before, _, after = spec.template.copy_key(source_key).partition(HASH)
+    digits = key[len(before) : len(key) - len(after)]
+    return key == before + digits + after and re.fullmatch(_DIGITS, digits) is not None
