@@ -2,7 +2,7 @@
 PYTHON ?= python3
 STAGE ?= dev
 WORKERS ?= auto
-SLS := NODE_NO_WARNINGS=1 npx --no-install sls
+SLS := npx --no-install sls
 READY := .venv/ready node_modules/ready
 # As it was given: make would take a $ in a file's name for a variable of its own.
 override FILES := $(value FILES)

@@ -108,7 +108,10 @@ class Status(enum.StrEnum):
     SUPERSEDED = "superseded"
     """The source was replaced or deleted in the meantime: a newer event does the work."""
     IGNORED = "ignored"
-    """There was nothing to do: the source is a rendition itself, or the event is a removal and renditions are kept."""
+    """There was nothing to do: the source is a rendition itself, or no image although any upload invokes the function.
+
+    Or the event is a removal, and renditions are kept.
+    """
 
 
 @dataclass

@@ -16,12 +16,14 @@ from image_scaler.exceptions import (
     RejectedError,
     StorageError,
     UnexpectedError,
+    UnsupportedImageError,
 )
 from image_scaler.history import History
 from image_scaler.outcomes import Outcome, Report, Stage, Status
 from image_scaler.pipeline import RenditionPipeline
 from image_scaler.publisher import Publisher
 from image_scaler.reconciler import Reconciler
+from image_scaler.renditions.keys import is_image_key
 from image_scaler.responses import response
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectStore
@@ -49,12 +51,14 @@ class Scaler:
         announcer: Announcer,
         queues: FailureQueues = FailureQueues(),  # noqa: B008  it never changes
         observe: Callable[[Outcome], None] = lambda outcome: None,
+        any_suffix: bool = False,
     ) -> None:
-        """`observe` receives the outcome of each record."""
+        """`observe` receives the outcome of each record; `any_suffix`: some sources are no images, and are ignored."""
         self._reconciler = reconciler
         self._announcer = announcer
         self._queues = queues
         self._observe = observe
+        self._any_suffix = any_suffix
 
     def handle(self, event: object, deadline: Deadline = NO_DEADLINE) -> dict[str, Any]:
         """Process every source of an event and return the response that its event source expects.
@@ -108,6 +112,11 @@ class Scaler:
             return Status.FAILED, StorageError(f"{reason}; and {error}")
         return Status.REJECTED, reason
 
+    def _is_no_image(self, event: SourceEvent, reason: ImageScalerError) -> bool:
+        """Return whether a source was rejected that nobody said to be an image: not even the suffix of its key does."""
+        is_unsupported = self._any_suffix and isinstance(reason, UnsupportedImageError)
+        return is_unsupported and not is_image_key(event.ref.key)
+
     def scale(self, event: SourceEvent, deadline: Deadline = NO_DEADLINE) -> Outcome:
         """Make and write all renditions of one source, or remove them with it; raises nothing."""
         report = Report()
@@ -116,7 +125,10 @@ class Scaler:
             with report.timer.timed(Stage.TOTAL):
                 status = self._reconciler.reconcile(event, deadline, report)
         except (RejectedError, ObjectNotFoundError) as reason:
-            status, error = self._announce_rejection(event, reason)
+            if self._is_no_image(event, reason):
+                status = Status.IGNORED
+            else:
+                status, error = self._announce_rejection(event, reason)
         except ImageScalerError as reason:
             status, error = Status.FAILED, reason
         except Exception as reason:  # an unexpected error in one source must not stop the other sources of the event
@@ -148,4 +160,4 @@ def build_scaler(
     history = History(settings, store, publisher)
     pipeline = RenditionPipeline(settings, store, publisher, announcer, history, executor)
     reconciler = Reconciler(settings, store, publisher, announcer, history, pipeline)
-    return Scaler(reconciler, announcer, queues, observe)
+    return Scaler(reconciler, announcer, queues, observe, any_suffix=settings.any_suffix)

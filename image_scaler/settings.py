@@ -28,6 +28,8 @@ class Settings:
     """Where rejected sources go; None: to the failure queue."""
     keeps_history: bool = False
     """Whether recipes and rejections are kept in the destination bucket, as in the function."""
+    any_suffix: bool = False
+    """Whether uploads invoke the function whatever their keys end in, so that some are no images."""
     memory: int | None = None
     """The function's memory in bytes; None outside Lambda."""
 
@@ -46,7 +48,7 @@ class Settings:
         """Read the environment and renditions.toml.
 
         The variables are DESTINATION_BUCKET, SOURCE_BUCKET, DESTINATION_BUCKET_OWNER, SOURCE_BUCKET_OWNER,
-        FAILURE_QUEUE_URL, REJECTED_QUEUE_URL, and Lambda's own AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
+        FAILURE_QUEUE_URL, REJECTED_QUEUE_URL, ANY_SUFFIX, and Lambda's own AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
 
         Raises ConfigError whose one sentence says what is wrong.
         """
@@ -64,6 +66,7 @@ class Settings:
             failure_queue_url=environ.get("FAILURE_QUEUE_URL") or None,
             rejected_queue_url=environ.get("REJECTED_QUEUE_URL") or None,
             keeps_history=True,
+            any_suffix=environ.get("ANY_SUFFIX") == "true",
             memory=int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0)) * 1024**2 or None,
             recipe=load_recipe(renditions_path),
         )

@@ -31,6 +31,7 @@ class Metric(enum.StrEnum):
     REJECTED = "Rejected"
     FAILED = "Failed"
     SUPERSEDED = "Superseded"
+    IGNORED = "Ignored"
     WRITTEN = "RenditionsWritten"
     BYTES_SAVED = "BytesSaved"
     """The bytes by which new renditions are smaller than their source, added up; copies save nothing."""
@@ -50,6 +51,7 @@ _STATUS_METRICS = {
     Status.REJECTED: Metric.REJECTED,
     Status.FAILED: Metric.FAILED,
     Status.SUPERSEDED: Metric.SUPERSEDED,
+    Status.IGNORED: Metric.IGNORED,
 }
 _STAGE_METRICS = {
     Stage.FETCH: Metric.FETCH_TIME,
@@ -108,7 +110,7 @@ class Telemetry:
         return fields
 
     def _metric_fields(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the values, and under `_aws` what CloudWatch makes of them; nothing for an ignored source."""
+        """Return the values, and under `_aws` what CloudWatch makes of them; nothing for an ignored removal."""
         values = _metric_values(outcome)
         if not values:
             return {}
@@ -147,7 +149,8 @@ def _metric_values(outcome: Outcome) -> dict[Metric, float]:
         for stage, metric in _STAGE_METRICS.items():
             if stage in timings:
                 values[metric] = timings[stage]
-    if outcome.status in _STATUS_METRICS:
+    is_kept = outcome.status is Status.IGNORED and outcome.is_removal
+    if outcome.status in _STATUS_METRICS and not is_kept:
         values[_STATUS_METRICS[outcome.status]] = 1
     return values
 

@@ -174,6 +174,38 @@ def smoke(stage: OwnStage = "dev", region: Region = None, renditions: Renditions
 
 
 @main.command()
+def url(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of an upload in the source bucket.")],
+    stage: Stage = None,
+    region: Region = None,
+    source_bucket: SourceBucket = None,
+    destination_bucket: DestinationBucket = None,
+    function: Function = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="RENDITION", help="Only the link of this rendition, or of the `manifest`.")
+    ] = None,
+    expires: Annotated[int, typer.Option(min=1, max=604_800, help="The seconds for which a link works.")] = 3600,
+    base: Annotated[
+        str | None, typer.Option(metavar="URL", help="Links below this address, which serves the destination bucket.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="The seconds to wait for an upload that is processed now.")] = 60,
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+) -> None:
+    """Print links to the renditions of an upload, for a browser; or why there are none.
+
+    Exit code 0: the links are printed; 1: there are no renditions; 2: AWS does not answer, or the stack does not exist.
+    """
+    from toolbox.commands.url import Options, url
+
+    def command() -> int:
+        loaded = load_recipe(renditions)
+        session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
+        return url(session, deployed, loaded, key, Options(name, expires, base, wait))
+
+    _exit(command)
+
+
+@main.command()
 def remove(
     stage: Annotated[str, typer.Option(help="The stage of the stack.")],
     region: Region = None,
@@ -234,7 +266,9 @@ def plan(
     inventory: Annotated[
         str | None, typer.Option(metavar="S3-URL", help="The manifest.json of an S3 Inventory, instead of a listing.")
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, max=1000, help="The number of sources to render here.")] = 60,
+    sample: Annotated[
+        int, typer.Option(min=0, max=1000, help="The number of sources to render here; 0: no estimate.")
+    ] = 60,
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The executions in parallel, for the hours.")] = 8,
     everything: Annotated[bool, typer.Option("--all", help="Also sources that are up to date.")] = False,
     retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Also sources rejected before.")] = False,

@@ -42,7 +42,7 @@ def source_files(paths: Sequence[Path], out_folder: Path | None = None) -> list[
         for file in files:
             key = file.relative_to(folder).as_posix()
             if key in found:
-                raise InputError(f"{found[key].path} and {file} would both have the key {key}: scale them separately")
+                raise InputError(f"{found[key].path} and {file} would both have the key {key}: pass only one of them")
             found[key] = SourceFile(file, ObjectRef(str(folder.resolve()), key))
     return list(found.values())
 

@@ -15,6 +15,8 @@ from image_scaler.exceptions import ConfigError
 ROOT = Path(__file__).resolve().parent.parent
 SLS = ROOT / "node_modules" / ".bin" / "sls"
 
+INVOKES_NOTHING = "an upload invokes nothing: serverless.yml has no event for this suffix"
+
 
 class _Loader(yaml.SafeLoader):
     """Reads YAML with CloudFormation's tags, such as !Sub, whose values are left out."""
@@ -35,13 +37,19 @@ def suffixes() -> list[str]:
     return [event["s3"]["rules"][0]["suffix"] for event in read()["functions"]["resize"]["events"]]
 
 
-def source_filter(delivery: str) -> Callable[[str], bool]:
-    """Return what tells whether an upload of a key invokes the function; `delivery` is the stack's parameter.
+def source_filter(delivery: str | None = None, any_suffix: str | None = None) -> Callable[[str], bool]:
+    """Return what tells whether an upload of a key invokes the function.
 
-    S3 compares suffixes to the letter, so there is a notification for lower and one for upper case. The rule of
-    EventBridge ignores the case: it also delivers `photo.Jpg`.
+    `delivery` and `any_suffix` are the stack's parameters; by default those that serverless.yml has for all stages.
+
+    S3 compares suffixes to the letter, so there is a notification for each usual spelling. The rule of EventBridge
+    ignores the case: it also delivers `photo.JPg`.
     """
     spellings = tuple(suffixes())
+    defaults = read()["params"]["default"]
+    delivery, any_suffix = delivery or defaults["delivery"], any_suffix or str(defaults["anySuffix"]).lower()
+    if any_suffix == "true":
+        return lambda key: True
     if delivery == "eventbridge":
         return lambda key: key.lower().endswith(spellings)
     return lambda key: key.endswith(spellings)

@@ -328,7 +328,8 @@ def _find_mistakes(type_: Any, raw: Any, field: Field) -> Iterator[ConfigError]:
             yield ConfigError(f"{name} belongs before the first table, not in {where}", (*field, name))
         else:
             unknown = f"{where} has no field" if field else "there is no setting or table"
-            yield ConfigError(f"{unknown} {name!r}.{did_you_mean(name, types)}", (*field, name))
+            hint = did_you_mean(name, types) or (" See docs/limits.md for what is not possible." if field else "")
+            yield ConfigError(f"{unknown} {name!r}.{hint}", (*field, name))
     for known in msgspec.structs.fields(struct):
         if known.required and known.name not in raw and raw.keys() <= types.keys():  # else it may be misspelled
             yield _unexpected(_describe(known.type), (*field, known.name), None)

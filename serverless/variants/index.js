@@ -26,10 +26,13 @@ function vary(service, Error) {
     throw new Error('sourceAccount needs delivery: eventbridge, since S3 invokes functions of its own account only');
   }
 
+  if (parameters.anySuffix === 'true') {
+    functions.resize.events = [{ s3: { bucket: 'source', event: 's3:ObjectCreated:*' } }];
+  }
   if (renditions.removes) {
     removeWithSource(functions.resize, provider, parameters.existingDestinationBucket ? null : destinationBucket);
   }
-  const filters = functions.resize.events.map(({ s3 }) => ({ event: s3.event, suffix: s3.rules[0].suffix }));
+  const filters = functions.resize.events.map(({ s3 }) => ({ event: s3.event, suffix: s3.rules?.[0].suffix }));
   if (isRule) {
     deliverByRule(resources.Resources, filters, optional.rule);
   }
@@ -124,8 +127,10 @@ function removeWithSource(resize, provider, bucket) {
 function deliverByRule(resources, filters, rule) {
   Object.assign(resources, rule);
   const { EventPattern: pattern } = resources.UploadRule.Properties;
-  const suffixes = new Set(filters.map(({ suffix }) => suffix.toLowerCase()));
-  pattern.detail.object = { key: [...suffixes].map((suffix) => ({ suffix: { 'equals-ignore-case': suffix } })) };
+  const suffixes = new Set(filters.flatMap(({ suffix }) => suffix?.toLowerCase() ?? []));
+  if (suffixes.size) {
+    pattern.detail.object = { key: [...suffixes].map((suffix) => ({ suffix: { 'equals-ignore-case': suffix } })) };
+  }
   if (filters.some(({ event }) => REMOVED.includes(event))) {
     pattern['detail-type'].push('Object Deleted');
   }
@@ -148,7 +153,7 @@ function fillBuffer(resources, filters, isRule) {
   resources.S3BucketSource.Properties.NotificationConfiguration = {
     QueueConfigurations: filters.map(({ event, suffix }) => ({
       Event: event,
-      Filter: { S3Key: { Rules: [{ Name: 'suffix', Value: suffix }] } },
+      ...(suffix && { Filter: { S3Key: { Rules: [{ Name: 'suffix', Value: suffix }] } } }),
       Queue: arnOf('BufferQueue'),
     })),
   };

@@ -76,6 +76,29 @@ def test_the_sample_renditions_are_those_of_the_project() -> None:
     assert parse_recipe(sample + limits).limits == DEFAULT_LIMITS
 
 
+def test_every_recipe_to_copy_is_valid() -> None:
+    recipes = code("docs/recipes.md", "toml")
+    assert len(recipes) == PAGES["docs/recipes.md"].count("\n## ")
+    for text in recipes:
+        assert parse_recipe(text).plan_for("folder/photo.jpg").targets
+
+
+def test_the_function_for_terraform_is_that_of_the_stack() -> None:
+    (text,) = code("docs/deployment.md", "hcl")
+    values = dict(re.findall(r"^ +(\w+) += (?:\[?\"|)([^\"\]\n]+)", text, re.MULTILINE))
+    function, defaults = STACK["functions"]["resize"], STACK["params"]["default"]
+    variables = (
+        STACK["provider"]["environment"]
+        | STACK["resources"][0]["extensions"]["ResizeLambdaFunction"]["Properties"]["Environment"]["Variables"]
+    )
+    assert set(re.findall(r"^ +([A-Z_]+) ", text, re.MULTILINE)) == variables.keys()
+    assert (values["handler"], values["runtime"]) == (function["handler"], f"python{defaults['python']}")
+    assert (values["architectures"], values["memory_size"]) == (defaults["architecture"], str(defaults["memorySize"]))
+    assert (values["timeout"], values["ANY_SUFFIX"]) == (str(defaults["timeout"]), defaults["anySuffix"])
+    assert values["maximum_retry_attempts"] == str(function["maximumRetryAttempts"])
+    assert values["maximum_event_age_in_seconds"] == str(function["maximumEventAge"])
+
+
 def test_the_table_of_fields_has_every_field_and_no_other() -> None:
     fields = {field.name for field in msgspec.structs.fields(RenditionTable)}
     assert {name for cell in table("docs/configuration.md", "field") for name in words(cell)} == fields
@@ -138,7 +161,9 @@ def test_every_file_of_the_stack_is_explained() -> None:
 
 def test_the_suffixes_are_those_of_the_stack() -> None:
     (listed,) = re.findall(r"ends in `([^`]+)`", PAGES["docs/deployment.md"])
-    assert {case(suffix) for suffix in listed.split() for case in (str.lower, str.upper)} == set(stack.suffixes())
+    (capitalised,) = re.findall(r"or in `([^`]+)`", PAGES["docs/deployment.md"])
+    spellings = {case(suffix) for suffix in listed.split() for case in (str.lower, str.upper)}
+    assert spellings | {*capitalised.split()} == set(stack.suffixes())
 
 
 def test_the_response_headers_policy_is_one_that_cloudfront_accepts() -> None:

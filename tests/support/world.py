@@ -27,15 +27,18 @@ JPEG = drawing.jpeg()
 class World:
     """A scaler between two buckets."""
 
-    def __init__(self, renditions: str = RENDITIONS) -> None:
+    def __init__(self, renditions: str = RENDITIONS, *, any_suffix: bool = False) -> None:
+        """`any_suffix`: whether every upload invokes the function."""
         self.store = InMemoryStore()
         self.queue = InMemoryQueue()
         self.time = 0
+        self.any_suffix = any_suffix
         self.reconfigure(renditions)
 
     def reconfigure(self, renditions: str) -> None:
         """Deploy another renditions.toml."""
-        self.settings = Settings(destination_bucket="destination", recipe=parse_recipe(renditions))
+        recipe = parse_recipe(renditions)
+        self.settings = Settings(destination_bucket="destination", recipe=recipe, any_suffix=self.any_suffix)
         self.scaler = build_scaler(self.settings, self.store, queues=FailureQueues(self.queue))
 
     def upload(self, key: str, body: bytes = JPEG, **stored: Any) -> dict[str, Any]:

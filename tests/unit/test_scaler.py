@@ -663,3 +663,23 @@ def test_a_format_that_does_not_pay_is_stored_if_it_replaces_an_older_version() 
     replaced = decoded(world.store.objects[ObjectRef("destination", "web-100/a.jpg.png")].read())
     assert (replaced.width, replaced.height) == (100, 50)
     assert len(manifest_of(world, "a.jpg")["renditions"]) == 2
+
+
+@pytest.mark.parametrize("key", ["5f0c71b2-a9e4", "notes.txt", "folder/"])
+@pytest.mark.parametrize("body", [b"no image", b""])
+def test_what_is_no_image_is_ignored_where_every_upload_invokes_the_function(key: str, body: bytes) -> None:
+    world = World(any_suffix=True)
+    assert world.handle(world.upload(key, body)) == {"statusCode": 200, "body": "1 image, 0 renditions"}
+    assert (world.written, world.queue.records) == ([], [])
+
+
+def test_an_image_without_a_suffix_gets_its_renditions(world: World) -> None:
+    assert world.handle(world.upload("5f0c71b2-a9e4"))["statusCode"] == 200
+    assert "thumbnail/5f0c71b2-a9e4.image.webp" in world.written
+
+
+@pytest.mark.parametrize(("key", "any_suffix"), [("a.jpg", True), ("scan.BMP", True), ("5f0c71b2-a9e4", False)])
+def test_what_claims_to_be_an_image_is_rejected_if_it_is_none(key: str, any_suffix: bool) -> None:
+    world = World(any_suffix=any_suffix)
+    assert world.handle(world.upload(key, b"no image"))["statusCode"] == 500
+    assert [record["source"]["key"] for record in world.queue.records] == [key]

@@ -206,10 +206,17 @@ def test_a_deletion_has_a_line_but_is_no_upload(capsys: pytest.CaptureFixture[st
     assert metrics(line) == {}
 
 
-def test_an_ignored_source_has_a_line_but_is_not_counted(watched: Watched) -> None:
-    watched.telemetry.observe(Outcome(source=ObjectRef("source", "a.jpg"), status=Status.IGNORED))
+def test_an_ignored_source_has_a_line_and_counts_as_ignored_alone(watched: Watched) -> None:
+    watched.telemetry.observe(Outcome(source=ObjectRef("source", "a"), status=Status.IGNORED))
     (line,) = watched.read()
-    assert (line["status"], metrics(line)) == ("ignored", {})
+    assert (line["status"], line["level"], line["Ignored"]) == ("ignored", "INFO", 1)
+    assert metrics(line)["function",] == {"Ignored": 1}
+
+
+def test_an_ignored_deletion_is_not_counted(watched: Watched) -> None:
+    watched.telemetry.observe(Outcome(source=ObjectRef("source", "a"), status=Status.IGNORED, is_removal=True))
+    (line,) = watched.read()
+    assert metrics(line) == {}
 
 
 def test_bytes_saved_are_those_by_which_renditions_are_smaller_than_their_source(watched: Watched) -> None:
@@ -289,6 +296,7 @@ def test_every_metric_is_one_that_some_upload_emits(watched: Watched) -> None:
     watched.store.broken.add("web-50/failed.jpg.webp")
     watched.notify("good.jpg", "rejected.jpg", "failed.jpg")
     watched.notify("superseded.jpg", eTag="0")
+    watched.telemetry.observe(Outcome(source=ObjectRef("source", "a"), status=Status.IGNORED))
     found = [metrics(line)["function",] for line in watched.read()]
     assert {name for values in found for name in values} == set(Metric)
 

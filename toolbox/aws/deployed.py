@@ -25,6 +25,8 @@ class DeployedStack:
     """Of S3 Batch Operations, if the stack has one."""
     delivery: str = "s3"
     """How uploads reach the function: the parameter of this name."""
+    any_suffix: str = "false"
+    """Whether every upload invokes it: the parameter of this name."""
 
 
 def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
@@ -39,6 +41,7 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
             function=outputs["FunctionName"],
             batch_role=outputs.get("BatchOperationsRoleArn"),
             delivery=outputs.get("Delivery", "s3"),
+            any_suffix=outputs.get("AnySuffix", "false"),
         )
     except KeyError as error:
         raise CallError(f"the stack {name} has no output {error}: deploy it again") from error

@@ -11,6 +11,7 @@ from toolbox.console import err, out
 from toolbox.migration.apply import Applier, Progress
 from toolbox.migration.apply_report import delete_orphans, run_batch, run_function
 from toolbox.migration.files import load
+from toolbox.migration.limiter import Limiter
 
 
 def apply(
@@ -28,7 +29,8 @@ def apply(
     planned = load(plan_file)
     try:
         with Progress(planned) as done:
-            applier = Applier(planned, deployed, recipe, session, done)
+            limiter = Limiter(concurrency, lambda text: err.print(text, style="yellow", markup=False))
+            applier = Applier(planned, deployed, recipe, session, done, limiter)
             with err.status("Comparing the sources with the plan"):
                 changed = applier.check_listing()
             if changed:
@@ -43,6 +45,8 @@ def apply(
     except KeyboardInterrupt:
         err.print("Interrupted. The same command goes on from here.")
         return 1
+    if limiter.refused:
+        err.print(f"AWS refused {plural(limiter.refused, 'call')} for a while; at the end, {limiter.limit} in parallel")
     out.print(
         f"{plural(tally.done, 'source')} done, {tally.rejected:,} rejected, {tally.failed:,} failed, "
         f"${tally.usd:,.4f} spent"

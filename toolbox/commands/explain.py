@@ -1,6 +1,6 @@
 """`image-scaler explain`: what an upload becomes, without an image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from image_scaler.exceptions import DestinationKeyError
@@ -8,7 +8,7 @@ from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.spec import CopyTarget, RenditionTarget, Target
 from image_scaler.text import on_one_line
 from toolbox import stack
-from toolbox.console import err, make_table, out, print_error, print_json
+from toolbox.console import make_table, out, print_error, print_json
 
 
 class Explained(NamedTuple):
@@ -24,29 +24,52 @@ class Explained(NamedTuple):
 
 def explain(keys: Sequence[str], recipe: Recipe, *, as_json: bool) -> int:
     """Print what would be written for an upload under each key; return the exit code."""
-    is_source = stack.source_filter("s3")
+    is_source = stack.source_filter()
     table = make_table("source", "rendition", "key", "what")
     is_rejected = False
     for key in keys:
         name = on_one_line(key)
-        if not is_source(key):
-            err.print(f"Note: an upload of {name} invokes nothing: serverless.yml has no event for it.", markup=False)
         try:
             explained = explain_key(key, recipe)
         except DestinationKeyError as error:
             is_rejected = True
             print_error(str(error))
             continue
+        rule = recipe.rule_for(key)
+        for note in notes(key, recipe, is_source=is_source(key)):
+            table.add_row(name, "", "", note)
+            name = ""
         for target in explained:
             if as_json:
-                print_json({"source": key, "name": target.name, "key": target.key, "format": target.format})
+                print_json(
+                    {
+                        "source": key,
+                        "invokes": is_source(key),
+                        "rule": rule.pattern.text if rule else None,
+                        "name": target.name,
+                        "key": target.key,
+                        "format": target.format,
+                    }
+                )
             table.add_row(name, target.name, on_one_line(target.key), target.description)
             name = ""
-        if not explained:
-            table.add_row(name, "none", "", "a rule without renditions matches the key")
     if not as_json and table.rows:
         out.print(table)
     return 1 if is_rejected else 0
+
+
+def notes(key: str, recipe: Recipe, *, is_source: bool) -> Iterator[str]:
+    """Yield what to know before the renditions: whether an upload invokes anything, and which rule decides."""
+    if not is_source:
+        yield f"{stack.INVOKES_NOTHING}; a direct call of the function would make:"
+    rule = recipe.rule_for(key)
+    if rule is None:
+        if recipe.patterns:
+            yield "no rule matches: every rendition is made"
+    elif rule.renditions:
+        yield f"the rule {rule.pattern.text} matches"
+    else:
+        yield f"the rule {rule.pattern.text} matches, and has no renditions: nothing is made"
 
 
 def explain_key(key: str, recipe: Recipe) -> list[Explained]:

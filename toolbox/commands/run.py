@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ from rich.table import Table
 from rich.text import Text
 
 from image_scaler.exceptions import DestinationKeyError
-from image_scaler.renditions.keys import MANIFEST_FOLDER, RECIPE_FOLDER, REJECTION_FOLDER
-from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.keys import MANIFEST_FOLDER
+from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.renditions.toml import load_recipe
 from image_scaler.text import on_one_line, plural
 from toolbox.aws.failure_records import read_record, take
 from toolbox.commands.up import wanted_port
-from toolbox.console import CommandError, err
+from toolbox.console import err
 from toolbox.local.aws import LOCAL, LocalAws
 from toolbox.processes import signals_as_exit
 from toolbox.progress import Steps
 from toolbox.source_files import SourceFile, source_files
-from toolbox.stack import ROOT
+from toolbox.stack import INVOKES_NOTHING, ROOT
 
 SAMPLES = ROOT / "samples"
 OUT = LOCAL / "out"
@@ -41,22 +41,32 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 @dataclass
 class Source:
-    """An upload, and the objects that it became."""
+    """An image, and the objects that its upload became."""
 
     key: str
-    body: bytes
-    plan: SourcePlan
+    body: bytes = b""
+    plan: SourcePlan | None = None
+    """None if nothing can be made of it."""
     expected: tuple[str, ...] = ()
     """The keys of its renditions, and of its manifest."""
     uploaded: float = 0.0
     arrived: dict[str, float] = field(default_factory=dict)
     """Seconds from the upload to the rendition, by key."""
     failure: str | None = None
+    """Why it was not uploaded, or what its failure record says."""
+    unsaved: dict[str, str] = field(default_factory=dict)
+    """Why a rendition could not be saved, by its key."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything arrived. The manifest is last, and not all formats of a ladder may be stored."""
+        manifest = self.plan.manifest_key if self.plan else None
+        return manifest in self.arrived if manifest else len(self.arrived) == len(self.expected)
 
     @property
     def is_finished(self) -> bool:
         """Whether all objects arrived, or a failure record did."""
-        return self.failure is not None or len(self.arrived) == len(self.expected)
+        return self.failure is not None or self.is_complete
 
 
 def run(paths: Sequence[Path]) -> int:
@@ -72,25 +82,36 @@ def run(paths: Sequence[Path]) -> int:
 def _run(files: Sequence[SourceFile]) -> bool:
     step = Steps(out)
     recipe = load_recipe(ROOT / "renditions.toml")
-    try:
-        sources = [Source(file.ref.key, file.path.read_bytes(), recipe.plan_for(file.ref.key)) for file in files]
-    except DestinationKeyError as error:
-        raise CommandError(str(error)) from error
-    _empty(OUT)
+    sources = [read_source(file, recipe) for file in files]
     with LocalAws.start(port=wanted_port(), retry_seconds=0.2, step=step) as aws:
-        _refuse_unmatched_suffixes(aws, sources)
+        _leave_out_unmatched(aws, sources)
         with step("Uploading"):
             _upload(aws, sources)
         with step("Waiting for the renditions") as say:
             _wait(aws, sources, say)
         with step(f"Downloading to {OUT.relative_to(ROOT)}"):
-            results = _download(aws)
-        _print_table(sources, results)
-        return _report(aws, sources)
+            results = _download(aws, sources)
+        out.print()
+        out.print(table_of(sources, results))
+        _print_end(aws, sources, results)
+    return all(source.is_complete and not source.failure and not source.unsaved for source in sources)
 
 
-def _refuse_unmatched_suffixes(aws: LocalAws, sources: list[Source]) -> None:
-    """Raise CommandError if the deployed stack has no event for a source."""
+def read_source(file: SourceFile, recipe: Recipe) -> Source:
+    """Return the source of a file; it has a failure if the file cannot be read, or its key has no renditions."""
+    source = Source(file.ref.key)
+    try:
+        source.body = file.path.read_bytes()
+        source.plan = recipe.plan_for(source.key)
+    except OSError as error:
+        source.failure = f"cannot read the file: {error.strerror}"
+    except DestinationKeyError as error:
+        source.failure = f"rejected: {error}"
+    return source
+
+
+def _leave_out_unmatched(aws: LocalAws, sources: list[Source]) -> None:
+    """Give a failure to each source for which the deployed stack has no event."""
     configuration = aws.client("s3").get_bucket_notification_configuration(Bucket=aws.env["SOURCE_BUCKET"])
     suffixes = [
         rule["Value"]
@@ -100,14 +121,14 @@ def _refuse_unmatched_suffixes(aws: LocalAws, sources: list[Source]) -> None:
     ]
     for source in sources:
         if suffixes and not source.key.endswith(tuple(suffixes)):
-            raise CommandError(
-                f"an upload of {source.key} invokes nothing: serverless.yml has events for {' '.join(suffixes)} only"
-            )
+            source.failure = source.failure or INVOKES_NOTHING
 
 
 def _upload(aws: LocalAws, sources: list[Source]) -> None:
     s3 = aws.client("s3")
     for source in sources:
+        if source.failure or source.plan is None:
+            continue
         s3.upload_fileobj(io.BytesIO(source.body), aws.env["SOURCE_BUCKET"], source.key)
         source.uploaded = time.monotonic()
         etag = s3.head_object(Bucket=aws.env["SOURCE_BUCKET"], Key=source.key)["ETag"].strip('"')
@@ -151,29 +172,35 @@ def _failures(sqs: Any, *queues: str) -> Iterator[tuple[str, str]]:
             yield source.ref.key, f"{'rejected' if record.is_rejected else 'failed'}: {record.reason}"
 
 
-def _download(aws: LocalAws) -> dict[str, bytes]:
-    """Save the destination bucket to OUT; return the content by key. Raises CommandError if a key cannot be a path."""
+def _download(aws: LocalAws, sources: list[Source]) -> dict[str, bytes]:
+    """Save the renditions to OUT; return the content by key. Without any, OUT keeps those of an earlier run."""
     s3, bucket = aws.client("s3"), aws.env["DESTINATION_BUCKET"]
-    results = {}
+    results: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(dir=LOCAL, prefix="out-") as name:
         folder = Path(name).resolve() / "out"
         folder.mkdir()
-        for stored in _list(s3, bucket):
-            key = stored["Key"]
-            if key.startswith((RECIPE_FOLDER, REJECTION_FOLDER)):
-                continue
-            path = (folder / key).resolve()
-            if not path.is_relative_to(folder) or path == folder:
-                raise CommandError(f"cannot save {key!r}: its path leads out of {OUT}")
-            results[key] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(results[key])
-            except OSError as error:
-                raise CommandError(f"cannot save {key!r} to {OUT}: {error}") from error
-        _empty(OUT)
-        folder.rename(OUT)
+        for source in sources:
+            for key in source.arrived:
+                results[key] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                if reason := save(results[key], folder, key):
+                    source.unsaved[key] = reason
+        if results:
+            _empty(OUT)
+            folder.rename(OUT)
     return results
+
+
+def save(body: bytes, folder: Path, key: str) -> str | None:
+    """Write an object to its path in a folder; return why it cannot be written, None if it was."""
+    path = (folder / key).resolve()
+    if not path.is_relative_to(folder) or path == folder:
+        return "not saved: its path leads out of the folder"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    except OSError as error:
+        return f"not saved: {error.strerror}"
+    return None
 
 
 def _empty(folder: Path) -> None:
@@ -182,28 +209,38 @@ def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _print_table(sources: list[Source], results: dict[str, bytes]) -> None:
+def table_of(sources: Sequence[Source], results: Mapping[str, bytes]) -> Table:
+    """Return a row for each source and for each of its renditions; a source without renditions has the reason."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("source", overflow="fold")
     table.add_column("rendition", overflow="fold")
     for header in ("size", "bytes", "saved", "after"):
         table.add_column(header, justify="right", no_wrap=True)
     for source in sources:
-        table.add_row(
-            Text(on_one_line(source.key), style="bold"), "", _size(source.body), decimal(len(source.body)), "", ""
-        )
+        reason = Text(on_one_line(source.failure or ""), style="red")
+        name = Text(on_one_line(source.key), style="bold")
+        table.add_row(name, reason, _size(source.body), decimal(len(source.body)), "", "")
+        if source.failure and not source.arrived:
+            continue
         for key in source.expected:
-            body = results.get(key)
-            if body is None or key not in source.arrived:
-                table.add_row("", Text(on_one_line(key)), "[red]missing[/red]", "", "", "")
-                continue
-            saved = "copy" if body == source.body else f"{1 - len(body) / max(1, len(source.body)):.1%}"
-            if key.startswith(MANIFEST_FOLDER):
-                saved = ""
-            after = f"{source.arrived[key]:.1f} s"
-            table.add_row("", Text(on_one_line(key)), _size(body), decimal(len(body)), saved, after)
-    out.print()
-    out.print(table)
+            table.add_row("", Text(on_one_line(key)), *_cells(source, key, results.get(key)))
+    return table
+
+
+def _cells(source: Source, key: str, body: bytes | None) -> tuple[str | Text, ...]:
+    """Return size, bytes, saving and time of a rendition."""
+    if body is None:
+        return (Text("left out: no smaller") if source.is_complete else Text("missing", style="red"), "", "", "")
+    after = f"{source.arrived[key]:.1f} s"
+    if reason := source.unsaved.get(key):
+        return (Text(reason, style="red"), decimal(len(body)), "", after)
+    if key.startswith(MANIFEST_FOLDER):
+        saved = ""
+    elif body == source.body:
+        saved = "copy"
+    else:
+        saved = "larger" if len(body) > len(source.body) else f"{1 - len(body) / len(source.body):.1%}"
+    return (_size(body), decimal(len(body)), saved, after)
 
 
 def _size(body: bytes) -> str:
@@ -218,17 +255,16 @@ def _size(body: bytes) -> str:
         return "-"
 
 
-def _report(aws: LocalAws, sources: list[Source]) -> bool:
-    """Print what is missing and why; return whether everything arrived."""
+def _print_end(aws: LocalAws, sources: Sequence[Source], results: Mapping[str, bytes]) -> None:
+    """Print how much was made, and the end of the log if something is missing without a reason."""
     out.print()
-    incomplete = [source for source in sources if len(source.arrived) < len(source.expected)]
-    for source in incomplete:
-        count = f"{len(source.arrived)} of {len(source.expected)} objects"
-        why = source.failure or f"nothing arrived for {MAX_IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
-        err.print(f"{on_one_line(source.key)}: {count}. {why}", style="red", markup=False)
-    if not incomplete:
-        total = sum(not key.startswith(MANIFEST_FOLDER) for source in sources for key in source.expected)
-        out.print(
-            f"{plural(len(sources), 'image')}, {plural(total, 'rendition')}. They are in {OUT.relative_to(ROOT)}/"
-        )
-    return not incomplete
+    for source in sources:
+        if not source.is_finished:
+            count = f"{len(source.arrived)} of {len(source.expected)} objects"
+            why = f"nothing arrived for {MAX_IDLE_SECONDS:.0f} s; the end of the log:\n{aws.log_tail()}"
+            err.print(f"{on_one_line(source.key)}: {count}. {why}", style="red", markup=False)
+    renditions = sum(not key.startswith(MANIFEST_FOLDER) for key in results)
+    made = sum(bool(source.arrived) for source in sources)
+    others = f", {plural(len(sources) - made, 'image')} without any" if made < len(sources) else ""
+    place = f"They are in {OUT.relative_to(ROOT)}/"
+    out.print(f"{plural(made, 'image')}, {plural(renditions, 'rendition')}{others}. {place if results else ''}".strip())

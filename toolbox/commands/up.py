@@ -120,7 +120,7 @@ def _print_usage(aws: LocalAws) -> None:
 .local/env has these names and the credentials, for any shell or program. To try it:
   . {ENV_FILE.relative_to(ROOT)}
   aws s3 cp photo.jpg "s3://$SOURCE_BUCKET/"
-  aws s3 ls --recursive "s3://$DESTINATION_BUCKET/"
+  .venv/bin/image-scaler url photo.jpg     # links to its renditions
 or, without the aws command:
   .venv/bin/python -c "import boto3; boto3.client('s3').upload_file('photo.jpg', '$SOURCE_BUCKET', 'photo.jpg')"
 `make down` stops it.""",

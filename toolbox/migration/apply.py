@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,6 +25,7 @@ from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint, rejection_key
 from image_scaler.renditions.recipe import Recipe
+from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from image_scaler.text import plural
 from toolbox.aws import prices
@@ -32,21 +33,24 @@ from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.costs import Function
 from toolbox.migration.files import Item, MigrationPlan, progress_path
+from toolbox.migration.limiter import LATER_CODES, Limiter, RefusedError
 from toolbox.migration.listing import MANIFEST_SUFFIX, in_manifest_order, in_order, list_objects
 from toolbox.migration.recipes import RecordedRecipe
-from toolbox.migration.states import look_at_manifest
+from toolbox.migration.states import State, look_at_manifest
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import DeleteTypeDef
 
-_INVOKE_CONFIG = Config(
+INVOKE_CONFIG = Config(
     # Longer than any function may run: a second attempt would do all the work twice.
     read_timeout=910,
-    # If the account or the function has no free execution, the client waits, longer each time.
-    retries={"mode": "adaptive", "total_max_attempts": 10},
+    retries={"mode": "standard", "total_max_attempts": 1},  # the limiter makes a refused call again
     max_pool_connections=1000,
 )
+_S3_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 10})
 _MAX_DELETES = 1000
 """Keys in one DeleteObjects request: the limit of S3."""
 _BILLED = re.compile(r'(?:Billed Duration: |"billedDurationMs":\s*)(\d+)')
@@ -194,6 +198,7 @@ class Applier:
         recipe: Recipe,
         session: boto3.Session,
         progress: Progress,
+        limiter: Limiter,
     ) -> None:
         """Raise CallError if the plan is not of this stack and this renditions.toml."""
         self._plan = plan
@@ -202,12 +207,13 @@ class Applier:
         self._recorded = RecordedRecipe(recipe)
         self._function = Function(**plan.content["function"])
         self.progress = progress
+        self.limiter = limiter
         self._changed: set[int] = set()
         self._is_verified = False
         check_plan(plan, deployed, recipe)
         with call_errors("create clients for AWS"):
-            self._s3: S3Client = session.client("s3")
-            self._lambda: LambdaClient = session.client("lambda", config=_INVOKE_CONFIG)
+            self._s3: S3Client = session.client("s3", config=_S3_CONFIG)
+            self._lambda: LambdaClient = session.client("lambda", config=INVOKE_CONFIG)
             self._store = S3Store(session.client("s3", config=CLIENT_CONFIG))
 
     def check_listing(self) -> int:
@@ -238,14 +244,14 @@ class Applier:
     def send(self, concurrency: int, max_usd: float) -> Iterator[Result]:
         """Call the function for each remaining source, until all are done or `max_usd` dollars are spent in all runs.
 
-        What is in flight then is finished. Raises CallError.
+        What is in flight then is finished. If AWS refuses calls for now, fewer are made in parallel. Raises CallError.
         """
         items = self._until_spent(self.remaining(), max_usd)
         for item in items:  # one by one, until the function has shown that it has the plan's recipe
             yield self._process(item)
             if self._is_verified:
                 break
-        yield from _each(self._process, items, concurrency)
+        yield from _each(self._process, items, concurrency, self.limiter.stop)
 
     def _until_spent(self, items: Iterator[Item], max_usd: float) -> Iterator[Item]:
         for item in items:
@@ -255,14 +261,9 @@ class Applier:
 
     def _process(self, item: Item) -> Result:
         """Call the function for a source, and write down what happened, in any thread."""
-        start = time.monotonic()
         event = {"bucket": self._deployed.source_bucket, "keys": [item.key]}
         with call_errors(f"call {self._deployed.function} for {item.key}"):
-            answer = self._lambda.invoke(
-                FunctionName=self._deployed.function, Payload=json.dumps(event).encode(), LogType="Tail"
-            )
-            payload: Any = json.loads(answer["Payload"].read())
-        seconds = _billed_seconds(answer.get("LogResult", ""), time.monotonic() - start)
+            answer, payload, seconds = self.limiter.call(lambda: self._invoke(event))
         usd = self._function.dollars(seconds) + prices.LAMBDA_REQUEST + item.usd
         if isinstance(payload, dict) and payload.get("statusCode") == 200:
             self._verify(item)
@@ -277,44 +278,81 @@ class Applier:
         self.progress.record(result)
         return result
 
+    def _invoke(self, event: Mapping[str, Any]) -> tuple["InvocationResponseTypeDef", Any, float]:
+        """Call the function once; return the response, its payload, and the seconds that are billed."""
+        start = time.monotonic()
+        answer = self._lambda.invoke(
+            FunctionName=self._deployed.function, Payload=json.dumps(event).encode(), LogType="Tail"
+        )
+        payload = json.loads(answer["Payload"].read())
+        return answer, payload, _billed_seconds(answer.get("LogResult", ""), time.monotonic() - start)
+
     def _verify(self, item: Item) -> None:
         """Check once in a run that the function makes what was planned."""
         plan = self._recorded.plan_for(item.key)
         if self._is_verified or plan is None or plan.manifest_key is None:
             self._is_verified = True
             return
-        _, state = look_at_manifest(self._store, self._deployed.destination_bucket, plan.manifest_key)
+        state = self._look_at(plan.manifest_key)
         if state is None or state.fingerprint != self._recorded.of_manifest(plan):
             name = self._deployed.function
             raise CallError(f"{name} has another renditions.toml than the plan: run make deploy, then apply again")
         self._is_verified = True
 
     def _is_rejected(self, item: Item) -> bool:
-        _, state = look_at_manifest(self._store, self._deployed.destination_bucket, rejection_key(item.key))
+        state = self._look_at(rejection_key(item.key))
         fingerprint = rejection_fingerprint(self._recipe, self._function.memory * 1024**2)
         return state is not None and (state.source_etag, state.fingerprint) == (item.etag, fingerprint)
 
+    def _look_at(self, key: str) -> State | None:
+        """Return what a manifest or the record of a rejection is of; None if it does not exist."""
+        bucket = self._deployed.destination_bucket
+        return self.limiter.call(lambda: look_at_manifest(self._store, bucket, key)).state
+
     def orphans(self) -> Iterator[str]:
-        """Yield the keys that no recipe makes any longer, of sources whose new renditions exist."""
+        """Yield the keys that no recipe asks for any more; those of sources to process only once that is done."""
         for orphan in self._plan.orphans():
             plan = self._recorded.plan_for(orphan.source_key)
             is_made = plan is None or orphan.key in plan.keys or plan.has_version(orphan.key)
-            if self.progress.is_done(orphan.source_key) and not is_made:
+            if orphan.waits and not self.progress.is_done(orphan.source_key):
+                continue
+            if not is_made or self._is_deleted(orphan.source_key):
                 yield orphan.key
+
+    def _is_deleted(self, source_key: str) -> bool:
+        """Return whether a source does not exist, in a stack that removes renditions with it; raises CallError."""
+        if self._recipe.on_source_delete != "remove":
+            return False
+        ref = ObjectRef(self._deployed.source_bucket, source_key)
+        with call_errors(f"look at {ref}"):
+            return self.limiter.call(lambda: head_or_none(self._store, ref)) is None
 
     def delete(self, keys: Iterable[str]) -> Iterator[int]:
         """Delete objects of the destination; yield how many, again and again. Raises CallError."""
-        bucket = self._deployed.destination_bucket
         waiting = iter(keys)
         while chunk := list(islice(waiting, _MAX_DELETES)):
-            with call_errors(f"delete {plural(len(chunk), 'orphan')} in {bucket}"):
-                answer = self._s3.delete_objects(
-                    Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True}
-                )
-            if errors := answer.get("Errors"):
-                raise CallError(f"cannot delete s3://{bucket}/{errors[0].get('Key')}: {errors[0].get('Message')}")
+            self._delete(chunk)
             self.progress.tally.orphans += len(chunk)
             yield len(chunk)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; S3 may refuse some keys of an accepted request."""
+        bucket = self._deployed.destination_bucket
+        left = list(keys)
+
+        def delete() -> None:
+            nonlocal left
+            objects: DeleteTypeDef = {"Objects": [{"Key": key} for key in left], "Quiet": True}
+            errors = self._s3.delete_objects(Bucket=bucket, Delete=objects).get("Errors", [])
+            for error in errors:
+                if error.get("Code") not in LATER_CODES:
+                    raise CallError(f"cannot delete s3://{bucket}/{error.get('Key')}: {error.get('Message')}")
+            left = [error["Key"] for error in errors]
+            if left:
+                raise RefusedError(f"{errors[0]['Code']} of {plural(len(left), 'key')} in {bucket}")
+
+        with call_errors(f"delete {plural(len(left), 'orphan')} in {bucket}"):
+            self.limiter.call(delete)
 
 
 def check_plan(plan: MigrationPlan, deployed: DeployedStack, recipe: Recipe) -> None:
@@ -335,8 +373,11 @@ def _billed_seconds(log: str, elapsed: float) -> float:
     return elapsed
 
 
-def _each(work: Callable[[T], R], items: Iterable[T], parallel: int) -> Iterator[R]:
-    """Call `work` with each item in parallel threads; yield the results as they finish."""
+def _each(work: Callable[[T], R], items: Iterable[T], parallel: int, stop: Callable[[], None]) -> Iterator[R]:
+    """Call `work` with each item in parallel threads; yield the results as they finish.
+
+    After an exception or an interruption, `stop` ends what waits, and the threads are waited for.
+    """
     waiting = iter(items)
     with ThreadPoolExecutor(parallel) as pool:
         running: set[Future[R]] = {pool.submit(work, item) for item in islice(waiting, parallel)}
@@ -346,6 +387,9 @@ def _each(work: Callable[[T], R], items: Iterable[T], parallel: int) -> Iterator
                 for future in done:
                     running |= {pool.submit(work, item) for item in islice(waiting, 1)}
                     yield future.result()
+        except BaseException:
+            stop()
+            raise
         finally:
             for future in running:
                 future.cancel()

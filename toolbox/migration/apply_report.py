@@ -41,7 +41,7 @@ def run_function(applier: Applier, plan: MigrationPlan, concurrency: int, max_us
             if result.status != DONE:
                 console.print(f"{on_one_line(result.key)}: {on_one_line(result.reason)}", style="red", markup=False)
             speed = progress.tasks[0].speed
-            rate = f"{speed:.1f}/s" if speed else ""
+            rate = f"{speed:.1f}/s, {applier.limiter.limit} in parallel" if speed else ""
             progress.update(task, advance=1, rate=rate, dollars=f"${tally.usd:.2f} of ${max_usd:g}")
     # What has failed is left for another run, but was sent in this one.
     return sum(1 for _ in islice(applier.remaining(), tally.failed + 1)) <= tally.failed
@@ -62,6 +62,8 @@ def run_batch(
     operations = BatchOperations.connect(session, deployed)
     progress, tally = applier.progress, applier.progress.tally
     total, estimate = plan.content["counts"]["to_process"], plan.content["estimate"]
+    if total and not estimate["sampled"]:
+        raise CallError("the plan has no estimate, so --max-usd cannot be checked: plan again without --sample 0")
     share = estimate["usd"] / total if total else 0.0
     job = tally.open_job
     if job is None:

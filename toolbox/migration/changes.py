@@ -22,7 +22,7 @@ class Counts:
     keep: int = 0
     """Keys that exist as they are asked for."""
     superseded: int = 0
-    """Keys with a hash that are replaced under another one: they go by themselves after superseded_days."""
+    """Keys with a hash that are replaced under another one: the lifecycle rule deletes them after superseded_days."""
     orphan: int = 0
     """Keys that no recipe makes any longer: they stay until somebody deletes them."""
 

@@ -32,6 +32,8 @@ class Orphan(NamedTuple):
 
     source_key: str
     key: str
+    waits: bool = True
+    """Whether its source is processed first."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Lists:
             sources, others = self._files
             sources.write(json.dumps(item) + "\n")
             others.writelines(json.dumps([item.key, key]) + "\n" for key in orphans)
+
+    def add_leftover(self, source_key: str, key: str, waits: bool) -> None:
+        """Write an object that no recipe asks for any more."""
+        if self._files:
+            self._files[1].write(json.dumps([source_key, key, waits]) + "\n")
 
     def save(self, content: dict[str, Any]) -> None:
         """Write plan.json, when the lists are complete."""

@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint
 from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
-from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.recipe import Recipe, Rule
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox import stack
 from toolbox.aws import prices
@@ -21,8 +21,9 @@ from toolbox.migration.changes import Change, Comparer, Counts, RuleCounts, is_u
 from toolbox.migration.costs import GB, ONE_VCPU_MB, Estimate, Function, requests_usd
 from toolbox.migration.files import Item, Lists
 from toolbox.migration.inventory import list_inventory
+from toolbox.migration.leftovers import KnownKeys, Leftover, Leftovers
 from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject, in_manifest_order, in_order, list_objects
-from toolbox.migration.recipes import RecordedRecipe, read_history
+from toolbox.migration.recipes import RecipeHistory, RecordedRecipe, read_history
 from toolbox.migration.sampling import Sample, Sampler
 from toolbox.migration.states import (
     PARALLEL,
@@ -88,6 +89,12 @@ class Totals:
             self.by_rendition.setdefault(name, Counts()).add(counts)
             rule.add(counts)
 
+    def add_leftover(self, leftover: Leftover, rule: Rule | None) -> None:
+        """Count an object that no recipe asks for any more."""
+        self.orphans += 1
+        self.by_rendition.setdefault(leftover.name, Counts()).orphan += 1
+        self.by_rule.setdefault(rule.pattern.text if rule else None, RuleCounts()).orphan += 1
+
     @property
     def renditions(self) -> Counts:
         """The counts of all renditions."""
@@ -130,6 +137,18 @@ class Plan:
         return self.totals.to_process > 0
 
 
+@dataclass(frozen=True)
+class Observer:
+    """Hears how far a plan is."""
+
+    step: Callable[[str], None] = lambda text: None
+    """What is read now."""
+    counted: Callable[[Totals], None] = lambda totals: None
+    """The counts, which are complete before the sample is rendered."""
+    sampled: Callable[[int, int], None] = lambda done, total: None
+    """How many sources of the sample are rendered, and how many will be."""
+
+
 class Planner:
     """Plans for one stack."""
 
@@ -143,27 +162,33 @@ class Planner:
             self._store = S3Store(session.client("s3", config=config))
             self._lambda = session.client("lambda")
 
-    def plan(self, options: Options, out: Path | None, progress: Callable[[str], None] = lambda text: None) -> Plan:
+    def plan(self, options: Options, out: Path | None, observer: Observer | None = None) -> Plan:
         """Return the plan, and write it if `out` is a path; raises CallError."""
+        observer = observer or Observer()
         function = self._function()
         skipped = set() if options.retry_rejected else self._rejected(options.prefix, function)
         history = read_history(self._s3, self._deployed.destination_bucket)
         index = Index(read_index(self._s3, self._deployed.destination_bucket), options.prefix)
         sample = Sample(options.sample, self._recipe.id)
         try:
-            with Lists(out) as lists:
+            with Lists(out) as lists, KnownKeys() as known:
                 totals = Totals.of_rules(self._recipe.patterns)
-                states = with_states(self._sources(options), self._manifests(options.prefix), index, self._look)
+                states = with_states(self._sources(options, known), self._manifests(options.prefix), index, self._look)
                 comparer = Comparer(self._recorded, history, self._listed_keys)
-                for change in self._changes(states, comparer, totals, skipped, options, progress):
+                for change in self._changes(states, comparer, totals, skipped, options, observer):
                     totals.add(change)
                     sample.offer(change)
                     usd = requests_usd(change.puts, change.gets)
                     lists.add(Item(change.source.key, change.source.etag, usd), change.orphans)
+                    known.add_change(change.source.key, change.orphans)
+                for leftover in self._leftovers(history, known, options.prefix, observer):
+                    totals.add_leftover(leftover, self._recipe.rule_for(leftover.source_key))
+                    lists.add_leftover(leftover.source_key, leftover.key, waits=leftover.waits)
+                observer.counted(totals)
                 vcpus = max(1, round(function.memory / ONE_VCPU_MB))
                 buckets = self._deployed.source_bucket, self._deployed.destination_bucket
                 sampler = Sampler(self._s3, *buckets, self._recipe, vcpus=vcpus)
-                estimate = self._estimate(sample, sampler, totals, function, progress)
+                estimate = self._estimate(sample, sampler, totals, function, observer)
                 totals.looked_at = index.looks
                 content = self._content(options, totals, estimate, function, sampler.visual_diff)
                 lists.save(content)
@@ -193,14 +218,26 @@ class Planner:
                 found.add((key, state.source_etag))
         return found
 
-    def _sources(self, options: Options) -> Iterator[ListedObject]:
+    def _leftovers(
+        self, history: RecipeHistory, known: KnownKeys, prefix: str, observer: Observer
+    ) -> Iterator[Leftover]:
+        """Yield what exists and is not asked for any more, besides the orphans that are known from manifests."""
+        destination = self._deployed.destination_bucket
+        buckets = self._deployed.source_bucket, destination
+        leftovers = Leftovers(self._store, buckets, self._recorded, history.recipes, known)
+        for listed_prefix in leftovers.prefixes(prefix):
+            observer.step(f"Looking for what is not asked for any more: {listed_prefix}")
+            yield from leftovers.find(list_objects(self._s3, destination, listed_prefix), prefix)
+
+    def _sources(self, options: Options, known: KnownKeys) -> Iterator[ListedObject]:
         bucket = self._deployed.source_bucket
         if options.inventory:
             listed = list_inventory(self._s3, options.inventory, bucket, options.prefix)
         else:
             listed = list_objects(self._s3, bucket, options.prefix)
-        is_source = stack.source_filter(self._deployed.delivery)
+        is_source = stack.source_filter(self._deployed.delivery, self._deployed.any_suffix)
         for source in in_manifest_order(in_order(listed, f"the listing of {bucket}")):
+            known.add_source(source.key, source.etag)
             if is_source(source.key):
                 yield source
 
@@ -222,7 +259,7 @@ class Planner:
         totals: Totals,
         skipped: set[tuple[str, str]],
         options: Options,
-        progress: Callable[[str], None],
+        observer: Observer,
     ) -> Iterator[Change]:
         """Yield what changes, source by source."""
         for source, state in states:
@@ -235,7 +272,7 @@ class Planner:
                 rule = self._recipe.rule_for(source.key)
                 totals.see(source, rule.pattern.text if rule else None)
             if totals.sources % 1000 == 0:
-                progress(f"Reading: {totals.sources:,} sources")
+                observer.step(f"Reading: {totals.sources:,} sources")
             if plan is None:
                 totals.unstorable += 1
             elif not options.everything and is_up_to_date(source, plan, state, self._recorded):
@@ -253,13 +290,13 @@ class Planner:
         sampler: Sampler,
         totals: Totals,
         function: Function,
-        progress: Callable[[str], None],
+        observer: Observer,
     ) -> Estimate:
         chosen = sample.chosen()
         measured = []
         for number, (stratum, change) in enumerate(chosen, 1):
-            progress(f"Rendering a sample and comparing it with what exists: {number} of {len(chosen)}")
             measured.append((stratum, sampler.measure(change)))
+            observer.sampled(number, len(chosen))
         found = [(stratum, result) for stratum, result in measured if result]
         all_ = sample.totals(found)
         mean = all_.seconds / totals.to_process if totals.to_process else 0.0

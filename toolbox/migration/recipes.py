@@ -62,6 +62,11 @@ class RecipeHistory:
     def __init__(self, recipes: Sequence[RecordedRecipe]) -> None:
         self._recipes = list(recipes)
 
+    @property
+    def recipes(self) -> Sequence[RecordedRecipe]:
+        """All of them."""
+        return tuple(self._recipes)
+
     def find(self, key: str, fingerprint: str) -> PastPlan | None:
         """Return what made the manifest of a source that has this fingerprint; None if it is not kept."""
         for index, candidate in enumerate(self._recipes):

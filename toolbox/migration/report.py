@@ -15,17 +15,27 @@ from toolbox.migration.visual_diff import VisualChange, VisualDiff
 COLUMNS = ("make", "rewrite", "keep", "superseded", "orphan")
 
 
-def report(plan: Plan, options: Options) -> Iterator[Table | str]:
-    """Yield what the terminal shows."""
-    if plan.has_changes:
-        yield table(counts_by_rendition(plan.totals))
-        if rows := counts_by_rule(plan.totals):
+def count_report(totals: Totals) -> Iterator[Table | str]:
+    """Yield the counts, which are known before the estimate."""
+    if totals.to_process or totals.orphans:
+        yield table(counts_by_rendition(totals))
+        if rows := counts_by_rule(totals):
             yield ""
             yield table(rows)
-        if changes := visual_diff_table(plan.visual_diff):
-            yield ""
-            yield changes
-    yield from sentences(plan, options)
+    yield from count_sentences(totals)
+
+
+def estimate_report(plan: Plan, options: Options) -> Iterator[Table | str]:
+    """Yield what the sample says."""
+    if not plan.has_changes:
+        return
+    if not plan.estimate.sampled:
+        yield "Counts are exact. No source was rendered, so there is no estimate of bytes, dollars and hours"
+        return
+    if changes := visual_diff_table(plan.visual_diff):
+        yield ""
+        yield changes
+    yield from estimate_sentences(plan, options)
 
 
 class Rows(NamedTuple):
@@ -121,9 +131,8 @@ def visual_diff_sentence(visual_diff: VisualDiff) -> str | None:
     )
 
 
-def sentences(plan: Plan, options: Options) -> Iterator[str]:
-    """Yield what is to know besides the table."""
-    totals, estimate = plan.totals, plan.estimate
+def count_sentences(totals: Totals) -> Iterator[str]:
+    """Yield what the tables of counts do not say."""
     yield (
         f"{plural(totals.sources, 'source')} ({decimal(totals.bytes)}): {totals.up_to_date:,} up to date, "
         f"{totals.to_process:,} to process"
@@ -136,8 +145,13 @@ def sentences(plan: Plan, options: Options) -> Iterator[str]:
     for number, reason in skipped:
         if number:
             yield f"{number:,} skipped: {reason}"
-    if not plan.has_changes:
-        return
+    if totals.orphans:
+        yield f"{plural(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
+
+
+def estimate_sentences(plan: Plan, options: Options) -> Iterator[str]:
+    """Yield what all sources take, as the sample says."""
+    totals, estimate = plan.totals, plan.estimate
     change = estimate.bytes_after - estimate.bytes_before
     yield (
         f"Recipe of these sources: {decimal(round(estimate.bytes_before))} now, "
@@ -156,8 +170,6 @@ def sentences(plan: Plan, options: Options) -> Iterator[str]:
     )
     if compared := visual_diff_sentence(plan.visual_diff):
         yield compared
-    if totals.orphans:
-        yield f"{plural(totals.orphans, 'orphan')} stay until image-scaler apply --orphans delete"
 
 
 def dollars(amount: float) -> str:

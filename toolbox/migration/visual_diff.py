@@ -202,29 +202,38 @@ def _decode(source: SourceImage) -> pyvips.Image:
 def _align(before: pyvips.Image, after: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image, bool]:
     """Return both with the same size and bands, and whether they are other crops.
 
-    The smaller one is enlarged, as a screen does with it, so that detail that is lost or won counts. If it has other
-    proportions, it is centred on grey within the larger one.
+    The larger one is scaled down, so that a rendition that is only smaller does not count as damage. If the two have
+    other proportions, the smaller one is enlarged and centred on grey within the larger one.
     """
     if before.hasalpha() != after.hasalpha():
         before, after = (image if image.hasalpha() else image.addalpha() for image in (before, after))
+    if (before.width, before.height) == (after.width, after.height):
+        return before, after, False
     is_after_larger = after.width * after.height > before.width * before.height
     small, large = (before, after) if is_after_larger else (after, before)
     scale = min(large.width / small.width, large.height / small.height)
-    is_other_crop = False
-    if (small.width, small.height) != (large.width, large.height):
-        fitted = [round(side * scale) for side in (small.width, small.height)]
-        # Sizes are rounded to whole pixels, and with them the proportions.
-        slack = scale + 1
-        is_other_crop = large.width - fitted[0] > slack or large.height - fitted[1] > slack
-        if not is_other_crop:
-            fitted = [large.width, large.height]
-        small = small.thumbnail_image(max(1, fitted[0]), height=max(1, fitted[1]), size="force")
-        if is_other_crop:
-            left, top = (large.width - small.width) // 2, (large.height - small.height) // 2
-            background = [_GREY] * 3 + [255] * (small.bands - 3)
-            small = small.embed(left, top, large.width, large.height, extend="background", background=background)
-        small = small.cast("uchar").copy(interpretation="srgb").copy_memory()
+    fitted = [round(side * scale) for side in (small.width, small.height)]
+    # Sizes are rounded to whole pixels, and with them the proportions.
+    slack = scale + 1
+    is_other_crop = large.width - fitted[0] > slack or large.height - fitted[1] > slack
+    if is_other_crop:
+        small = _embed(_resize(small, *fitted), large.width, large.height)
+    else:
+        large = _resize(large, small.width, small.height)
     return (small, large, is_other_crop) if is_after_larger else (large, small, is_other_crop)
+
+
+def _resize(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
+    resized = image.thumbnail_image(max(1, width), height=max(1, height), size="force")
+    return resized.cast("uchar").copy(interpretation="srgb").copy_memory()
+
+
+def _embed(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
+    """Return a picture in the middle of a grey one of this size."""
+    left, top = (width - image.width) // 2, (height - image.height) // 2
+    background = [_GREY] * 3 + [255] * (image.bands - 3)
+    framed = image.embed(left, top, width, height, extend="background", background=background)
+    return framed.cast("uchar").copy(interpretation="srgb").copy_memory()
 
 
 def _as_json(change: VisualChange) -> dict[str, Any]:

@@ -28,10 +28,21 @@ _TEMPLATES = Environment(
 _REPORT_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 
 
+def _upload_events() -> dict[str, Any]:
+    """Return which uploads invoke the function, as serverless.yml has it for all stages."""
+    defaults = stack.read()["params"]["default"]
+    return {
+        "suffixes": stack.suffixes(),
+        "is_any_case": defaults["delivery"] == "eventbridge",
+        "is_any_suffix": str(defaults["anySuffix"]).lower() == "true",
+        "sentence": stack.INVOKES_NOTHING,
+    }
+
+
 def served_page(nonce: str) -> str:
     """Return the page for a server, which sends what the page shows; `nonce` is in its Content-Security-Policy."""
     return _TEMPLATES.get_template("index.html").render(
-        import_map=assets.import_map("/"), prices=PRICES, nonce=nonce, state=None
+        import_map=assets.import_map("/"), prices=PRICES, uploads=_upload_events(), nonce=nonce, state=None
     )
 
 
@@ -40,6 +51,7 @@ def report_page(state: Mapping[str, Any]) -> str:
     return _TEMPLATES.get_template("index.html").render(
         import_map=assets.embedded_import_map(),
         prices=PRICES,
+        uploads=_upload_events(),
         state=state,
         policy=_REPORT_POLICY,
         styles=(assets.STATIC / "play.css").read_text(encoding="utf-8"),

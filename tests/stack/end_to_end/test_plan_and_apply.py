@@ -51,11 +51,11 @@ def apply_with_kills(images: OldImages, plan: Path, kills: int) -> None:
     """Apply a plan, killed at random moments and started again."""
     choose = random.Random(3)  # noqa: S311  nothing secret
     for _ in range(kills):
-        run = images.start("apply", plan, "--concurrency=2")
+        run = images.start("apply", plan)
         time.sleep(choose.uniform(1.0, 3.0))  # some are killed before they have done anything
         run.kill()
         run.wait()
-    done = images.command("apply", plan, "--concurrency=2")
+    done = images.command("apply", plan)
     assert done.returncode in (0, 1), done.stdout + done.stderr
 
 
@@ -71,8 +71,8 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
     keys = images.fill("all", SOURCES)
     bad = [f"all/bad {number}.jpg" for number in range(3)]
     for key in bad:
-        images.upload(key, b"no image")
-    for ignored in ("all/notes.txt", "all/a.Jpg", "all/a.svg"):
+        images.upload(key, b"" if key == bad[0] else b"no image")
+    for ignored in ("all/notes.txt", "all/a.JPg", "all/a.svg"):
         images.upload(ignored, jpeg(photo(60, 40)))
     plan = tmp_path / "plan.json"
 
@@ -178,6 +178,28 @@ def test_a_plan_that_does_not_hold_any_more_is_refused_before_anything_is_made(
     assert "1 source of the plan changed since" in refused()
     images.plan("--prefix=refused/", f"--out={plan}")
     assert "no role for S3 Batch Operations" in refused("--via=batch")
+
+
+def test_orphans_are_named_until_they_are_deleted(images: OldImages, tmp_path: Path) -> None:
+    images.use_recipe(PLAIN + "[renditions.resized]\nwidth = 30\n")
+    images.fill("dropped", 3)
+    plan = tmp_path / "plan.json"
+    images.plan("--prefix=dropped/", f"--out={plan}")
+    assert images.command("apply", plan).returncode == 0
+    images.use_recipe(PLAIN)
+    images.plan("--prefix=dropped/", f"--out={plan}")
+    assert images.command("apply", plan).returncode == 0  # orphans are kept, and no manifest lists them any more
+    images.s3.put_object(Bucket=images.destination, Key="resized/dropped/theirs.jpg", Body=b"of somebody else")
+
+    again = images.plan("--prefix=dropped/", f"--out={plan}", "--sample=0")
+    assert (again["counts"]["to_process"], again["counts"]["orphans"]) == (0, 3)
+    assert again["by_rendition"]["resized"]["orphan"] == 3
+    assert "3 orphans stay until" in images.command("plan", "--prefix=dropped/").stdout
+    deleted = images.command("apply", plan, "--orphans=delete")
+    assert (deleted.returncode, "3 orphans deleted" in deleted.stdout) == (0, True)
+    assert images.plan("--prefix=dropped/")["counts"]["orphans"] == 0
+    left = [key for key in images.destination_objects() if key.startswith("resized/dropped/")]
+    assert left == ["resized/dropped/theirs.jpg"]
 
 
 def test_a_function_with_another_recipe_is_found_out_at_the_first_source(images: OldImages, tmp_path: Path) -> None:

@@ -114,6 +114,23 @@ def with_buffer(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
+def with_any_suffix(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return package(tmp_path_factory.mktemp("any-suffix"), "--param=anySuffix=true", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_any_suffix_by_rule(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = ("--param=anySuffix=true", "--param=delivery=eventbridge")
+    return package(tmp_path_factory.mktemp("any-suffix-rule"), *parameters, wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_any_suffix_and_buffer(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    parameters = ("--param=anySuffix=true", "--param=buffer=sqs")
+    return package(tmp_path_factory.mktemp("any-suffix-buffer"), *parameters, wheels=False)
+
+
+@pytest.fixture(scope="session")
 def with_everything_between(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """An existing bucket of another account, whose uploads come by EventBridge and wait in a buffer."""
     parameters = (
@@ -128,7 +145,7 @@ def with_everything_between(tmp_path_factory: pytest.TempPathFactory) -> Package
 def with_removals(tmp_path_factory: pytest.TempPathFactory) -> Package:
     shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
     recipe = 'on_source_delete = "remove"\n' + shipped
-    return package(tmp_path_factory.mktemp("removals"), wheels=False, recipe=recipe)
+    return package(tmp_path_factory.mktemp("removals"), wheels=False, renditions=recipe)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.stack.packaging.packages import ACCOUNT, REGION, Package
-from tests.stack.packaging.test_template import BOTH_CASES, SOURCE, SUFFIXES, role_statements
+from tests.stack.packaging.test_template import SOURCE, SPELLINGS, SUFFIXES, notifications, role_statements
 
 FUNCTION = "<ResizeLambdaFunction.Arn>"
 NO_TLS = {"Bool": {"aws:SecureTransport": "false"}}
@@ -58,7 +58,7 @@ def test_the_buffer_gets_every_upload_and_nothing_else_invokes_the_function(with
     assert configuration.keys() == {"QueueConfigurations"}
     found = configuration["QueueConfigurations"]
     assert {(entry["Event"], entry["Queue"]) for entry in found} == {("s3:ObjectCreated:*", "<BufferQueue.Arn>")}
-    assert sorted(entry["Filter"]["S3Key"]["Rules"][0]["Value"] for entry in found) == BOTH_CASES
+    assert sorted(entry["Filter"]["S3Key"]["Rules"][0]["Value"] for entry in found) == SPELLINGS
     assert with_buffer.of_type("AWS::Lambda::Permission") == []
 
 
@@ -117,3 +117,19 @@ def test_the_helper_for_an_existing_bucket_may_change_its_notifications_and_this
         (("s3:PutBucketNotification", "s3:GetBucketNotification"), "arn:aws:s3:::my-uploads"),
         (("lambda:AddPermission", "lambda:RemovePermission"), FUNCTION),
     }
+
+
+def test_with_any_suffix_every_upload_invokes_the_function_and_it_knows_that(with_any_suffix: Package) -> None:
+    (found,) = notifications(with_any_suffix)
+    assert found == {"Event": "s3:ObjectCreated:*", "Function": FUNCTION}
+    assert with_any_suffix.properties("ResizeLambdaFunction")["Environment"]["Variables"]["ANY_SUFFIX"] == "true"
+    assert with_any_suffix.outputs["AnySuffix"] == "true"
+
+
+def test_with_any_suffix_event_bridge_delivers_every_upload_of_the_bucket(with_any_suffix_by_rule: Package) -> None:
+    assert rule(with_any_suffix_by_rule)["EventPattern"]["detail"] == {"bucket": {"name": [SOURCE]}}
+
+
+def test_with_any_suffix_the_buffer_gets_every_upload(with_any_suffix_and_buffer: Package) -> None:
+    configuration = with_any_suffix_and_buffer.properties("S3BucketSource")["NotificationConfiguration"]
+    assert configuration == {"QueueConfigurations": [{"Event": "s3:ObjectCreated:*", "Queue": "<BufferQueue.Arn>"}]}

@@ -280,7 +280,7 @@ def test_all_mistakes_are_found_at_once_in_their_order() -> None:
 
 def test_an_unknown_field_gets_no_suggestion_if_none_is_near() -> None:
     (mistake,) = find_mistakes("[renditions.a]\nzzz = 1")
-    assert mistake.message == "renditions.a has no field 'zzz'."
+    assert mistake.message == "renditions.a has no field 'zzz'. See docs/limits.md for what is not possible."
 
 
 @pytest.mark.parametrize(

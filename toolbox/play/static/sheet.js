@@ -1,7 +1,7 @@
 /** The contact sheet: a row for each picture, a column for each rendition. */
 
 import { $, bytes, change, h, milliseconds, number, percent, pixels } from "play/dom";
-import { baseline, fileUrl, isLive, send, state } from "play/store";
+import { baseline, fileUrl, isLive, send, state, whyNothing } from "play/store";
 import { openCompare } from "play/compare";
 import { openDetails } from "play/details";
 
@@ -77,6 +77,7 @@ export function updatePicture(id) {
 
 function drawSource(picture) {
   const open = (tab) => () => openDetails(picture.id, tab);
+  const nothing = whyNothing(picture.key);
   const size = picture.width ? `${pixels(picture.width, picture.height)} · ${picture.format}` : "…";
   return h(
     "th",
@@ -101,6 +102,7 @@ function drawSource(picture) {
     ),
     h("span", { className: "key", title: picture.key }, picture.key),
     h("span", { className: "facts" }, h("span", {}, size), h("b", {}, bytes(picture.bytes))),
+    nothing && h("span", { className: "note" }, nothing),
     h(
       "span",
       { className: "links" },

@@ -8,6 +8,15 @@ export const isLive = !embedded;
 const content = isLive ? null : JSON.parse(embedded.textContent);
 export const prices = JSON.parse(document.getElementById("prices").textContent);
 
+const uploads = JSON.parse(document.getElementById("uploads").textContent);
+
+/** Return why an upload under a key invokes nothing; an empty text if it invokes the function. */
+export function whyNothing(key) {
+  if (uploads.is_any_suffix) return "";
+  const spelling = uploads.is_any_case ? key.toLowerCase() : key;
+  return uploads.suffixes.some((suffix) => spelling.endsWith(suffix)) ? "" : uploads.sentence;
+}
+
 /** What the edited recipe is compared with. */
 export const baseline = isLive ? "the saved recipe" : content.baseline;
 

@@ -59,16 +59,25 @@ def deploy(**outputs: str) -> None:
     CloudFormation.outputs = outputs
 
 
-def test_s3_delivers_suffixes_in_lower_and_in_upper_case_only() -> None:
+KEYS = ("a/photo.jpg", "a/photo.JPG", "a/photo.JPg", "a/notes.txt", "a/jpg", "a/photo.jpg/")
+
+
+def test_s3_delivers_the_usual_spellings_of_a_suffix_only() -> None:
     is_source = source_filter("s3")
-    keys = ("a/photo.jpg", "a/photo.JPG", "a/photo.Jpg", "a/notes.txt", "a/jpg", "a/photo.jpg/")
-    assert [key for key in keys if is_source(key)] == ["a/photo.jpg", "a/photo.JPG"]
+    assert [key for key in KEYS if is_source(key)] == ["a/photo.jpg", "a/photo.JPG"]
+    assert is_source("a/Photo.Jpg")
 
 
 def test_eventbridge_delivers_suffixes_in_any_case() -> None:
     is_source = source_filter("eventbridge")
-    keys = ("a/photo.jpg", "a/photo.JPG", "a/photo.Jpg", "a/notes.txt", "a/jpg", "a/photo.jpg/")
-    assert [key for key in keys if is_source(key)] == ["a/photo.jpg", "a/photo.JPG", "a/photo.Jpg"]
+    assert [key for key in KEYS if is_source(key)] == ["a/photo.jpg", "a/photo.JPG", "a/photo.JPg"]
+
+
+def test_with_any_suffix_every_key_is_delivered(session: boto3.Session) -> None:
+    deploy(**OUTPUTS, AnySuffix="true")
+    found = find_stack("dev", session)
+    is_source = source_filter(found.delivery, found.any_suffix)
+    assert [key for key in KEYS if is_source(key)] == [*KEYS]
 
 
 @pytest.mark.parametrize("delivery", ["s3", "eventbridge"])

@@ -8,7 +8,7 @@ from tests import ROOT
 from toolbox.aws.failure_records import read_record
 
 EVENTS = ROOT / "events"
-KEY = "dir/my photo+1.jpg"
+KEY = "Lighthouse at dusk.JPG"
 
 
 def test_a_record_of_the_function_says_the_reason_and_that_no_retry_can_succeed() -> None:

@@ -268,10 +268,11 @@ def test_a_plan_that_is_interrupted_leaves_no_file(tmp_path: Path) -> None:
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     with Lists(tmp_path / "plan.json") as lists:
         lists.add(Item("a.jpg", "e", 0.5), ["old/a.jpg"])
+        lists.add_leftover("b.jpg", "old/b.jpg", waits=False)
         lists.save({"recipe": "r"})
     plan = load(tmp_path / "plan.json")
     assert list(plan.items()) == [Item("a.jpg", "e", 0.5)]
-    assert list(plan.orphans()) == [("a.jpg", "old/a.jpg")]
+    assert list(plan.orphans()) == [("a.jpg", "old/a.jpg", True), ("b.jpg", "old/b.jpg", False)]
     for text in ("no json", "[]", "{}"):
         (tmp_path / "plan.json").write_text(text)
         with pytest.raises(CallError, match="is not a plan of this version"):

@@ -147,12 +147,18 @@ def test_other_bytes_with_identical_pixels_are_no_change() -> None:
     assert compare(webp(picture), png(picture)) is None
 
 
-def test_a_picture_that_became_larger_is_the_same_crop() -> None:
-    visual_diff = seen(SMALL, SMALL.replace("200", "333"), PHOTO)
-    (change,) = visual_diff.largest
-    assert (change.before.width, change.after.width) == (200, 333)
+@pytest.mark.parametrize("width", [60, 333])
+def test_a_picture_that_became_only_smaller_or_larger_is_no_damage(width: int) -> None:
+    lossless = '[renditions.small]\nwidth = 200\nformat = "webp"\nlossless = true\n'
+    (change,) = seen(lossless, lossless.replace("200", str(width)), PHOTO).largest
+    assert (change.before.width, change.after.width) == (200, width)
     assert not change.is_other_crop
-    assert change.score < 90  # the detail that is won counts
+    assert change.score > 80
+
+
+def test_a_smaller_picture_of_less_quality_is_damage() -> None:
+    (change,) = seen(SMALL, POORER.replace("200", "120"), PHOTO).largest
+    assert change.score < 70
 
 
 @pytest.mark.parametrize(("old", "new"), [(SMALL, OTHER_CROP), (OTHER_CROP, SMALL)])

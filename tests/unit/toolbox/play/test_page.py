@@ -94,6 +94,14 @@ def test_dropped_files_become_rows_with_a_cell_for_each_rendition(page: Page, pl
     expect(cell(page, "a.jpg", "large.webp")).to_contain_text(re.compile("300 . 225"))
 
 
+def test_a_key_that_invokes_nothing_says_so_next_to_the_picture(page: Page, play: Play) -> None:
+    page.goto(play.address)
+    drop(page, **{"photo.jpg": _photo(), "5f0c71b2": _photo()})
+    row = page.locator("tr[data-picture='5f0c71b2']")
+    expect(row.get_by_text("an upload invokes nothing")).to_be_visible()
+    expect(page.locator("tr[data-picture='photo.jpg']").get_by_text("an upload invokes nothing")).to_have_count(0)
+
+
 def test_a_cell_has_quality_score_and_time(page: Page, shared: Play) -> None:
     page.goto(shared.address)
     shown = shared.finished(2).pictures["photo.jpg"]["cells"]["web-400.webp"]

@@ -1,0 +1,233 @@
+"""What the destination bucket still has, although no recipe asks for it any more: it stays until somebody deletes it.
+
+Objects are found by listing, and not by what manifests say: a manifest that was replaced has forgotten what its recipe
+made. An object is named only if nobody else can have written it:
+
+- its key is one that this recipe or an earlier one of the stack makes of a source, and
+- its metadata is that of the function, with the fingerprint of one of these recipes; or, as a copy has no metadata of
+  its own, it has the ETag of that source.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple, Self
+
+from image_scaler.publisher import Provenance, is_superseded
+from image_scaler.renditions.keys import HASH, HASH_DIGITS, MANIFEST_FOLDER
+from image_scaler.renditions.recipe import Rule
+from image_scaler.renditions.spec import CopySpec, Spec
+from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
+from toolbox.aws.errors import call_errors
+from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
+from toolbox.migration.recipes import RecordedRecipe
+from toolbox.migration.states import PARALLEL
+
+MANIFEST = "manifest"
+"""The name of a manifest in the counts."""
+_CHUNK = 1000
+_NO_EXTENSION = ".image"
+_DIGITS = f"[0-9a-f]{{{HASH_DIGITS}}}"
+
+
+class KnownSource(NamedTuple):
+    """A source that was listed."""
+
+    etag: str
+    is_to_process: bool
+
+
+class KnownKeys:
+    """The sources that were listed, and the orphans that are known from manifests: on disk, so that memory is small."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)  # a temporary file, which SQLite deletes
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("CREATE TABLE sources (key PRIMARY KEY, etag, is_to_process) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE orphans (key PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("BEGIN")
+
+    def add_source(self, key: str, etag: str) -> None:
+        """Remember a source."""
+        self._database.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, 0)", (key, etag))
+
+    def add_change(self, key: str, orphans: Iterable[str]) -> None:
+        """Remember that a source is processed, and the orphans that are known of it."""
+        self._database.execute("UPDATE sources SET is_to_process = 1 WHERE key = ?", (key,))
+        self._database.executemany("INSERT OR IGNORE INTO orphans VALUES (?)", ((orphan,) for orphan in orphans))
+
+    def source(self, key: str) -> KnownSource | None:
+        """Return a source; None if it was not listed."""
+        row = self._database.execute("SELECT etag, is_to_process FROM sources WHERE key = ?", (key,)).fetchone()
+        return KnownSource(row[0], bool(row[1])) if row else None
+
+    def has_orphan(self, key: str) -> bool:
+        """Return whether an orphan is known."""
+        return self._database.execute("SELECT 1 FROM orphans WHERE key = ?", (key,)).fetchone() is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+
+class Leftover(NamedTuple):
+    """An object that no recipe asks for any more."""
+
+    source_key: str
+    key: str
+    name: str
+    """Of the rendition, or MANIFEST."""
+    waits: bool
+    """Whether its source is processed first."""
+
+
+class _Candidate(NamedTuple):
+    leftover: Leftover
+    source: KnownSource | None
+    is_copy: bool
+    etag: str
+
+
+class Leftovers:
+    """Finds the leftovers of a stack."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        buckets: tuple[str, str],
+        recipe: RecordedRecipe,
+        history: Sequence[RecordedRecipe],
+        known: KnownKeys,
+    ) -> None:
+        """`buckets`: the source and the destination."""
+        self._store = store
+        self._source_bucket, self._bucket = buckets
+        self._keys = [_RecipeKeys(recorded) for recorded in (recipe, *history)]
+        self._known = known
+        self._removes = recipe.recipe.on_source_delete == "remove"
+        self._fingerprints = {
+            recorded.fingerprint_of(spec) for recorded in (recipe, *history) for spec in recorded.recipe.specs
+        }
+        self._prefixes = {spec.template.prefix for recorded in (recipe, *history) for spec in recorded.recipe.specs}
+
+    def prefixes(self, source_prefix: str) -> list[str]:
+        """Return what to list: everything that any recipe may have written for sources with a prefix."""
+        wanted = sorted(prefix + source_prefix for prefix in {*self._prefixes, MANIFEST_FOLDER})
+        return [
+            prefix for prefix in wanted if not any(prefix != other and prefix.startswith(other) for other in wanted)
+        ]
+
+    def find(self, objects: Iterable[ListedObject], source_prefix: str = "") -> Iterator[Leftover]:
+        """Yield the leftovers among objects of the destination; raises CallError."""
+        candidates = filter(None, (self._candidate(listed, source_prefix) for listed in objects))
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            while chunk := list(islice(candidates, _CHUNK)):
+                for candidate, is_ours in zip(chunk, pool.map(self._is_ours, chunk), strict=True):
+                    if is_ours:
+                        yield candidate.leftover
+
+    def _candidate(self, listed: ListedObject, source_prefix: str) -> _Candidate | None:
+        """Return an object that no recipe asks for, if it has a key of ours."""
+        for keys in self._keys:
+            for source_key, spec in keys.written_under(listed.key):
+                if not source_key.startswith(source_prefix):
+                    continue
+                if keys is self._keys[0] and not self._removes:
+                    return None  # the recipe asks for it, and renditions survive their source
+                source = self._known.source(source_key)
+                if not self._is_unasked(source_key, source, listed.key) or self._known.has_orphan(listed.key):
+                    return None
+                waits = source is not None and source.is_to_process
+                leftover = Leftover(source_key, listed.key, spec.name if spec else MANIFEST, waits)
+                return _Candidate(leftover, source, isinstance(spec, CopySpec), listed.etag)
+        return None
+
+    def _is_unasked(self, source_key: str, source: KnownSource | None, key: str) -> bool:
+        """Return whether the recipe does not ask for a key: it never does, or its source was deleted."""
+        if source is None:
+            return self._removes  # else renditions survive their source
+        return all(found != source_key for found, _ in self._keys[0].written_under(key))
+
+    def _is_ours(self, candidate: _Candidate) -> bool:
+        """Return whether the function wrote an object, and its source did not come back since the listing."""
+        ref = ObjectRef(self._bucket, candidate.leftover.key)
+        with call_errors(f"look at {ref}"):
+            head = head_or_none(self._store, ref)
+            if head is None or head.etag != candidate.etag or is_superseded(head):
+                return False
+            if candidate.source is None and self.exists(candidate.leftover.source_key):
+                return False
+        if provenance := Provenance.of(head):
+            return candidate.leftover.name == MANIFEST or provenance.fingerprint in self._fingerprints
+        return candidate.is_copy and candidate.source is not None and candidate.source.etag == head.etag
+
+    def exists(self, source_key: str) -> bool:
+        """Return whether a source exists now; raises StorageError."""
+        return head_or_none(self._store, ObjectRef(self._source_bucket, source_key)) is not None
+
+
+class _RecipeKeys:
+    """The keys that one recipe leads to."""
+
+    def __init__(self, recorded: RecordedRecipe) -> None:
+        recipe = recorded.recipe
+        self._recorded = recorded
+        self._recipe = recipe
+        self._specs = [(table, spec) for table, specs in recipe.by_name.items() for spec in specs]
+        self._has_manifest: dict[Rule | None, bool] = {}
+
+    def written_under(self, key: str) -> Iterator[tuple[str, Spec | None]]:
+        """Yield each source, and its rendition, that is written under a key; None for a manifest."""
+        if key.startswith(MANIFEST_FOLDER) and key.endswith(MANIFEST_SUFFIX):
+            source_key = key.removeprefix(MANIFEST_FOLDER).removesuffix(MANIFEST_SUFFIX)
+            if source_key and self._writes_manifest(source_key):
+                yield source_key, None
+        for table, spec in self._specs:
+            if not key.startswith(spec.template.prefix):
+                continue
+            for source_key in _possible_sources(key, spec):
+                if _is_key_of(spec, source_key, key) and self._makes(table, source_key):
+                    yield source_key, spec
+
+    def _makes(self, table: str, source_key: str) -> bool:
+        rule = self._recipe.rule_for(source_key)
+        return rule is None or table in rule.renditions
+
+    def _writes_manifest(self, source_key: str) -> bool:
+        """Return whether a source has a manifest, which its rule decides."""
+        rule = self._recipe.rule_for(source_key)
+        if rule not in self._has_manifest:
+            plan = self._recorded.plan_for(source_key)
+            if plan is None:  # S3 cannot store one of its keys
+                return False
+            self._has_manifest[rule] = plan.manifest_key is not None
+        return self._has_manifest[rule]
+
+
+def _possible_sources(key: str, spec: Spec) -> set[str]:
+    """Return the keys of sources whose rendition a key may be; most of them are not."""
+    prefix, suffix = spec.template
+    rest = key.removeprefix(prefix)
+    if suffix is None:
+        stem = rest.rpartition(".")[0]
+        found = {rest, stem, stem.removesuffix(_NO_EXTENSION)}
+    elif spec.template.has_hash:
+        found = {rest[: len(rest) - len(suffix) + 1 - HASH_DIGITS]}
+    else:
+        found = {rest.removesuffix(suffix)}
+    return found - {""}
+
+
+def _is_key_of(spec: Spec, source_key: str, key: str) -> bool:
+    """Return whether a rendition of a source has a key, of whatever version."""
+    if not spec.template.has_hash:
+        if isinstance(spec, CopySpec):
+            return key == spec.template.copy_key(source_key)
+        return key == spec.template.key(source_key, spec.output_format(source_key))
+    before, _, after = spec.template.copy_key(source_key).partition(HASH)
+    digits = key[len(before) : len(key) - len(after)]
+    return key == before + digits + after and re.fullmatch(_DIGITS, digits) is not None
