@@ -1,13 +1,15 @@
 """Image bytes -> pixels: upright, in 8-bit sRGB, no larger than needed."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
 from image_scaler.images import colour
+from image_scaler.images.gif import compose_frames
 from image_scaler.images.header import Header
 from image_scaler.images.vips import FAIL_ON, VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
@@ -54,7 +56,7 @@ def rgba(image: pyvips.Image) -> bytes:
     return bytes(image.write_to_memory())
 
 
-def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[pyvips.Image]:
+def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[pyvips.Image]:
     """Return the frames as stored, scaled down by the decoder as far as that is free."""
     match header.format:
         case Format.JPEG:
@@ -63,7 +65,9 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[py
             spare = min(full.width / stored.width, full.height / stored.height)
             shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
             return [_open(body, access="sequential", shrink=shrink)]
-        case Format.GIF | Format.WEBP if frames > 1:
+        case Format.GIF:
+            return islice(compose_frames(body), frames)
+        case Format.WEBP if frames > 1:
             # libvips reads one frame after the other, as `decode` asks for them, and holds none twice.
             roll = _open(body, n=frames, access="sequential")
             height = roll.get("page-height")

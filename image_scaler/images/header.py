@@ -10,6 +10,7 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
+from image_scaler.images import gif
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
@@ -98,10 +99,16 @@ def read_header(body: bytes, limits: Limits) -> Header:
     format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
     if format is Format.AVIF and fields.get("heif-compression") == "hevc":
         format = Format.HEIC
+    size = Size(image.width, image.height)
+    if format is Format.GIF:
+        try:
+            size = gif.screen_size(body)
+        except (LookupError, struct.error) as error:
+            raise UnsupportedImageError(_refusal(body, "it has no picture")) from error
     orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
     header = Header(
         format=format,
-        size=_turn(Size(image.width, image.height), orientation),
+        size=_turn(size, orientation),
         frames=min(int(fields.get("n-pages", 1)), limits.frames) if format.traits.is_animated else 1,
         orientation=orientation,
         fields=fields,
