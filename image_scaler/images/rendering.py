@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyvips
 
 from image_scaler.deadline import NO_DEADLINE, Deadline
-from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
+from image_scaler.exceptions import DamagedImageError
 from image_scaler.images import decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, read_credits
 from image_scaler.images.header import Header, read_header
@@ -15,7 +15,7 @@ from image_scaler.images.quality_search import SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, EncodedImage, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Layout, Point, Position, Size, lay_out, offset, offset_around
+from image_scaler.renditions.geometry import Layout, Point, Position, Size, offset, offset_around
 from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, Limits
 from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
@@ -143,7 +143,7 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
             images = _trim(images)
             size = Size(images[0].width, images[0].height)
-        planned = [_TargetLayout(target, _plan(size, target.spec)) for target in targets]
+        planned = [_TargetLayout(target, target.lay_out(size)) for target in targets]
         for item in planned:
             self._check_output(item, groups)
         planned.sort(key=lambda item: item.plan.resize.width * item.plan.resize.height, reverse=True)
@@ -156,15 +156,9 @@ class SourceImage:
         return _Group([_Pyramid(image) for image in images], planned)
 
     def _check_output(self, item: _TargetLayout, groups: int) -> None:
-        """Raise ImageTooLargeError if the format cannot hold a rendition, or if it is beyond the limits."""
-        (spec, format), output = (item.target.spec, item.target.format), item.plan.output
-        max_side = format.traits.max_side
-        if max_side and max(output) > max_side:
-            raise ImageTooLargeError(
-                f"rendition {spec.name} would have {output.width:,} x {output.height:,} pixels but "
-                f"{format.traits.title} holds {max_side:,} a side: give it a width or a height"
-            )
-        largest = max(item.plan.resize, output, key=lambda size: size.width * size.height)
+        """Raise ImageTooLargeError if a rendition is beyond the limits."""
+        spec, format = item.target.spec, item.target.format
+        largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
         frames = _frame_count(self._header, item.target)
         self._limits.check_pixels(*largest, frames, must_buffer=False)
         # The decoded pixels of every group stay in memory until all are done.
@@ -375,10 +369,6 @@ def _is_needed(target: RenditionTarget, targets: Collection[RenditionTarget]) ->
 
 def _frame_count(header: Header, target: RenditionTarget) -> int:
     return header.frames if target.format.traits.is_animated and target.spec.animated else 1
-
-
-def _plan(size: Size, spec: RenditionSpec) -> Layout:
-    return lay_out(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
 
 
 def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:

@@ -123,7 +123,6 @@ def gif(width: int, height: int, *pictures: GifPicture, background: int = 2) -> 
         data = sum(code << 3 * index for index, code in enumerate(codes)).to_bytes(
             math.ceil(len(codes) * 3 / 8), "little"
         )
-        for at in range(0, len(data), 255):
-            parts.append(bytes([len(data[at : at + 255])]) + data[at : at + 255])
+        parts += (bytes([len(data[at : at + 255])]) + data[at : at + 255] for at in range(0, len(data), 255))
         parts.append(b"\0")
     return b"".join([*parts, b";"])

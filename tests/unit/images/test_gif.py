@@ -1,7 +1,7 @@
 """The frames of a GIF are what browsers show; the expected pixels are those of Chromium's ImageDecoder."""
 
-import pyvips
 import pytest
+import pyvips
 
 from image_scaler.exceptions import RejectedError
 from image_scaler.images import decoding

@@ -102,6 +102,12 @@ def test_contain_can_leave_the_background_transparent() -> None:
     assert image(20, 40)[3] == 255
 
 
+def test_cover_of_a_small_source_is_its_largest_crop_of_the_asked_shape() -> None:
+    image = decoded(render(drawing.png(drawing.quadrants(100, 75)), "width = 320\nheight = 320").body)
+    assert (image.width, image.height) == (75, 75)
+    assert is_near(corners(image)["left top"], RED)
+
+
 def test_fill_stretches() -> None:
     image = decoded(render(drawing.png(), 'width = 50\nheight = 200\nfit = "fill"').body)
     assert (image.width, image.height) == (50, 200)
