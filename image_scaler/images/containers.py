@@ -11,6 +11,7 @@ from collections.abc import Iterator
 # JPEG (ITU-T T.81): segments, each with a marker and a length. The compressed pixels follow each start of scan.
 
 JPEG_SCAN, JPEG_END = 0xDA, 0xD9
+JPEG_END_MARKER = bytes([0xFF, JPEG_END])
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 """Any marker with a length, and the end of the image. The others are no segments: FF 00 is a compressed byte, FF D0 to
 FF D7 are restarts within a scan, FF 01 is reserved, FF FF is filler."""

@@ -9,11 +9,16 @@ import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
 from image_scaler.images import colour
+from image_scaler.images.containers import JPEG_END_MARKER
 from image_scaler.images.gif import compose_frames
 from image_scaler.images.header import Header
+from image_scaler.images.refusals import is_cut_off, why_damaged
 from image_scaler.images.vips import FAIL_ON, VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
+
+MAX_MISSING_ROWS = 32
+"""Rows of pixels that may be missing at the end of a JPEG: one row of blocks, and one that is decoded with it."""
 
 
 def decode(
@@ -25,13 +30,22 @@ def decode(
     no browser shows. Alpha, if any, is the last band. Raises DamagedImageError if the pixels cannot be decoded.
     """
     stored = header.as_stored(size)
-    try:
+
+    def decoded(body: bytes) -> list[pyvips.Image]:
         return [
             _upright(_strip_metadata(_in_srgb(resize(image, stored), keep_profile), keep_profile), header.orientation)
             for image in _load(body, header, stored, frames)
         ]
+
+    try:
+        try:
+            return decoded(body)
+        except VIPS_ERRORS:
+            if not _is_nearly_whole(body, header):
+                raise
+            return decoded(body + JPEG_END_MARKER)
     except VIPS_ERRORS as error:
-        raise DamagedImageError(f"the {header.format.traits.title} image cannot be decoded: {reason(error)}") from error
+        raise DamagedImageError(why_damaged(body, header.format), reason(error)) from error
 
 
 def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
@@ -79,6 +93,26 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
     return [_open(body, access="sequential")]
 
 
+def _is_nearly_whole(body: bytes, header: Header) -> bool:
+    """Return whether a file is a JPEG that lacks its end marker, and at most the last rows of blocks.
+
+    A progressive JPEG may lack its end marker only: its last bytes belong to all rows.
+    """
+    if header.format is not Format.JPEG or not is_cut_off(body, Format.JPEG):
+        return False
+    try:
+        if header.must_buffer:
+            _open(body + JPEG_END_MARKER, access="sequential", fail_on="warning").avg()
+            return True
+        image = _open(body, access="sequential")
+        height = int(image.height) - MAX_MISSING_ROWS
+        if height > 0:
+            image.crop(0, 0, image.width, height).avg()
+    except VIPS_ERRORS:
+        return False
+    return height > 0
+
+
 def _open(body: bytes, **options: Any) -> pyvips.Image:
     return pyvips.Image.new_from_buffer(body, "", **({"fail_on": FAIL_ON} | options))
 
@@ -98,7 +132,7 @@ def _open_heic(body: bytes) -> pyvips.Image:
         bands, row = 1 if is_wide else len(picture.mode), picture.stride
         pixels = bytes(picture.data)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
-        raise DamagedImageError(f"the HEIC image cannot be decoded: {' '.join(str(error).split())}") from error
+        raise DamagedImageError(why_damaged(body, Format.HEIC), " ".join(str(error).split())) from error
     # Rows may be padded: read them with the padding, and crop it off.
     sample = "ushort" if is_wide else "uchar"
     image = pyvips.Image.new_from_memory(pixels, row // bands // (2 if is_wide else 1), picture.size[1], bands, sample)

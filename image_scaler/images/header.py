@@ -12,6 +12,7 @@ import pyvips
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
 from image_scaler.images import gif
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
+from image_scaler.images.refusals import why_not_an_image
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
@@ -93,7 +94,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
         image = pyvips.Image.new_from_buffer(body, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except VIPS_ERRORS as error:
-        raise UnsupportedImageError(_refusal(body, reason(error))) from error
+        raise UnsupportedImageError(why_not_an_image(body), reason(error)) from error
     if image.bands > MAX_BANDS:
         raise ImageTooLargeError(f"the image has {image.bands:,} values per pixel but {MAX_BANDS} are allowed")
     format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
@@ -104,7 +105,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
         try:
             size = gif.screen_size(body)
         except (LookupError, struct.error) as error:
-            raise UnsupportedImageError(_refusal(body, "it has no picture")) from error
+            raise UnsupportedImageError(why_not_an_image(body), "no picture") from error
     orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
     header = Header(
         format=format,
@@ -119,24 +120,6 @@ def read_header(body: bytes, limits: Limits) -> Header:
     if header.must_buffer or format.traits.is_animated:
         limits.check_memory(*header.size, header.frames, format.traits.decoding_bytes, len(body))
     return header
-
-
-_SVG = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*+<(?:\w+:)?svg[\s/>]", re.DOTALL
-)
-"""An XML document whose root element is `svg`, after declarations, comments and a document type."""
-
-
-def _refusal(body: bytes, why: str) -> str:
-    if _SVG.match(body[:4096]):
-        return (
-            "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
-            f"or this SVG is damaged: {why}"
-        )
-    return (
-        f"its {len(body):,} bytes are not an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF), "
-        f"or the header is damaged: {why}"
-    )
 
 
 def _turn(size: Size, orientation: int) -> Size:

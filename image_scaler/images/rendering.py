@@ -218,7 +218,7 @@ class Rendering:
                     except VIPS_ERRORS as error:
                         title = self._source.header.format.traits.title
                         raise DamagedImageError(
-                            f"cannot make rendition {item.target.spec.name} of the {title} image: {reason(error)}"
+                            f"cannot make rendition {item.target.spec.name} of the {title}", reason(error)
                         ) from error
                 rendition = _rendition(item, encoded[pixels])
                 if not item.target.spec.skip_larger:

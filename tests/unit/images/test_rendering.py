@@ -260,7 +260,8 @@ def test_an_image_cut_off_in_the_middle_is_rejected_before_anything_is_made(sour
     image = drawing.photo(480, 320)
     savers = {"JPEG": "jpegsave_buffer", "PNG": "pngsave_buffer", "WebP": "webpsave_buffer", "GIF": "gifsave_buffer"}
     body = bytes(getattr(image, savers.get(source_format, "tiffsave_buffer"))())
-    with pytest.raises((DamagedImageError, UnsupportedImageError), match="image"):
+    why = f"^the file is cut off: the {source_format} ends early$|^the TIFF is damaged: its header cannot be read$"
+    with pytest.raises((DamagedImageError, UnsupportedImageError), match=why):
         render(body[: len(body) // 2], "width = 100")
 
 
