@@ -36,8 +36,7 @@ _FIELDS = (
     "n-pages",
     "delay",
     "loop",
-    "exif-ifd0-Copyright",
-    "exif-ifd0-Artist",
+    "exif-data",
     "xmp-data",
     "iptc-data",
 )

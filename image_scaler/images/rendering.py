@@ -9,7 +9,7 @@ import pyvips
 from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.exceptions import DamagedImageError
 from image_scaler.images import decoding, encoding, stripping
-from image_scaler.images.attribution import NO_CREDITS, read_credits
+from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.header import Header, read_header
 from image_scaler.images.quality_search import SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, EncodedImage, TargetQuality
@@ -76,6 +76,7 @@ class _Source(NamedTuple):
 
     body: bytes
     header: Header
+    credits: Credits
     focal_point: Point | None
     pyramid: "_Pyramid"
     """The first frame as it is least changed, for the preview."""
@@ -132,7 +133,9 @@ class SourceImage:
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
-        source = _Source(self._body, self._header, focal_point, pyramid, shape)
+        source = _Source(
+            self._body, self._header, read_credits(self._header.fields, self._body), focal_point, pyramid, shape
+        )
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
@@ -279,7 +282,7 @@ class Rendering:
             format,
             delays=self._source.header.delays[:count],
             loop=self._source.header.loop,
-            credits=read_credits(self._source.header.fields),
+            credits=self._source.credits,
         )
         if target:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
@@ -299,7 +302,7 @@ class Rendering:
             frames != self._source.header.fields.get("n-pages", 1) or self._source.header.is_cmyk
         ):  # browsers show no CMYK
             return encoded
-        credits = read_credits(self._source.header.fields) if spec.keep_copyright else NO_CREDITS
+        credits = self._source.credits if spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._source.body, format, self._source.header.orientation, credits)
         return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
 
