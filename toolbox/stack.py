@@ -38,8 +38,8 @@ def suffixes() -> list[str]:
 def source_filter(delivery: str) -> Callable[[str], bool]:
     """Return what tells whether an upload of a key invokes the function; `delivery` is the stack's parameter.
 
-    S3 compares suffixes to the letter, so there is a notification for lower and one for upper case. The rule of
-    EventBridge ignores the case: it also delivers `photo.Jpg`.
+    S3 compares suffixes to the letter, so there are notifications for `.jpg`, `.JPG` and `.Jpg`. The rule of
+    EventBridge ignores the case: it also delivers `photo.jPG`.
     """
     spellings = tuple(suffixes())
     if delivery == "eventbridge":

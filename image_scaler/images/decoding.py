@@ -8,7 +8,7 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
-from image_scaler.images import colour
+from image_scaler.images import bmp, colour
 from image_scaler.images.containers import JPEG_END_MARKER
 from image_scaler.images.gif import compose_frames
 from image_scaler.images.header import Header
@@ -88,6 +88,8 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
             return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
         case Format.HEIC:
             return [_open_heic(body)]
+        case Format.BMP:
+            return [bmp.decode(body)]
         case Format.SVG:
             return [_open(body, scale=stored.width / header.size.width)]
     return [_open(body, access="sequential")]

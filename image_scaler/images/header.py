@@ -10,7 +10,7 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
-from image_scaler.images import gif
+from image_scaler.images import bmp, gif
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.refusals import why_not_an_image
 from image_scaler.images.vips import VIPS_ERRORS, reason
@@ -89,6 +89,20 @@ def read_header(body: bytes, limits: Limits) -> Header:
         raise UnsupportedImageError("the object is empty: it has no bytes")
     limits.check_bytes(len(body))
     _check_parts(body)
+    header = _read_bmp(body) if body.startswith(bmp.MAGIC) else _read_with_libvips(body, limits)
+    limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
+    # The decoders of GIF and WebP return nothing before the end, of a still image too.
+    if header.must_buffer or header.format.traits.is_animated:
+        limits.check_memory(*header.size, header.frames, header.format.traits.decoding_bytes, len(body))
+    return header
+
+
+def _read_bmp(body: bytes) -> Header:
+    size = bmp.read_size(body)
+    return Header(format=Format.BMP, size=size, frames=1, orientation=1, fields={}, is_cmyk=False)
+
+
+def _read_with_libvips(body: bytes, limits: Limits) -> Header:
     try:
         image = pyvips.Image.new_from_buffer(body, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
@@ -106,7 +120,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
         except (LookupError, struct.error) as error:
             raise UnsupportedImageError(why_not_an_image(body), "no picture") from error
     orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
-    header = Header(
+    return Header(
         format=format,
         size=_turn(size, orientation),
         frames=min(int(fields.get("n-pages", 1)), limits.frames) if format.traits.is_animated else 1,
@@ -114,11 +128,6 @@ def read_header(body: bytes, limits: Limits) -> Header:
         fields=fields,
         is_cmyk=image.interpretation == "cmyk",
     )
-    limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
-    # The decoders of GIF and WebP return nothing before the end, of a still image too.
-    if header.must_buffer or format.traits.is_animated:
-        limits.check_memory(*header.size, header.frames, format.traits.decoding_bytes, len(body))
-    return header
 
 
 def _turn(size: Size, orientation: int) -> Size:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from image_scaler.images.containers import gif_blocks, jpeg_segments, png_chunks, webp_chunks
 from image_scaler.renditions.formats import Format
 
-_SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF"
+_SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"
 
 _SVG = re.compile(
     rb"(?:\xef\xbb\xbf)?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*+<(?:\w+:)?svg[\s/>]", re.DOTALL
@@ -22,10 +22,10 @@ _FORMATS = (
     (rb"....ftypavif", Format.AVIF),
     (rb"....ftyp(?:heic|heix|mif1)", Format.HEIC),
     (rb"II[*+]\0|MM\0[*+]", Format.TIFF),
+    (rb"BM....\0\0\0\0....[\x0c-\x80]\0\0\0", Format.BMP),
 )
 _OTHERS = (
     (rb"%PDF-", "a PDF"),
-    (rb"BM....\0\0\0\0", "a BMP"),
     (rb"8BPS", "a Photoshop file (PSD)"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image"),
@@ -75,6 +75,8 @@ def is_cut_off(body: bytes, format: Format) -> bool:
     """Return whether the parts of a file end before its end marker, or after the end of the file; False in a TIFF."""
     if format in (Format.AVIF, Format.HEIC):
         return _boxes_end(body) > len(body)
+    if format is Format.BMP:
+        return int.from_bytes(body[2:6], "little") > len(body)
     if format not in _PARTS:
         return False
     try:

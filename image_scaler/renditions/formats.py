@@ -68,6 +68,7 @@ class Format(enum.StrEnum):
     HEIC = "heic"
     TIFF = "tiff"
     SVG = "svg"
+    BMP = "bmp"
 
     @property
     def traits(self) -> Traits:
@@ -151,6 +152,7 @@ _TRAITS = {
     ),
     Format.TIFF: Traits(title="TIFF", extensions=("tif", "tiff"), media_type="image/tiff"),
     Format.SVG: Traits(title="SVG", extensions=("svg", "svgz"), media_type="image/svg+xml"),
+    Format.BMP: Traits(title="BMP", extensions=("bmp",), media_type="image/bmp", is_buffered=True, decoding_bytes=12.0),
 }
 
 OUTPUT_FORMATS = tuple(format for format in Format if format.traits.encoding_bytes is not None)
@@ -160,7 +162,7 @@ ENCODING_OPTIONS = frozenset(option for format in OUTPUT_FORMATS for option in f
 """The options of renditions.toml that mean something in some formats only."""
 
 _BY_EXTENSION = {extension: format for format in Format for extension in format.traits.extensions}
-_UNREAD_EXTENSIONS = {"apng", "bmp", "jxl"}
+_UNREAD_EXTENSIONS = {"apng", "jxl"}
 """Extensions of images for which there is no decoder here, or which are read under another format's name."""
 
 

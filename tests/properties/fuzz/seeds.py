@@ -1,6 +1,7 @@
 """Whole images of every format that is read, to be damaged."""
 
 import io
+import struct
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,10 @@ def _drawn() -> dict[str, bytes]:
         "nine-bands.tif": bytes(wide.copy(interpretation="multiband").tiffsave_buffer()),
         "laden.tif": bytes(said.tiffsave_buffer()),
         "big.tif": bytes(photo.tiffsave_buffer(bigtiff=True, compression="lzw")),
+        "colours.bmp": _bmp(photo),
+        "palette.bmp": _bmp(photo, "P"),
+        "1-bit.bmp": _bmp(photo, "1"),
+        "run-length.bmp": _run_length_bmp(),
         "picture.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>',
     }
 
@@ -139,6 +144,20 @@ def _animated_png() -> bytes:
     buffer = io.BytesIO()
     frames[0].save(buffer, "png", save_all=True, append_images=frames[1:])
     return buffer.getvalue()
+
+
+def _bmp(image: pyvips.Image, mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    _pillow(image).convert(mode).save(buffer, "bmp")
+    return buffer.getvalue()
+
+
+def _run_length_bmp() -> bytes:
+    """A BMP of 96 x 64 pixels in stripes, with runs, single pixels, and rows that end early."""
+    rows = [bytes([60, row % 4, 0, 5, 0, 1, 2, 3, 0, 0, 20 + row % 12, 2, 0, 0]) for row in range(64)]
+    palette, data = bytes(range(16)), b"".join(rows) + b"\0\1"
+    head = struct.pack("<IHHIIiiHHIIiiII", 70 + len(data), 0, 0, 70, 40, 96, 64, 1, 8, 1, len(data), 0, 0, 4, 0)
+    return b"BM" + head + palette + data
 
 
 def _heic(image: pyvips.Image, mode: str) -> bytes:

@@ -29,12 +29,12 @@ def test_every_upload_gets_its_renditions_or_a_record_of_its_rejection(delivered
     is_by_event_bridge = "EventBridgeConfiguration" in delivered.s3.get_bucket_notification_configuration(
         Bucket=delivered.source
     )
-    delivered.upload("delivered/mixed.Jpg", UPLOADED)  # S3 compares suffixes to the letter, EventBridge does not
+    delivered.upload("delivered/mixed.jPG", UPLOADED)  # S3 compares suffixes to the letter, EventBridge does not
     delivered.upload("delivered/text.txt", b"not an image")
     delivered.upload("delivered/last.jpg", UPLOADED)
     delivered.renditions("delivered/last.jpg")
     if is_by_event_bridge:
-        delivered.renditions("delivered/mixed.Jpg")
-    expected = delivered.expected_keys("delivered/mixed.Jpg") if is_by_event_bridge else set()
-    assert delivered.keys_of("delivered/mixed.Jpg") == expected
+        delivered.renditions("delivered/mixed.jPG")
+    expected = delivered.expected_keys("delivered/mixed.jPG") if is_by_event_bridge else set()
+    assert delivered.keys_of("delivered/mixed.jPG") == expected
     assert delivered.failure_records("delivered/text.txt") == []

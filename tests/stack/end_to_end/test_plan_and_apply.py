@@ -72,7 +72,7 @@ def test_a_plan_is_exact_and_applied_once_however_often_it_is_killed_while_reade
     bad = [f"all/bad {number}.jpg" for number in range(3)]
     for key in bad:
         images.upload(key, b"no image")
-    for ignored in ("all/notes.txt", "all/a.Jpg", "all/a.svg"):
+    for ignored in ("all/notes.txt", "all/a.jPG", "all/a.svg"):
         images.upload(ignored, jpeg(photo(60, 40)))
     plan = tmp_path / "plan.json"
 

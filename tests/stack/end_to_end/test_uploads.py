@@ -9,7 +9,10 @@ from PIL import Image
 from tests.stack.end_to_end.stack import Stack
 from tests.support.drawing import BLUE, RED, decoded, is_near, jpeg, photo, png, quadrants
 
-SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "avif", "tif", "tiff", "heic", "heif")
+SUFFIXES = (
+    *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "avif"),
+    *("tif", "tiff", "heic", "heif", "hif", "bmp", "Jpg"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_every_suffix_in_both_cases_invokes_the_function(stack: Stack, small: by
 
 
 def test_other_suffixes_do_not_invoke_the_function(stack: Stack, small: bytes) -> None:
-    others = ["other/notes.txt", "other/a.jpg.bak", "other/ajpg", "other/png", "other/a.Jpg"]
+    others = ["other/notes.txt", "other/a.jpg.bak", "other/ajpg", "other/png", "other/a.jPG"]
     for key in others:
         stack.upload(key, small)
     for last in ("other/1.png", "other/2.png", "other/3.png"):  # one after the other: by then the others were made

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.stack.packaging.packages import ACCOUNT, REGION, Package
-from tests.stack.packaging.test_template import BOTH_CASES, SOURCE, SUFFIXES, role_statements
+from tests.stack.packaging.test_template import EVERY_CASE, SOURCE, SUFFIXES, role_statements
 
 FUNCTION = "<ResizeLambdaFunction.Arn>"
 NO_TLS = {"Bool": {"aws:SecureTransport": "false"}}
@@ -58,7 +58,7 @@ def test_the_buffer_gets_every_upload_and_nothing_else_invokes_the_function(with
     assert configuration.keys() == {"QueueConfigurations"}
     found = configuration["QueueConfigurations"]
     assert {(entry["Event"], entry["Queue"]) for entry in found} == {("s3:ObjectCreated:*", "<BufferQueue.Arn>")}
-    assert sorted(entry["Filter"]["S3Key"]["Rules"][0]["Value"] for entry in found) == BOTH_CASES
+    assert sorted(entry["Filter"]["S3Key"]["Rules"][0]["Value"] for entry in found) == EVERY_CASE
     assert with_buffer.of_type("AWS::Lambda::Permission") == []
 
 

@@ -255,7 +255,9 @@ def test_check_says_that_uploads_of_svg_invoke_nothing(folder: Path) -> None:
     assert "add events for .svg to serverless.yml" in done.stderr
 
 
-@pytest.mark.parametrize(("key", "is_noted"), [("dir/a.jpg", False), ("a.JPG", False), ("a.Jpg", True), ("dir/", True)])
+@pytest.mark.parametrize(
+    ("key", "is_noted"), [("dir/a.jpg", False), ("a.JPG", False), ("a.Jpg", False), ("a.jPG", True), ("dir/", True)]
+)
 def test_explain_says_if_no_event_matches_the_key(tmp_path: Path, key: str, is_noted: bool) -> None:
     done = run("explain", key, cwd=tmp_path)
     assert done.exit_code == 0
