@@ -13,6 +13,7 @@ from image_scaler.images.containers import JPEG_END_MARKER
 from image_scaler.images.gif import compose_frames
 from image_scaler.images.header import Header
 from image_scaler.images.refusals import is_cut_off, why_damaged
+from image_scaler.images.svg import with_size
 from image_scaler.images.vips import FAIL_ON, VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
@@ -91,7 +92,7 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
         case Format.BMP:
             return [bmp.decode(body)]
         case Format.SVG:
-            return [_open(body, scale=stored.width / header.size.width)]
+            return [_open(with_size(body), scale=stored.width / header.size.width)]
     return [_open(body, access="sequential")]
 
 

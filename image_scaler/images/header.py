@@ -13,6 +13,7 @@ from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
 from image_scaler.images import bmp, gif
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.refusals import why_not_an_image
+from image_scaler.images.svg import with_size
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
@@ -104,7 +105,7 @@ def _read_bmp(body: bytes) -> Header:
 
 def _read_with_libvips(body: bytes, limits: Limits) -> Header:
     try:
-        image = pyvips.Image.new_from_buffer(body, "", access="sequential")
+        image = pyvips.Image.new_from_buffer(with_size(body), "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except VIPS_ERRORS as error:
         raise UnsupportedImageError(why_not_an_image(body), reason(error)) from error

@@ -9,7 +9,7 @@ from image_scaler.renditions.formats import Format
 
 _SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"
 
-_SVG = re.compile(
+SVG_ROOT = re.compile(
     rb"(?:\xef\xbb\xbf)?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*+<(?:\w+:)?svg[\s/>]", re.DOTALL
 )
 """An XML document whose root element is `svg`, after declarations, comments and a document type."""
@@ -50,7 +50,7 @@ _PARTS: Mapping[Format, Callable[[bytes], Iterable[object]]] = {
 
 def why_not_an_image(body: bytes) -> str:
     """Return why the header of a file cannot be read."""
-    if _SVG.match(body[:4096]):
+    if SVG_ROOT.match(body[:4096]):
         return (
             "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
             "or this SVG is damaged"
