@@ -94,7 +94,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
     limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
     # The decoders of GIF and WebP return nothing before the end, of a still image too.
     if header.must_buffer or header.format.traits.is_animated:
-        limits.check_memory(*header.size, header.frames, header.format.traits.decoding_bytes, len(body))
+        limits.check_memory(*header.size, 1, header.format.traits.decoding_bytes, len(body))
     return header
 
 

@@ -16,7 +16,7 @@ from image_scaler.images.target_quality import SCORING_BYTES, EncodedImage, Targ
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Layout, Point, Position, Size, offset, offset_around
-from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, Limits
+from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, FRAME_BYTES, Limits
 from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
@@ -133,9 +133,8 @@ class SourceImage:
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
-        source = _Source(
-            self._body, self._header, read_credits(self._header.fields, self._body), focal_point, pyramid, shape
-        )
+        credits = read_credits(self._header.fields, self._body)
+        source = _Source(self._body, self._header, credits, focal_point, pyramid, shape)
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
@@ -168,8 +167,9 @@ class SourceImage:
         encoding_bytes = format.traits.encoding_bytes or 0.0
         if spec.goal_for(format):
             encoding_bytes = max(encoding_bytes, SCORING_BYTES)
-        bytes_per_pixel = DECODED_BYTES * (groups - 1) + encoding_bytes
-        self._limits.check_memory(*largest, frames, bytes_per_pixel, len(self._body))
+        # Of an animation all frames are held, and one after the other is encoded.
+        held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
+        self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, len(self._body))
 
 
 class Rendering:
