@@ -138,3 +138,22 @@ def gif_blocks(body: bytes) -> Iterator[bytes]:
 def _gif_palette_length(packed: int) -> int:
     """Return the length of the palette that such a byte announces."""
     return 3 << ((packed & 7) + 1) if packed & 0x80 else 0
+
+
+# AVIF and HEIC (ISO/IEC 14496-12): boxes, each with a length and a name.
+
+
+def media_boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each box, but not of the boxes in them."""
+    at = 0
+    while at + 8 <= len(body):
+        size, name = struct.unpack_from(">I4s", body, at)
+        start = at + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", body, start)
+            start += 8
+        end = at + size if size else len(body)  # 0: up to the end of the file
+        if end < start or end > len(body):
+            raise ValueError("a box is cut off")
+        yield name, body[start:end]
+        at = end

@@ -9,6 +9,7 @@ import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
 from image_scaler.images import bmp, colour
+from image_scaler.images.avif_sequence import decode_frames, is_sequence
 from image_scaler.images.containers import JPEG_END_MARKER
 from image_scaler.images.gif import compose_frames
 from image_scaler.images.header import Header
@@ -89,6 +90,8 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
             return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
         case Format.HEIC:
             return [_open_heic(body)]
+        case Format.AVIF if is_sequence(body):
+            return decode_frames(body, frames)
         case Format.BMP:
             return [bmp.decode(body)]
         case Format.SVG:

@@ -10,7 +10,7 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
-from image_scaler.images import bmp, gif
+from image_scaler.images import avif_sequence, bmp, gif
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.refusals import why_not_an_image
 from image_scaler.images.svg import with_size
@@ -90,7 +90,12 @@ def read_header(body: bytes, limits: Limits) -> Header:
         raise UnsupportedImageError("the object is empty: it has no bytes")
     limits.check_bytes(len(body))
     _check_parts(body)
-    header = _read_bmp(body) if body.startswith(bmp.MAGIC) else _read_with_libvips(body, limits)
+    if body.startswith(bmp.MAGIC):
+        header = _read_bmp(body)
+    elif avif_sequence.is_sequence(body):
+        header = _read_avif_sequence(body, limits)
+    else:
+        header = _read_with_libvips(body, limits)
     limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
     # The decoders of GIF and WebP return nothing before the end, of a still image too.
     if header.must_buffer or header.format.traits.is_animated:
@@ -101,6 +106,12 @@ def read_header(body: bytes, limits: Limits) -> Header:
 def _read_bmp(body: bytes) -> Header:
     size = bmp.read_size(body)
     return Header(format=Format.BMP, size=size, frames=1, orientation=1, fields={}, is_cmyk=False)
+
+
+def _read_avif_sequence(body: bytes, limits: Limits) -> Header:
+    size, frames, fields = avif_sequence.read(body)
+    frames = min(frames, limits.frames)
+    return Header(format=Format.AVIF, size=size, frames=frames, orientation=1, fields=fields, is_cmyk=False)
 
 
 def _read_with_libvips(body: bytes, limits: Limits) -> Header:

@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
 
-from image_scaler.images.containers import gif_blocks, jpeg_segments, png_chunks, webp_chunks
+from image_scaler.images.containers import gif_blocks, jpeg_segments, media_boxes, png_chunks, webp_chunks
 from image_scaler.renditions.formats import Format
 
 _SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"
@@ -19,7 +19,7 @@ _FORMATS = (
     (rb"\x89PNG\r\n", Format.PNG),
     (rb"RIFF....WEBP", Format.WEBP),
     (rb"GIF8[79]a", Format.GIF),
-    (rb"....ftypavif", Format.AVIF),
+    (rb"....ftypavi[fs]", Format.AVIF),
     (rb"....ftyp(?:heic|heix|mif1)", Format.HEIC),
     (rb"II[*+]\0|MM\0[*+]", Format.TIFF),
     (rb"BM....\0\0\0\0....[\x0c-\x80]\0\0\0", Format.BMP),
@@ -30,7 +30,6 @@ _OTHERS = (
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (rb"\0\0[\x01\x02]\0", "an icon (ICO)"),
-    (rb"....ftypavis", "an animated AVIF"),
     (rb"....ftyp(?:hev|msf)", "an animated HEIC"),
     (rb"....ftypcrx|FUJIFILMCCD-RAW|IIRO|IIU\0", "a raw photograph"),
     (rb"....(?:ftyp|moov|mdat|wide)|RIFF....AVI |\x1aE\xdf\xa3", "a video"),
@@ -45,6 +44,8 @@ _PARTS: Mapping[Format, Callable[[bytes], Iterable[object]]] = {
     Format.PNG: png_chunks,
     Format.WEBP: webp_chunks,
     Format.GIF: gif_blocks,
+    Format.AVIF: media_boxes,
+    Format.HEIC: media_boxes,
 }
 
 
@@ -73,8 +74,6 @@ def why_damaged(body: bytes, format: Format, otherwise: str = "its pixels cannot
 
 def is_cut_off(body: bytes, format: Format) -> bool:
     """Return whether the parts of a file end before its end marker, or after the end of the file; False in a TIFF."""
-    if format in (Format.AVIF, Format.HEIC):
-        return _boxes_end(body) > len(body)
     if format is Format.BMP:
         return int.from_bytes(body[2:6], "little") > len(body)
     if format not in _PARTS:
@@ -85,16 +84,3 @@ def is_cut_off(body: bytes, format: Format) -> bool:
     except (ValueError, LookupError, struct.error):
         return True
     return False
-
-
-def _boxes_end(body: bytes) -> int:
-    """Return where the boxes of an ISO media file (ISO/IEC 14496-12) say that it ends."""
-    at = 0
-    while at + 8 <= len(body):
-        (size,) = struct.unpack_from(">I", body, at)
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", body, at + 8)
-        if size < 8:  # 0: up to the end of the file
-            return len(body)
-        at += size
-    return at

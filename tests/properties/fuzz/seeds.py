@@ -67,7 +67,7 @@ def _drawn() -> dict[str, bytes]:
         "16-bit.png": drawing.png(photo.colourspace("rgb16")),
         "1-bit.png": bytes((grey > 127).pngsave_buffer(bitdepth=1)),
         "laden.png": drawing.png(said),
-        "animated.png": _animated_png(),
+        "animated.png": _animated("png"),
         "plain.webp": bytes(photo.webpsave_buffer()),
         "lossless.webp": bytes(clear.webpsave_buffer(lossless=True)),
         "alpha.webp": bytes(clear.webpsave_buffer()),
@@ -81,6 +81,7 @@ def _drawn() -> dict[str, bytes]:
         "alpha.avif": bytes(clear.heifsave_buffer(compression="av1", effort=0)),
         "10-bit.avif": bytes(photo.colourspace("rgb16").heifsave_buffer(compression="av1", effort=0, bitdepth=10)),
         "laden.avif": bytes(said.heifsave_buffer(compression="av1", effort=0)),
+        "animated.avif": _animated("avif"),
         "plain.heic": _heic(photo, "RGB"),
         "alpha.heic": _heic(clear, "RGBA"),
         "grey.heic": _heic(photo, "L"),
@@ -139,10 +140,10 @@ def _pillow(image: pyvips.Image) -> Image.Image:
     return Image.fromarray(np.asarray(image.numpy()))
 
 
-def _animated_png() -> bytes:
+def _animated(format: str) -> bytes:
     frames = [_pillow(drawing.photo(48, 32, seed)) for seed in range(3)]
     buffer = io.BytesIO()
-    frames[0].save(buffer, "png", save_all=True, append_images=frames[1:])
+    frames[0].save(buffer, format, save_all=True, append_images=frames[1:])
     return buffer.getvalue()
 
 
