@@ -70,6 +70,11 @@ class EventError(ImageScalerError):
 class RejectedError(ImageScalerError):
     """The source can never be processed: no retry can succeed."""
 
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+        """What the library said, for the log."""
+
 
 class UnsupportedImageError(RejectedError):
     """The source is not an image, or not of a format that is read here."""

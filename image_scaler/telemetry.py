@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from image_scaler.exceptions import UnexpectedError
+from image_scaler.exceptions import RejectedError, UnexpectedError
 from image_scaler.outcomes import Outcome, Stage, Status
 from image_scaler.renditions.made import MadeRendition
 
@@ -105,6 +105,8 @@ class Telemetry:
         }
         if error:
             fields["error"] = {"type": type(error).__name__, "text": str(error)}
+        if isinstance(error, RejectedError) and error.detail:
+            fields["error"]["detail"] = error.detail
         if isinstance(error, UnexpectedError) and error.__cause__:
             fields["error"]["traceback"] = "".join(traceback.format_exception(error.__cause__))
         return fields

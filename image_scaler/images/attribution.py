@@ -4,15 +4,26 @@ Copyright, artist and credit line are kept, as removing them can break the law (
 rights-management information) and protects nobody's privacy.
 """
 
+import codecs
 import re
 import struct
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from image_scaler.images.containers import png_chunks
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 MAX_LINE_LENGTH = 1000
 """A longer text, in characters, is not a credit line: it is dropped."""
+SEPARATOR = "; "
+"""Between several artists, as the Metadata Working Group asks for, and between the parts of a copyright."""
+_MAX_TEXT_BYTES = 8 * MAX_LINE_LENGTH
+"""A longer value is not read: no credit line of so many bytes is short enough."""
 MAX_XMP_BYTES = 256 * 1024
 """A larger packet is not parsed: XMP can hold the whole editing history of an image."""
 
@@ -21,6 +32,10 @@ _PROPERTIES = {
     "artist": "{http://purl.org/dc/elements/1.1/}creator",
     "credit": "{http://ns.adobe.com/photoshop/1.0/}Credit",
 }
+
+
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 class Credits(NamedTuple):
@@ -62,7 +77,11 @@ class Credits(NamedTuple):
             line = f'<rdf:li xml:lang="x-default">{escape(self.copyright)}</rdf:li>'
             parts += f"<dc:rights><rdf:Alt>{line}</rdf:Alt></dc:rights>"
         if self.artist:
-            parts += f"<dc:creator><rdf:Seq><rdf:li>{escape(self.artist)}</rdf:li></rdf:Seq></dc:creator>"
+            artists = self.artist.split(SEPARATOR)
+            items = "".join(
+                f"<rdf:li>{escape(artist)}</rdf:li>" for artist in (artists if all(artists) else [self.artist])
+            )
+            parts += f"<dc:creator><rdf:Seq>{items}</rdf:Seq></dc:creator>"
         if self.credit:
             parts += f"<photoshop:Credit>{escape(self.credit)}</photoshop:Credit>"
         return (
@@ -77,22 +96,21 @@ class Credits(NamedTuple):
 NO_CREDITS = Credits()
 
 
-def read_credits(fields: Mapping[str, Any]) -> Credits:
-    """Return an image's credits from its libvips metadata fields.
+def read_credits(fields: Mapping[str, Any], body: bytes = b"") -> Credits:
+    """Return an image's credits from its libvips metadata fields, and from what only the file itself has.
 
-    EXIF takes precedence over XMP, and XMP over IPTC. The fields come from an upload: those that cannot be read are
-    ignored.
+    EXIF takes precedence over XMP, XMP over IPTC, and IPTC over the texts of a PNG. A TIFF has EXIF's tags itself. All
+    this comes from an upload: what cannot be read is ignored.
     """
-    found = {
-        "copyright": _exif_text(fields.get("exif-ifd0-Copyright")),
-        "artist": _exif_text(fields.get("exif-ifd0-Artist")),
-    }
-    others = (_from_xmp(fields.get("xmp-data")), _from_iptc(fields.get("iptc-data")))
+    sources = (
+        _from_exif(fields.get("exif-data")),
+        _from_exif(body),
+        _from_xmp(fields.get("xmp-data")),
+        _from_iptc(fields.get("iptc-data")),
+        _from_png(body),
+    )
     return Credits(
-        *(
-            next((text for source in (found, *others) if (text := _clean(source.get(name, "")))), "")
-            for name in Credits._fields
-        )
+        *(next((text for source in sources if (text := _clean(source.get(name, "")))), "") for name in Credits._fields)
     )
 
 
@@ -101,14 +119,82 @@ def _clean(text: str) -> str:
     return text if len(text) <= MAX_LINE_LENGTH else ""
 
 
-def _exif_text(value: object) -> str:
-    """Return the text of an EXIF field, which libvips formats as `text (text, ASCII, 5 components, 5 bytes)`."""
-    match = re.fullmatch(r"(.*), ASCII, \d+ components, \d+ bytes\)", str(value or ""), re.DOTALL)
-    if not match:
-        return ""
-    twice = match[1]
-    cuts = [cut.start() for cut in re.finditer(re.escape(" ("), twice)]
-    return next((twice[:cut] for cut in cuts if twice[:cut].strip() == twice[cut + 2 :].strip()), "")
+def _join(parts: Iterable[str]) -> str:
+    return SEPARATOR.join(part.strip() for part in parts if part.strip())
+
+
+def _decode(raw: bytes, encoding: str | None = None) -> str:
+    """Return text in an encoding; without one, in UTF-8 if it is valid, else in Windows-1252, as old programs wrote."""
+    if encoding:
+        return raw.decode(encoding, "ignore")
+    try:
+        # A field of a fixed length may end within a character, which is left out.
+        text = codecs.getincrementaldecoder("utf-8")().decode(raw)
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "ignore")
+    has_odd_end_only = text.isascii() and len(text) < len(raw)
+    return raw.decode("cp1252", "ignore") if has_odd_end_only else text
+
+
+_EXIF_TAGS = {0x013B: "artist", 0x8298: "copyright"}
+_EXIF_ASCII = 2
+
+
+def _from_exif(block: object) -> dict[str, str]:
+    """Return Artist and Copyright from a TIFF or an EXIF block, which has the structure of a TIFF.
+
+    Copyright has up to two parts: the photographer's and the editor's.
+    """
+    if not isinstance(block, bytes) or not re.match(rb"(?:Exif\0\0)?(?:II\*\0|MM\0\*)", block):
+        return {}
+    tiff = memoryview(block)[6 if block.startswith(b"Exif") else 0 :]
+    order = "<" if tiff[0] == ord("I") else ">"
+    found: dict[str, str] = {}
+    try:
+        (at,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, type_, length, offset = struct.unpack_from(f"{order}HHII", tiff, entry)
+            if tag in _EXIF_TAGS and type_ == _EXIF_ASCII and length <= _MAX_TEXT_BYTES:
+                value = bytes(tiff[entry + 8 : entry + 8 + length] if length <= 4 else tiff[offset : offset + length])
+                parts = value.split(b"\0")[: 2 if _EXIF_TAGS[tag] == "copyright" else 1]
+                found[_EXIF_TAGS[tag]] = _join(map(_decode, parts))
+    except struct.error:
+        pass  # what was before the damage counts
+    return found
+
+
+_PNG_KEYWORDS = {b"Author": "artist", b"Artist": "artist", b"Copyright": "copyright"}
+
+
+def _from_png(body: bytes) -> dict[str, str]:
+    """Return Author and Copyright from a PNG's text chunks: tEXt, zTXt and iTXt."""
+    found: dict[str, str] = {}
+    if not body.startswith(b"\x89PNG") or not any(name in body for name in (b"tEXt", b"zTXt", b"iTXt")):
+        return found
+    try:
+        for name, content in png_chunks(body):
+            if name in (b"tEXt", b"zTXt", b"iTXt"):
+                keyword, _, rest = content[: _MAX_TEXT_BYTES * 2].partition(b"\0")
+                if keyword in _PNG_KEYWORDS:
+                    found.setdefault(_PNG_KEYWORDS[keyword], _png_text(name, rest))
+    except (ValueError, LookupError, struct.error):
+        pass  # what was before the damage counts
+    return found
+
+
+def _png_text(name: bytes, content: bytes) -> str:
+    is_compressed = name == b"zTXt" or (name == b"iTXt" and content[:1] == b"\1")
+    raw = content[1:] if name == b"zTXt" else content
+    if name == b"iTXt":  # a flag, the method of compression, the language and the translated keyword come before it
+        raw = content[2:].split(b"\0", 2)[2]
+    if is_compressed:
+        try:
+            raw = zlib.decompressobj().decompress(raw, _MAX_TEXT_BYTES)
+        except zlib.error:
+            return ""
+    # tEXt and zTXt are Latin-1 in the specification, and UTF-8 in many files.
+    return _decode(raw)
 
 
 def _from_xmp(packet: object) -> dict[str, str]:
@@ -127,15 +213,41 @@ def _from_xmp(packet: object) -> dict[str, str]:
         return {}
     found = {}
     for name, tag in _PROPERTIES.items():
-        # Lazily, one element at a time: nested elements would repeat the same text, depth times in memory.
-        texts = ("".join(element.itertext()) for element in root.iter(tag))
+        texts = (_xmp_text(element) for element in root.iter(tag))
         attributes = (element.get(tag, "") for element in root.iter())
         found[name] = next((text for text in chain(texts, attributes) if text.strip()), "")
     return found
 
 
+def _xmp_text(element: "Element") -> str:
+    """Return the text of a property: of several languages the default one, else all items.
+
+    Only the text of the element and of its items: that of deeper elements would be read once for each level.
+    """
+    items = element.findall(f"*/{_RDF}li")
+    by_language = {item.get(_XML_LANGUAGE): item.text or "" for item in items}
+    if any(by_language):
+        return by_language.get("x-default") or next(iter(by_language.values()))
+    return _join(item.text or "" for item in items) or element.text or ""
+
+
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
+_IPTC_DATASETS = {80: "artist", 110: "credit", 116: "copyright"}
+_IPTC_ENCODINGS = {
+    b"\x1b" + designation + final: encoding
+    for designation in (b"-", b".")
+    for final, encoding in (
+        (b"A", "cp1252"),  # Latin-1, which Windows-1252 extends
+        (b"B", "iso8859-2"),
+        (b"C", "iso8859-3"),
+        (b"D", "iso8859-4"),
+        (b"F", "iso8859-7"),
+        (b"L", "iso8859-5"),
+        (b"M", "iso8859-9"),
+    )
+}
+"""The coded character sets (1:90) other than UTF-8, by their escape sequences (ISO 2022)."""
 
 
 def _iptc_resource(block: bytes) -> bytes:
@@ -156,16 +268,19 @@ def _iptc_resource(block: bytes) -> bytes:
 
 
 def _from_iptc(block: object) -> dict[str, str]:
-    """Return By-line, Credit and Copyright Notice (2:80, 2:110, 2:116) from IPTC-IIM."""
-    names = {80: "artist", 110: "credit", 116: "copyright"}
-    found: dict[str, str] = {}
+    """Return By-line, Credit and Copyright Notice from IPTC-IIM; a picture may have several by-lines."""
     if not isinstance(block, bytes):
-        return found
+        return {}
     block = _iptc_resource(block) if block.startswith(_PHOTOSHOP) else block
+    encoding = None
+    lines: dict[str, list[bytes]] = {}
     at = 0
     while at <= len(block) - 5 and block[at] == 0x1C:
         record, dataset, length = struct.unpack(">BBH", block[at + 1 : at + 5])
-        if record == 2 and dataset in names:
-            found.setdefault(names[dataset], block[at + 5 : at + 5 + length].decode("utf-8", "replace"))
+        content = block[at + 5 : at + 5 + length]
+        if (record, dataset) == (1, 90):
+            encoding = _IPTC_ENCODINGS.get(content)
+        if record == 2 and dataset in _IPTC_DATASETS:
+            lines.setdefault(_IPTC_DATASETS[dataset], []).append(content)
         at += 5 + length
-    return found
+    return {name: _join(_decode(line, encoding) for line in several) for name, several in lines.items()}

@@ -12,6 +12,7 @@ from itertools import islice
 # JPEG (ITU-T T.81): segments, each with a marker and a length. The compressed pixels follow each start of scan.
 
 JPEG_SCAN, JPEG_END = 0xDA, 0xD9
+JPEG_END_MARKER = bytes([0xFF, JPEG_END])
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 """Any marker with a length, and the end of the image. The others are no segments: FF 00 is a compressed byte, FF D0 to
 FF D7 are restarts within a scan, FF 01 is reserved, FF FF is filler."""
@@ -159,3 +160,22 @@ def gif_blocks(body: bytes) -> Iterator[bytes]:
 def _gif_palette_length(packed: int) -> int:
     """Return the length of the palette that such a byte announces."""
     return 3 << ((packed & 7) + 1) if packed & 0x80 else 0
+
+
+# AVIF and HEIC (ISO/IEC 14496-12): boxes, each with a length and a name.
+
+
+def media_boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each box, but not of the boxes in them."""
+    at = 0
+    while at + 8 <= len(body):
+        size, name = struct.unpack_from(">I4s", body, at)
+        start = at + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", body, start)
+            start += 8
+        end = at + size if size else len(body)  # 0: up to the end of the file
+        if end < start or end > len(body):
+            raise ValueError("a box is cut off")
+        yield name, body[start:end]
+        at = end

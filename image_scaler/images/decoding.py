@@ -1,21 +1,30 @@
 """Image bytes -> pixels: upright, in 8-bit sRGB, no larger than needed."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 
 import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
-from image_scaler.images import colour
+from image_scaler.images import bmp, colour
 from image_scaler.images.avif import open_avif
+from image_scaler.images.avif_sequence import decode_frames, is_sequence
+from image_scaler.images.containers import JPEG_END_MARKER
+from image_scaler.images.gif import compose_frames
 from image_scaler.images.hdr import to_sdr
 from image_scaler.images.header import Header
+from image_scaler.images.refusals import is_cut_off, why_damaged
+from image_scaler.images.svg import with_size
 from image_scaler.images.vips import VIPS_ERRORS, open_buffer, reason
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
 
 GREYS = ("b-w", "grey16")
 """libvips' names for pixels without colours."""
+
+MAX_MISSING_ROWS = 32
+"""Rows of pixels that may be missing at the end of a JPEG: one row of blocks, and one that is decoded with it."""
 
 
 def decode(
@@ -27,15 +36,24 @@ def decode(
     no browser shows. Alpha, if any, is the last band. Raises DamagedImageError if the pixels cannot be decoded.
     """
     stored = header.as_stored(size)
-    try:
+
+    def decoded(body: bytes) -> list[pyvips.Image]:
         return [
             _upright(_strip_metadata(_in_srgb(image, keep_profile), keep_profile), header.orientation)
             for image in (
                 _decode_colours(resize(image, stored), header) for image in _load(body, header, stored, frames)
             )
         ]
+
+    try:
+        try:
+            return decoded(body)
+        except VIPS_ERRORS:
+            if not _is_nearly_whole(body, header):
+                raise
+            return decoded(body + JPEG_END_MARKER)
     except VIPS_ERRORS as error:
-        raise DamagedImageError(f"the {header.format.traits.title} image cannot be decoded: {reason(error)}") from error
+        raise DamagedImageError(why_damaged(body, header.format), reason(error)) from error
 
 
 def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
@@ -60,7 +78,7 @@ def rgba(image: pyvips.Image) -> bytes:
     return bytes(image.write_to_memory())
 
 
-def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[pyvips.Image]:
+def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[pyvips.Image]:
     """Return the frames as stored, scaled down by the decoder as far as that is free."""
     match header.format:
         case Format.JPEG:
@@ -69,19 +87,25 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Sequence[py
             spare = min(full.width / stored.width, full.height / stored.height)
             shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
             return [open_buffer(body, access="sequential", shrink=shrink)]
-        case Format.GIF | Format.WEBP if frames > 1:
+        case Format.GIF:
+            return islice(compose_frames(body), frames)
+        case Format.WEBP if frames > 1:
             # libvips reads one frame after the other, as `decode` asks for them, and holds none twice.
             roll = open_buffer(body, n=frames, access="sequential")
             height = roll.get("page-height")
             return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+        case Format.AVIF if is_sequence(body):
+            return decode_frames(body, frames)
         case Format.AVIF if header.heif:
             return [open_avif(body, header.heif)]
         case Format.HEIC:
             return [_open_heic(body, to_8_bits=not header.is_hdr)]
         case Format.TIFF if header.tiff:
             return [header.tiff.open(body)]
+        case Format.BMP:
+            return [bmp.decode(body)]
         case Format.SVG:
-            return [open_buffer(body, scale=stored.width / header.size.width)]
+            return [open_buffer(with_size(body), scale=stored.width / header.size.width)]
     return [open_buffer(body, access="sequential")]
 
 
@@ -96,6 +120,26 @@ def _decode_colours(image: pyvips.Image, header: Header) -> pyvips.Image:
         image = image.copy()
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
+
+
+def _is_nearly_whole(body: bytes, header: Header) -> bool:
+    """Return whether a file is a JPEG that lacks its end marker, and at most the last rows of blocks.
+
+    A progressive JPEG may lack its end marker only: its last bytes belong to all rows.
+    """
+    if header.format is not Format.JPEG or not is_cut_off(body, Format.JPEG):
+        return False
+    try:
+        if header.must_buffer:
+            open_buffer(body + JPEG_END_MARKER, access="sequential", fail_on="warning").avg()
+            return True
+        image = open_buffer(body, access="sequential")
+        height = int(image.height) - MAX_MISSING_ROWS
+        if height > 0:
+            image.crop(0, 0, image.width, height).avg()
+    except VIPS_ERRORS:
+        return False
+    return height > 0
 
 
 def _open_heic(body: bytes, *, to_8_bits: bool) -> pyvips.Image:
@@ -114,7 +158,7 @@ def _open_heic(body: bytes, *, to_8_bits: bool) -> pyvips.Image:
         is_wide, bands, row = wide == "16", len(mode), picture.stride
         pixels = bytes(picture.data)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
-        raise DamagedImageError(f"the HEIC image cannot be decoded: {' '.join(str(error).split())}") from error
+        raise DamagedImageError(why_damaged(body, Format.HEIC), " ".join(str(error).split())) from error
     # Rows may be padded: read them with the padding, and crop it off.
     sample = "ushort" if is_wide else "uchar"
     image = pyvips.Image.new_from_memory(pixels, row // bands // (2 if is_wide else 1), picture.size[1], bands, sample)

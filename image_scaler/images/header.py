@@ -10,9 +10,12 @@ from typing import Any
 import pyvips
 
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
+from image_scaler.images import avif_sequence, bmp, gif
 from image_scaler.images.coding import ColourCoding, read_heif_coding, read_png_coding
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.heif import HeifFile, read_heif
+from image_scaler.images.refusals import why_not_an_image
+from image_scaler.images.svg import with_size
 from image_scaler.images.tiff import TiffFile, is_tiff, read_tiff
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
@@ -37,8 +40,7 @@ _FIELDS = (
     "n-pages",
     "delay",
     "loop",
-    "exif-ifd0-Copyright",
-    "exif-ifd0-Artist",
+    "exif-data",
     "xmp-data",
     "iptc-data",
 )
@@ -102,25 +104,57 @@ def read_header(body: bytes, limits: Limits) -> Header:
         raise UnsupportedImageError("the object is empty: it has no bytes")
     limits.check_bytes(len(body))
     _check_parts(body)
+    if body.startswith(bmp.MAGIC):
+        header = _read_bmp(body)
+    elif avif_sequence.is_sequence(body):
+        header = _read_avif_sequence(body, limits)
+    else:
+        header = _read_with_libvips(body, limits)
+    limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
+    # The decoders of GIF and WebP return nothing before the end, of a still image too.
+    if header.must_buffer or header.format.traits.is_animated:
+        limits.check_memory(*header.size, 1, header.format.traits.decoding_bytes, len(body))
+    return header
+
+
+def _read_bmp(body: bytes) -> Header:
+    size = bmp.read_size(body)
+    return Header(format=Format.BMP, size=size, frames=1, orientation=1, fields={}, is_cmyk=False)
+
+
+def _read_avif_sequence(body: bytes, limits: Limits) -> Header:
+    size, frames, fields = avif_sequence.read(body)
+    frames = min(frames, limits.frames)
+    return Header(format=Format.AVIF, size=size, frames=frames, orientation=1, fields=fields, is_cmyk=False)
+
+
+def _read_with_libvips(body: bytes, limits: Limits) -> Header:
     tiff = read_tiff(body) if is_tiff(body) else None
     if tiff:
         tiff.check()
     try:
-        image = pyvips.Image.new_from_buffer(tiff.readable(body) if tiff else body, "", access="sequential")
+        readable = tiff.readable(body) if tiff else with_size(body)
+        image = pyvips.Image.new_from_buffer(readable, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except VIPS_ERRORS as error:
-        raise UnsupportedImageError(_refusal(body, reason(error))) from error
+        raise UnsupportedImageError(why_not_an_image(body), reason(error)) from error
     if image.bands > MAX_BANDS:
         raise ImageTooLargeError(f"the image has {image.bands:,} values per pixel but {MAX_BANDS} are allowed")
     format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
     if format is Format.AVIF and fields.get("heif-compression") == "hevc":
         format = Format.HEIC
+    size = Size(image.width, image.height)
+    if format is Format.GIF:
+        try:
+            size = gif.screen_size(body)
+        except (LookupError, struct.error) as error:
+            raise UnsupportedImageError(why_not_an_image(body), "no picture") from error
     orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
     heif = _read_heif(body) if format in (Format.AVIF, Format.HEIC) else None
     coding = read_heif_coding(heif) if heif else read_png_coding(body) if format is Format.PNG else None
-    header = Header(
+    return Header(
         format=format,
-        size=_turn(Size(image.width, image.height), orientation),
+        size=_turn(size, orientation),
         frames=min(int(fields.get("n-pages", 1)), limits.frames) if format.traits.is_animated else 1,
         orientation=orientation,
         fields=fields,
@@ -129,11 +163,6 @@ def read_header(body: bytes, limits: Limits) -> Header:
         coding=coding,
         tiff=tiff,
     )
-    limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
-    # The decoders of GIF and WebP return nothing before the end, of a still image too.
-    if header.must_buffer or format.traits.is_animated:
-        limits.check_memory(*header.size, header.frames, format.traits.decoding_bytes, len(body))
-    return header
 
 
 def _read_heif(body: bytes) -> HeifFile | None:
@@ -141,26 +170,6 @@ def _read_heif(body: bytes) -> HeifFile | None:
         return read_heif(body)
     except (ValueError, LookupError, struct.error):
         return None
-
-
-_SVG = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*+<(?:\w+:)?svg[\s/>]", re.DOTALL
-)
-"""An XML document whose root element is `svg`, after declarations, comments and a document type."""
-
-
-def _refusal(body: bytes, why: str) -> str:
-    if _SVG.match(body[:4096]):
-        return (
-            "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
-            f"or this SVG is damaged: {why}"
-        )
-    if is_tiff(body):
-        return f"this TIFF is damaged, or of a kind that is not supported: {why}"
-    return (
-        f"its {len(body):,} bytes are not an image (JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF), "
-        f"or the header is damaged: {why}"
-    )
 
 
 def _turn(size: Size, orientation: int) -> Size:

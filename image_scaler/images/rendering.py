@@ -7,16 +7,16 @@ from typing import NamedTuple
 import pyvips
 
 from image_scaler.deadline import NO_DEADLINE, Deadline
-from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
+from image_scaler.exceptions import DamagedImageError
 from image_scaler.images import decoding, encoding, stripping
-from image_scaler.images.attribution import NO_CREDITS, read_credits
+from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.header import Header, read_header
 from image_scaler.images.quality_search import EncodedImage, SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Layout, Point, Position, Size, lay_out, offset, offset_around
-from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, Limits
+from image_scaler.renditions.geometry import Layout, Point, Position, Size, offset, offset_around
+from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, FRAME_BYTES, Limits
 from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
@@ -76,6 +76,7 @@ class _Source(NamedTuple):
 
     body: bytes
     header: Header
+    credits: Credits
     focal_point: Point | None
     pyramid: "_Pyramid"
     """The first frame as it is least changed, for the preview."""
@@ -132,7 +133,8 @@ class SourceImage:
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
-        source = _Source(self._body, self._header, focal_point, pyramid, shape)
+        credits = read_credits(self._header.fields, self._body)
+        source = _Source(self._body, self._header, credits, focal_point, pyramid, shape)
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
@@ -143,7 +145,7 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
             images = _trim(images)
             size = Size(images[0].width, images[0].height)
-        planned = [_TargetLayout(target, _plan(size, target.spec)) for target in targets]
+        planned = [_TargetLayout(target, target.lay_out(size)) for target in targets]
         for item in planned:
             self._check_output(item, groups)
         planned.sort(key=lambda item: item.plan.resize.width * item.plan.resize.height, reverse=True)
@@ -156,23 +158,18 @@ class SourceImage:
         return _Group([_Pyramid(image) for image in images], planned)
 
     def _check_output(self, item: _TargetLayout, groups: int) -> None:
-        """Raise ImageTooLargeError if the format cannot hold a rendition, or if it is beyond the limits."""
-        (spec, format), output = (item.target.spec, item.target.format), item.plan.output
-        max_side = format.traits.max_side
-        if max_side and max(output) > max_side:
-            raise ImageTooLargeError(
-                f"rendition {spec.name} would have {output.width:,} x {output.height:,} pixels but "
-                f"{format.traits.title} holds {max_side:,} a side: give it a width or a height"
-            )
-        largest = max(item.plan.resize, output, key=lambda size: size.width * size.height)
+        """Raise ImageTooLargeError if a rendition is beyond the limits."""
+        spec, format = item.target.spec, item.target.format
+        largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
         frames = _frame_count(self._header, item.target)
         self._limits.check_pixels(*largest, frames, must_buffer=False)
         # The decoded pixels of every group stay in memory until all are done.
         encoding_bytes = format.traits.encoding_bytes or 0.0
         if spec.goal_for(format):
             encoding_bytes = max(encoding_bytes, SCORING_BYTES)
-        bytes_per_pixel = DECODED_BYTES * (groups - 1) + encoding_bytes
-        self._limits.check_memory(*largest, frames, bytes_per_pixel, len(self._body))
+        # Of an animation all frames are held, and one after the other is encoded.
+        held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
+        self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, len(self._body))
 
 
 class Rendering:
@@ -224,7 +221,7 @@ class Rendering:
                     except VIPS_ERRORS as error:
                         title = self._source.header.format.traits.title
                         raise DamagedImageError(
-                            f"cannot make rendition {item.target.spec.name} of the {title} image: {reason(error)}"
+                            f"cannot make rendition {item.target.spec.name} of the {title}", reason(error)
                         ) from error
                 rendition = _rendition(item, encoded[pixels])
                 if not item.target.spec.skip_larger:
@@ -285,7 +282,7 @@ class Rendering:
             format,
             delays=self._source.header.delays[:count],
             loop=self._source.header.loop,
-            credits=read_credits(self._source.header.fields),
+            credits=self._source.credits,
         )
         if target:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
@@ -306,7 +303,7 @@ class Rendering:
             return encoded
         if header.is_cmyk or header.coding:  # not every browser shows CMYK, PQ or a PNG's gAMA
             return encoded
-        credits = read_credits(header.fields) if spec.keep_copyright else NO_CREDITS
+        credits = self._source.credits if spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._source.body, format, header.orientation, credits)
         return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
 
@@ -376,10 +373,6 @@ def _is_needed(target: RenditionTarget, targets: Collection[RenditionTarget]) ->
 
 def _frame_count(header: Header, target: RenditionTarget) -> int:
     return header.frames if target.format.traits.is_animated and target.spec.animated else 1
-
-
-def _plan(size: Size, spec: RenditionSpec) -> Layout:
-    return lay_out(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
 
 
 def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:

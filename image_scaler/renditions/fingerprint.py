@@ -79,6 +79,8 @@ def fingerprint(spec: "RenditionSpec", engine_version: int = ENGINE_VERSION) -> 
     text = {name: value for name, value in parts.items() if name in _FIRST_VALUES or not _is_off(value)}
     if any(spec.goal_for(format) for format in spec.formats):
         text["metric"] = 1  # as the text of every searched quality had from the beginning
+    if spec.keeps_shape:
+        text["keeps_shape"] = True  # the first version gave a small source's own shape
     first_text = f"{engine_version} {text}".replace("QualityGoal(", "QualityTarget(")  # the class's first name
     return hashlib.sha256(first_text.encode()).hexdigest()[:16]
 

@@ -60,6 +60,14 @@ class Layout(NamedTuple):
         """The size of the result."""
         return self.canvas or self.crop or self.resize
 
+    def within(self, max_side: int) -> "Layout":
+        """Return the layout, scaled down if a side of its output is longer than `max_side`."""
+        scale = max_side / max(self.output)
+        if scale >= 1:
+            return self
+        crop, canvas = (size and _scale(size, scale) for size in (self.crop, self.canvas))
+        return Layout(_scale(self.resize, scale), crop, canvas)
+
 
 def lay_out(
     source: Size,
@@ -73,9 +81,13 @@ def lay_out(
 
     If one side of the box is given, the other follows from the aspect ratio (under `fill` it is unchanged); with none
     the image keeps its size. Sides round to the nearest pixel and are never below 1. With
-    `without_enlargement` no side is scaled up, and `cover` may then give less than the box; `contain` still
-    gives the box. These are the definitions of sharp's `resize`.
+    `without_enlargement` no side is scaled up: of a source that is too small `cover` and `fill` give the largest size
+    with the shape of the box, as imgproxy's `fill-down`; `contain` still gives the box. All else is as in sharp's
+    `resize`.
     """
+    if without_enlargement and width and height and fit in (Fit.COVER, Fit.FILL):
+        box = min(1.0, source.width / width, source.height / height)
+        width, height = _side(width * box), _side(height * box)
     scale_x, scale_y = _scales(source, width, height, fit)
     if without_enlargement:
         scale_x, scale_y = min(scale_x, 1.0), min(scale_y, 1.0)
@@ -105,6 +117,10 @@ def _scales(source: Size, width: int | None, height: int | None, fit: Fit) -> tu
     else:
         both = min(x, y)
     return both, both
+
+
+def _scale(size: Size, scale: float) -> Size:
+    return Size(_side(size.width * scale), _side(size.height * scale))
 
 
 def _side(length: float) -> int:

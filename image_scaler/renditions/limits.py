@@ -30,6 +30,9 @@ IDLE_MEMORY = 130 * MEBIBYTE
 DECODED_BYTES = 4.0
 """Memory of decoded pixels at rest, in bytes per pixel: 8-bit sRGB with alpha."""
 
+FRAME_BYTES = 7.0
+"""Memory of each frame of an animation at rest, in bytes per pixel of the largest rendition: all sizes of a ladder."""
+
 Count = Annotated[int, Meta(ge=1, description="an integer from 1")]
 
 
@@ -43,7 +46,8 @@ class LimitOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     179."""
     buffered_pixels: Count = 60_000_000
     """Pixels of a source that must be held in memory completely: a progressive JPEG, an interlaced PNG, AVIF, HEIC. A
-    progressive JPEG of 33 megapixels takes 220 MB, a baseline JPEG of any size about 30 MB."""
+    progressive JPEG of 33 megapixels takes 220 MB, a baseline JPEG of any size about 30 MB. Of an animation it is one
+    frame: the others are decoded one after the other, and only held at the size of the largest rendition."""
     frames: Count = 200
     """Frames of an animation that are kept; later ones are left out."""
 
@@ -69,18 +73,19 @@ class Limits(LimitOptions, frozen=True, kw_only=True):
     def check_pixels(self, width: int, height: int, frames: int, *, must_buffer: bool) -> None:
         """Raise ImageTooLargeError if there are too many pixels, or a side is too long.
 
-        `must_buffer`: all pixels are in memory at the same time.
+        `must_buffer`: all pixels of a frame are in memory at the same time.
         """
         size = _size(width, height, frames)
         if max(width, height) > MAX_SOURCE_SIDE:
             raise ImageTooLargeError(f"the image has {size} pixels but the longest side allowed is {MAX_SOURCE_SIDE:,}")
-        limit, name, kind = self.pixels, "limits.pixels", ""
-        if must_buffer and self.buffered_pixels < self.pixels:
-            limit, name = self.buffered_pixels, "limits.buffered_pixels"
-            kind = " for an image that must be held in memory completely"
-        if width * height * frames > limit:
+        if must_buffer and width * height > self.buffered_pixels:
             raise ImageTooLargeError(
-                f"the image has {size} pixels but the limit is {limit:,}{kind}: raise {name} in renditions.toml"
+                f"the image has {_size(width, height)} pixels but the limit is {self.buffered_pixels:,} for an image "
+                "that must be held in memory completely: raise limits.buffered_pixels in renditions.toml"
+            )
+        if width * height * frames > self.pixels:
+            raise ImageTooLargeError(
+                f"the image has {size} pixels but the limit is {self.pixels:,}: raise limits.pixels in renditions.toml"
             )
 
     def check_memory(self, width: int, height: int, frames: int, bytes_per_pixel: float, body: int) -> None:
@@ -93,7 +98,7 @@ class Limits(LimitOptions, frozen=True, kw_only=True):
             )
 
 
-def _size(width: int, height: int, frames: int) -> str:
+def _size(width: int, height: int, frames: int = 1) -> str:
     return f"{width:,} x {height:,}" + (f" x {frames} frames" if frames > 1 else "")
 
 

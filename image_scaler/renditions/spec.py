@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from image_scaler.renditions.fingerprint import fingerprint
 from image_scaler.renditions.formats import ENCODING_OPTIONS, OUTPUT_FORMATS, Format, format_of_extension
-from image_scaler.renditions.geometry import Fit, Position
+from image_scaler.renditions.geometry import Fit, Layout, Position, Size, lay_out
 from image_scaler.renditions.keys import (
     HASH_DIGITS,
     KeyTemplate,
@@ -96,6 +96,11 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
     def fixed_quality(self, format: Format) -> int:
         """Return the quality in a format; the format's default if none is given, or a score to search it by."""
         return self.quality if isinstance(self.quality, int) else format.traits.default_quality or 100
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether a source that is too small for the box gives a smaller rendition with the shape of the box."""
+        return bool(self.width and self.height and self.without_enlargement) and self.fit in (Fit.COVER, Fit.FILL)
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -216,6 +221,12 @@ class RenditionTarget:
     spec: RenditionSpec
     key: str
     format: Format
+
+    def lay_out(self, source: Size) -> Layout:
+        """Return the steps from a source of this size (upright) to the rendition, no larger than its format holds."""
+        spec, max_side = self.spec, self.format.traits.max_side
+        layout = lay_out(source, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
+        return layout.within(max_side) if max_side else layout
 
 
 @dataclass(frozen=True)

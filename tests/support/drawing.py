@@ -1,6 +1,9 @@
 """Images drawn for the tests: what each pixel should be is known."""
 
+import math
+import struct
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyvips
@@ -92,3 +95,34 @@ def is_near(colour: tuple[int, ...], expected: tuple[int, ...], tolerance: int =
     return len(colour) == len(expected) and all(
         abs(one - other) <= tolerance for one, other in zip(colour, expected, strict=True)
     )
+
+
+class GifPicture(NamedTuple):
+    """One picture of a drawn GIF, in one of GIF_COLOURS."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    colour: int
+    disposal: int = 1
+    """What happens to it before the next one is shown: 1 nothing, 2 it is cleared, 3 what was there is restored."""
+
+
+GIF_COLOURS = ((255, 0, 0), (0, 0, 255), (255, 255, 0), (0, 128, 0))
+
+
+def gif(width: int, height: int, *pictures: GifPicture, background: int = 2) -> bytes:
+    """A GIF with this logical screen, none of whose pixels is marked as transparent."""
+    parts = [b"GIF89a", struct.pack("<2H3B", width, height, 0x81, background, 0), *map(bytes, GIF_COLOURS)]
+    for left, top, wide, high, colour, disposal in pictures:
+        parts.append(b"!\xf9\4" + bytes([disposal << 2, 10, 0, 0, 0]))
+        parts.append(b"," + struct.pack("<4HBB", left, top, wide, high, 0, 2))
+        # Codes of 3 bits: 4 forgets everything, so no code gets longer; then two pixels; 5 is the end.
+        codes = [4, colour, colour] * math.ceil(wide * high / 2) + [5]
+        data = sum(code << 3 * index for index, code in enumerate(codes)).to_bytes(
+            math.ceil(len(codes) * 3 / 8), "little"
+        )
+        parts += (bytes([len(data[at : at + 255])]) + data[at : at + 255] for at in range(0, len(data), 255))
+        parts.append(b"\0")
+    return b"".join([*parts, b";"])

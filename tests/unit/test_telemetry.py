@@ -139,7 +139,11 @@ def test_a_rejected_upload_has_its_reason_in_the_log_and_in_the_metrics(watched:
     watched.notify("a.jpg")
     (line,) = watched.read()
     assert (line["level"], line["status"]) == ("ERROR", "rejected")
-    assert line["error"] == {"type": "UnsupportedImageError", "text": watched.queue.records[0]["reason"]}
+    assert (line["error"]["type"], line["error"]["text"]) == (
+        "UnsupportedImageError",
+        watched.queue.records[0]["reason"],
+    )
+    assert "VipsForeignLoad" in line["error"]["detail"]
     counted = metrics(line)
     assert counted.keys() == {("function",), ("UnsupportedImageError", "function")}
     assert (counted["function",][Metric.UPLOADS], counted["function",][Metric.REJECTED]) == (1, 1)

@@ -36,10 +36,11 @@ def read_metadata(body: bytes) -> list[dict[str, str]]:
     try:
         image = pyvips.Image.new_from_buffer(body, "", access="sequential")
         fields = {name: image.get(name) for name in image.get_fields() if _is_read(name)}
+        exif = {name: image.get(name) for name in ("exif-data",) if image.get_typeof(name)}
     except VIPS_ERRORS:
         return []
     found = [_entry(name, value) for name, value in fields.items()]
-    credits = read_credits(fields)
+    credits = read_credits(fields | exif, body)
     found += [
         {"subject": "Credits", "name": title, "value": _cut(getattr(credits, name))}
         for name, title in _CREDITS.items()

@@ -7,7 +7,7 @@ from image_scaler.exceptions import RejectedError
 from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
-from image_scaler.renditions.geometry import Size, lay_out
+from image_scaler.renditions.geometry import Size
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.toml import parse_recipe
 
@@ -57,13 +57,7 @@ def rendered(path: Path, number: int, size: Size | None, allow_svg: bool = False
                 rendition.target.spec.name,
                 rendition.target.format,
                 rendition.size,
-                lay_out(
-                    source.size,
-                    rendition.target.spec.width,
-                    rendition.target.spec.height,
-                    rendition.target.spec.fit,
-                    without_enlargement=True,
-                ).output,
+                rendition.target.lay_out(source.size).output,
                 rendition.body,
             )
             for rendition in source.render(recipes.plan_for("a").renditions)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from image_scaler.exceptions import RejectedError
 from image_scaler.images.rendering import SourceImage
-from image_scaler.renditions.geometry import Point, lay_out
+from image_scaler.renditions.geometry import Point
 from image_scaler.renditions.limits import DEFAULT_LIMITS, Limits
 from image_scaler.renditions.spec import Target
 from image_scaler.renditions.toml import parse_recipe
@@ -125,9 +125,7 @@ def outcome(case: Case) -> str:
     for rendition in renditions:
         spec = rendition.target.spec
         if not spec.trim:
-            planned = lay_out(
-                source.size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement
-            )
+            planned = rendition.target.lay_out(source.size)
             assert rendition.size == planned.output, spec.name
         image = decoded(rendition.body).autorot()
         assert (image.width, image.height) == rendition.size, spec.name

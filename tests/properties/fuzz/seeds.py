@@ -1,6 +1,7 @@
 """Whole images of every format that is read, to be damaged."""
 
 import io
+import struct
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -66,7 +67,7 @@ def _drawn() -> dict[str, bytes]:
         "16-bit.png": drawing.png(photo.colourspace("rgb16")),
         "1-bit.png": bytes((grey > 127).pngsave_buffer(bitdepth=1)),
         "laden.png": drawing.png(said),
-        "animated.png": _animated_png(),
+        "animated.png": _animated("png"),
         "plain.webp": bytes(photo.webpsave_buffer()),
         "lossless.webp": bytes(clear.webpsave_buffer(lossless=True)),
         "alpha.webp": bytes(clear.webpsave_buffer()),
@@ -80,6 +81,7 @@ def _drawn() -> dict[str, bytes]:
         "alpha.avif": bytes(clear.heifsave_buffer(compression="av1", effort=0)),
         "10-bit.avif": bytes(photo.colourspace("rgb16").heifsave_buffer(compression="av1", effort=0, bitdepth=10)),
         "laden.avif": bytes(said.heifsave_buffer(compression="av1", effort=0)),
+        "animated.avif": _animated("avif"),
         "plain.heic": _heic(photo, "RGB"),
         "alpha.heic": _heic(clear, "RGBA"),
         "grey.heic": _heic(photo, "L"),
@@ -98,6 +100,10 @@ def _drawn() -> dict[str, bytes]:
         "laden.tif": bytes(said.tiffsave_buffer()),
         "big.tif": bytes(photo.tiffsave_buffer(bigtiff=True, compression="lzw")),
         **_coded(photo.numpy(), clear.numpy()),
+        "colours.bmp": _bmp(photo),
+        "palette.bmp": _bmp(photo, "P"),
+        "1-bit.bmp": _bmp(photo, "1"),
+        "run-length.bmp": _run_length_bmp(),
         "picture.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>',
     }
 
@@ -155,11 +161,25 @@ def _pillow(image: pyvips.Image) -> Image.Image:
     return Image.fromarray(np.asarray(image.numpy()))
 
 
-def _animated_png() -> bytes:
+def _animated(format: str) -> bytes:
     frames = [_pillow(drawing.photo(48, 32, seed)) for seed in range(3)]
     buffer = io.BytesIO()
-    frames[0].save(buffer, "png", save_all=True, append_images=frames[1:])
+    frames[0].save(buffer, format, save_all=True, append_images=frames[1:])
     return buffer.getvalue()
+
+
+def _bmp(image: pyvips.Image, mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    _pillow(image).convert(mode).save(buffer, "bmp")
+    return buffer.getvalue()
+
+
+def _run_length_bmp() -> bytes:
+    """A BMP of 96 x 64 pixels in stripes, with runs, single pixels, and rows that end early."""
+    rows = [bytes([60, row % 4, 0, 5, 0, 1, 2, 3, 0, 0, 20 + row % 12, 2, 0, 0]) for row in range(64)]
+    palette, data = bytes(range(16)), b"".join(rows) + b"\0\1"
+    head = struct.pack("<IHHIIiiHHIIiiII", 70 + len(data), 0, 0, 70, 40, 96, 64, 1, 8, 1, len(data), 0, 0, 4, 0)
+    return b"BM" + head + palette + data
 
 
 def _heic(image: pyvips.Image, mode: str) -> bytes:

@@ -9,7 +9,10 @@ from PIL import Image
 from tests.stack.end_to_end.stack import Stack
 from tests.support.drawing import BLUE, RED, decoded, is_near, jpeg, photo, png, quadrants
 
-SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "avif", "tif", "tiff", "heic", "heif", "bmp")
+SUFFIXES = (
+    *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "avif"),
+    *("tif", "tiff", "heic", "heif", "hif", "bmp", "Jpg"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,10 @@ DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}-{REGION}"
 OWN_LOG_GROUP = "<ResizeLogGroup.Arn>"
 """Not all groups whose names begin with image-scaler-dev, of which stage dev2 has one."""
 SUFFIXES = [
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+    *(".png", ".tif", ".tiff", ".webp"),
 ]
-SPELLINGS = sorted([*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES), ".Heic", ".Jpeg", ".Jpg", ".Png"])
+SPELLINGS = sorted([*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES), ".Jpeg", ".Jpg", ".Png"])
 FILTERS = [{"S3Key": {"Rules": [{"Name": "suffix", "Value": suffix}]}} for suffix in SPELLINGS]
 
 HARDENED = {

@@ -1,6 +1,7 @@
 import pytest
 import pyvips
 
+from image_scaler.exceptions import ImageTooLargeError
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing
@@ -66,3 +67,31 @@ def test_frames_above_the_limit_are_dropped() -> None:
     image = render(animation("gif"), 'width = 60\nformat = "gif"', "[limits]\nframes = 3")
     assert image.get("n-pages") == 3
     assert image.get("delay") == DELAYS[:3]
+
+
+LONG = "[limits]\npixels = 200_000\nbuffered_pixels = 50_000"
+
+
+@pytest.mark.parametrize("source", ["gif", "webp"])
+def test_only_one_frame_of_an_animation_counts_as_held(source: str) -> None:
+    body = animation(source, 200, 150)
+    assert render(body, 'width = 100\nformat = "webp"', LONG).get("n-pages") == 4
+    with pytest.raises(ImageTooLargeError, match=r"limits\.buffered_pixels"):
+        render(animation(source, 400, 150), "width = 100", LONG)
+
+
+@pytest.mark.parametrize("source", ["gif", "webp"])
+def test_all_frames_of_an_animation_count_as_pixels(source: str) -> None:
+    with pytest.raises(ImageTooLargeError, match=r"300 x 160 x 4 frames pixels but .*limits\.pixels"):
+        render(animation(source, 300, 160), "width = 100", "[limits]\npixels = 190_000")
+
+
+def test_the_memory_of_an_animation_is_that_of_one_frame_and_of_all_scaled_ones() -> None:
+    body, recipe = animation("gif", 1000, 800), parse_recipe('[renditions.x]\nformat = "webp"\nwidth = 1000')
+    megabytes = 130 + 18 * 0.8
+    targets = recipe.plan_for("a.gif").renditions
+    source = SourceImage(body, recipe.limits.in_memory(round((megabytes + 1) * 1024**2)))
+    with pytest.raises(ImageTooLargeError, match="1,000 x 800 x 4 frames pixels need about 171 MB"):
+        source.render(targets)
+    source = SourceImage(body, recipe.limits.in_memory(180 * 1024**2))
+    assert len(list(source.render(targets))) == 1

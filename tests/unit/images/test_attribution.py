@@ -1,6 +1,7 @@
 """Attribution: the credits that renditions keep, read from any metadata that an upload may hold."""
 
 import struct
+import zlib
 
 import pytest
 import pyvips
@@ -35,24 +36,34 @@ blocks = st.one_of(
         st.tuples(st.sampled_from([0x0404, 0x040C]), st.binary(max_size=3), st.binary(max_size=40)), max_size=3
     ).map(lambda parts: b"Photoshop 3.0\0" + b"".join(image_resource(n, body, name) for n, name, body in parts)),
 )
-fields_of_exif = st.one_of(
-    st.text(max_size=80),
-    st.tuples(st.text(max_size=30), st.text(max_size=30)).map(
-        lambda two: f"{two[0]} ({two[1]}, ASCII, 5 components, 5 bytes)"
+exif_blocks = st.one_of(
+    st.binary(max_size=200).map(lambda rest: b"II*\0" + rest),
+    st.tuples(any_credits.map(Credits.as_exif), st.integers(0, 200), st.binary(max_size=6)).map(
+        lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
     ),
+)
+png_texts = st.tuples(st.sampled_from([b"tEXt", b"zTXt", b"iTXt"]), st.binary(max_size=40)).map(
+    lambda chunk: png_with(chunk[0], b"Author\0" + chunk[1])
 )
 anything = st.none() | st.integers() | st.binary(max_size=20) | st.text(max_size=20)
 
 
 @examples(120)
-@given(xmp=packets | anything, iptc=blocks | anything, owner=fields_of_exif | anything, artist=fields_of_exif)
-@example(xmp=b"<x:xmpmeta>" * 90_000 + b"</x:xmpmeta>", iptc=b"\x1c\x02", owner=" (" * 9000, artist="")
-def test_no_metadata_can_make_reading_fail(xmp: object, iptc: object, owner: object, artist: str) -> None:
-    found = read_credits({"xmp-data": xmp, "iptc-data": iptc, "exif-ifd0-Copyright": owner, "exif-ifd0-Artist": artist})
+@given(xmp=packets | anything, iptc=blocks | anything, exif=exif_blocks | anything, body=exif_blocks | png_texts)
+@example(xmp=b"<x:xmpmeta>" * 90_000 + b"</x:xmpmeta>", iptc=b"\x1c\x02", exif=b"Exif\0\0MM\0*", body=b"")
+@example(xmp=b"", iptc=b"", exif=b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 0x013B, 2, 2**32 - 1, 0), body=b"")
+def test_no_metadata_can_make_reading_fail(xmp: object, iptc: object, exif: object, body: bytes) -> None:
+    found = read_credits({"xmp-data": xmp, "iptc-data": iptc, "exif-data": exif}, body)
     for text in found:
         assert text.isprintable()
         assert len(text) <= 1000
         assert text == text.strip()
+
+
+def png_with(name: bytes, content: bytes) -> bytes:
+    body = drawing.png(drawing.quadrants(16, 12))
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return body[:33] + chunk + body[33:]
 
 
 def test_nested_elements_do_not_multiply_their_text() -> None:
@@ -127,3 +138,100 @@ def test_credits_of_a_source_are_in_its_renditions(format: str, credits: Credits
     (rendition,) = SourceImage(drawing.jpeg(image)).render(targets)
     out = decoded(rendition.body)
     assert read_credits({name: out.get(name) for name in out.get_fields()}) == credits
+
+
+def exif(order: str, **values: bytes) -> bytes:
+    """Return an EXIF block with text of any encoding, as a camera may write it."""
+    tags = {"artist": 0x013B, "copyright": 0x8298}
+    entries, data, at = b"", b"", 10 + 12 * len(values) + 4
+    for name, value in values.items():
+        inline = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(f"{order}I", at + len(data))
+        entries += struct.pack(f"{order}HHI", tags[name], 2, len(value)) + inline
+        data += b"" if len(value) <= 4 else value
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    return head + struct.pack(f"{order}IH", 8, len(values)) + entries + bytes(4) + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("J\u00fcrgen".encode("latin-1"), "J\u00fcrgen"),
+        ("Andr\u00e9".encode("latin-1"), "Andr\u00e9"),
+        ("\u017dofie".encode(), "\u017dofie"),
+        ("\u017dofie".encode("cp1252"), "\u017dofie"),
+        (b"\x81 Ann", "Ann"),
+        ("J\u00fcrgen M\u00fc".encode()[:-1], "J\u00fcrgen M"),
+        (b"Ann", "Ann"),
+    ],
+    ids=["Latin-1", "an odd end", "UTF-8", "Windows-1252", "undefined", "cut in a character", "ASCII"],
+)
+def test_text_in_exif_is_utf_8_or_else_windows_1252(order: str, raw: bytes, text: str) -> None:
+    block = exif(order, artist=raw + b"\0")
+    assert read_credits({"exif-data": b"Exif\0\0" + block}) == Credits(artist=text)
+    assert read_credits({}, block) == Credits(artist=text), "a TIFF has the same tags"
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [(b"Photo\0Editor\0", "Photo; Editor"), (b" \0Editor\0", "Editor"), (b"Photo\0", "Photo"), (b"Photo", "Photo")],
+)
+def test_a_copyright_in_exif_has_the_parts_of_the_photographer_and_of_the_editor(parts: bytes, text: str) -> None:
+    assert read_credits({"exif-data": exif("<", copyright=parts)}) == Credits(text)
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        (b"\x1b%G", "utf-8"),
+        (None, "utf-8"),
+        (None, "latin-1"),
+        (b"\x1b-A", "latin-1"),
+        (b"\x1b.B", "iso8859-2"),
+        (b"\x1b%G", "latin-1"),
+    ],
+)
+def test_iptc_is_read_in_the_character_set_that_it_names(charset: bytes | None, encoding: str) -> None:
+    block = dataset(1, 90, charset) if charset else b""
+    block += dataset(2, 80, "J\u00fcrgen".encode(encoding)) + dataset(2, 80, "Zo\u00eb".encode(encoding))
+    assert read_credits({"iptc-data": block}) == Credits(artist="J\u00fcrgen; Zo\u00eb")
+
+
+def xmp(inner: str) -> bytes:
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/"><rdf:Description>{inner}</rdf:Description></rdf:RDF></x:xmpmeta>'
+    ).encode()
+
+
+def test_several_creators_in_xmp_are_all_kept_and_written_as_several() -> None:
+    items = "<rdf:Seq><rdf:li>Ann</rdf:li>\n<rdf:li>Ben</rdf:li></rdf:Seq>"
+    credits = read_credits({"xmp-data": xmp(f"<dc:creator>\n{items}</dc:creator>")})
+    assert credits == Credits(artist="Ann; Ben")
+    assert b"<rdf:li>Ann</rdf:li><rdf:li>Ben</rdf:li>" in credits.as_xmp()
+
+
+@pytest.mark.parametrize(
+    ("languages", "text"),
+    [(["de", "x-default"], "in x-default"), (["de", "fr"], "in de"), (["x-default"], "in x-default")],
+)
+def test_of_several_languages_in_xmp_the_default_one_counts(languages: list[str], text: str) -> None:
+    items = "".join(f'<rdf:li xml:lang="{language}">in {language}</rdf:li>' for language in languages)
+    assert read_credits({"xmp-data": xmp(f"<dc:rights><rdf:Alt>{items}</rdf:Alt></dc:rights>")}).copyright == text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (b"tEXt", "Author\0Zo\u00eb".encode("latin-1")),
+        (b"tEXt", "Author\0Zo\u00eb".encode()),
+        (b"zTXt", b"Author\0\0" + zlib.compress("Zo\u00eb".encode("latin-1"))),
+        (b"iTXt", "Author\0\0\0fr\0Auteur\0Zo\u00eb".encode()),
+        (b"iTXt", b"Author\0\1\0\0\0" + zlib.compress("Zo\u00eb".encode())),
+    ],
+)
+def test_the_texts_of_a_png_are_credits(name: bytes, content: bytes) -> None:
+    targets = parse_recipe('[renditions.x]\nwidth = 8\nformat = "webp"').plan_for("a").renditions
+    (rendition,) = SourceImage(png_with(name, content)).render(targets)
+    out = decoded(rendition.body)
+    assert read_credits({name: out.get(name) for name in out.get_fields()}) == Credits(artist="Zo\u00eb")

@@ -30,7 +30,7 @@ FIRST = {
     'format = "webp"\nquality = 70': "0b1656ea93a12875",
     'format = "avif"\nquality = "high"': "1e66e116c909b179",
     'format = "webp"\nquality = { target = 72.5, min = 30 }': "8f99b9a0da0de14d",
-    'width = 320\nheight = 320\nposition = "attention"\nformat = "webp"\nquality = "high"': "716f2031c0eed4ad",
+    'width = 320\nheight = 320\nposition = "attention"\nformat = "webp"\nquality = "high"': "801b8ac4d95b3516",
     "quality = 90": "ac24fb6e0ac573ce",
     'width = 9\nheight = 9\nfit = "contain"\nbackground = "#10203040"': "0be35c273439fe67",
     'format = "jpeg"\nmax_bytes = 9000\nprogressive = true': "f9c5a6a146847534",

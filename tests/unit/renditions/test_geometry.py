@@ -26,9 +26,7 @@ def test_600_x_400_into_a_box_of_100_x_100(fit: Fit, resize: tuple[int, int], ou
 @pytest.mark.parametrize(
     ("fit", "output"),
     [
-        (Fit.COVER, (40, 20)),
         (Fit.CONTAIN, (100, 100)),
-        (Fit.FILL, (40, 20)),
         (Fit.INSIDE, (40, 20)),
         (Fit.OUTSIDE, (40, 20)),
     ],
@@ -39,8 +37,29 @@ def test_without_enlargement_a_small_image_keeps_its_size(fit: Fit, output: tupl
     assert planned.output == output
 
 
-def test_without_enlargement_cover_still_crops_to_the_box() -> None:
-    assert lay_out(Size(150, 50), 100, 100, without_enlargement=True).output == (100, 50)
+@pytest.mark.parametrize(
+    ("source", "box", "output"),
+    [
+        ((100, 75), (320, 320), (75, 75)),
+        ((150, 50), (100, 100), (50, 50)),
+        ((500, 200), (320, 320), (200, 200)),
+        ((100, 75), (400, 100), (100, 25)),
+        ((320, 320), (320, 320), (320, 320)),
+        ((1, 1000), (320, 320), (1, 1)),
+    ],
+)
+def test_without_enlargement_a_small_image_is_cropped_or_stretched_to_the_shape_of_the_box(
+    source: tuple[int, int], box: tuple[int, int], output: tuple[int, int]
+) -> None:
+    cropped = lay_out(Size(*source), *box, Fit.COVER, without_enlargement=True)
+    assert cropped.output == output
+    assert lay_out(Size(*source), *box, Fit.FILL, without_enlargement=True) == (output, None, None)
+
+
+def test_a_layout_can_be_scaled_down_to_what_a_format_holds() -> None:
+    panorama = lay_out(Size(20_000, 1_000), None, None)
+    assert panorama.within(16_383).output == (16_383, 819)
+    assert panorama.within(20_000) == panorama
 
 
 @pytest.mark.parametrize(("width", "height", "output"), [(300, None, (300, 200)), (None, 300, (450, 300))])

@@ -1,0 +1,86 @@
+"""Say in words for people why a file is not an image that is read here."""
+
+import re
+import struct
+from collections.abc import Callable, Iterable, Mapping
+
+from image_scaler.images.containers import gif_blocks, jpeg_segments, media_boxes, png_chunks, webp_chunks
+from image_scaler.renditions.formats import Format
+
+_SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"
+
+SVG_ROOT = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*+<(?:\w+:)?svg[\s/>]", re.DOTALL
+)
+"""An XML document whose root element is `svg`, after declarations, comments and a document type."""
+
+_FORMATS = (
+    (rb"\xff\xd8\xff", Format.JPEG),
+    (rb"\x89PNG\r\n", Format.PNG),
+    (rb"RIFF....WEBP", Format.WEBP),
+    (rb"GIF8[79]a", Format.GIF),
+    (rb"....ftypavi[fs]", Format.AVIF),
+    (rb"....ftyp(?:heic|heix|mif1)", Format.HEIC),
+    (rb"II[*+]\0|MM\0[*+]", Format.TIFF),
+    (rb"BM....\0\0\0\0....[\x0c-\x80]\0\0\0", Format.BMP),
+)
+_OTHERS = (
+    (rb"%PDF-", "a PDF"),
+    (rb"8BPS", "a Photoshop file (PSD)"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (rb"\0\0[\x01\x02]\0", "an icon (ICO)"),
+    (rb"....ftyp(?:hev|msf)", "an animated HEIC"),
+    (rb"....ftypcrx|FUJIFILMCCD-RAW|IIRO|IIU\0", "a raw photograph"),
+    (rb"....(?:ftyp|moov|mdat|wide)|RIFF....AVI |\x1aE\xdf\xa3", "a video"),
+    (rb"PK\x03\x04", "a ZIP archive or an office document"),
+    (rb"\x1f\x8b", "a gzip file"),
+    (rb"(?:\xef\xbb\xbf)?\s*<(?i:!doctype html|html)", "a web page (HTML)"),
+)
+"""How the files begin."""
+
+_PARTS: Mapping[Format, Callable[[bytes], Iterable[object]]] = {
+    Format.JPEG: jpeg_segments,
+    Format.PNG: png_chunks,
+    Format.WEBP: webp_chunks,
+    Format.GIF: gif_blocks,
+    Format.AVIF: media_boxes,
+    Format.HEIC: media_boxes,
+}
+
+
+def why_not_an_image(body: bytes) -> str:
+    """Return why the header of a file cannot be read."""
+    if SVG_ROOT.match(body[:4096]):
+        return (
+            "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
+            "or this SVG is damaged"
+        )
+    head = body[:64]
+    if format := next((format for magic, format in _FORMATS if re.match(magic, head, re.DOTALL)), None):
+        return why_damaged(body, format, "its header cannot be read")
+    if kind := next((kind for magic, kind in _OTHERS if re.match(magic, head, re.DOTALL)), None):
+        return f"this is {kind}, which is not read: upload a {_SUPPORTED}"
+    return f"its {len(body):,} bytes are not an image ({_SUPPORTED})"
+
+
+def why_damaged(body: bytes, format: Format, otherwise: str = "its pixels cannot be decoded") -> str:
+    """Return why the pixels of an image cannot be decoded: its file is cut off, or else `otherwise`."""
+    title = format.traits.title
+    if is_cut_off(body, format):
+        return f"the file is cut off: the {title} ends early"
+    return f"the {title} is damaged: {otherwise}"
+
+
+def is_cut_off(body: bytes, format: Format) -> bool:
+    """Return whether the parts of a file end before its end marker, or after the end of the file; False in a TIFF."""
+    if format is Format.BMP:
+        return int.from_bytes(body[2:6], "little") > len(body)
+    if format not in _PARTS:
+        return False
+    try:
+        for _part in _PARTS[format](body):
+            pass
+    except (ValueError, LookupError, struct.error):
+        return True
+    return False
