@@ -14,6 +14,7 @@ from image_scaler.images.header import Header, read_header
 from image_scaler.images.quality_search import EncodedImage, SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
+from image_scaler.renditions.dependencies import decoded_alike, depends_on
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Layout, Point, Position, Size, offset, offset_around
 from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, FRAME_BYTES, Limits
@@ -127,7 +128,7 @@ class SourceImage:
         """
         by_pixels: dict[tuple[bool, bool], list[RenditionTarget]] = {}
         for target in targets:
-            by_pixels.setdefault((target.spec.trim, target.spec.keep_profile), []).append(target)
+            by_pixels.setdefault(decoded_alike(target.spec), []).append(target)
         groups = {pixels: self._decode_for(members, *pixels, len(by_pixels)) for pixels, members in by_pixels.items()}
         least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
         pyramid = groups[least_changed].pyramids[0]
@@ -210,7 +211,7 @@ class Rendering:
         steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
             for item in self._in_order(group):
-                if not _is_needed(item.target, targets):
+                if item.target not in targets and not any(depends_on(target, item.target) for target in targets):
                     self._scale(item, group)
                     continue
                 # Two renditions with equal pixels (the upper steps of a ladder for a small source) are encoded once.
@@ -355,20 +356,6 @@ class _Pyramid:
         image = decoding.resize(larger, size).copy_memory()
         self._levels.append(image)
         return image
-
-
-def _is_needed(target: RenditionTarget, targets: Collection[RenditionTarget]) -> bool:
-    """Return whether a rendition has to be encoded for some of them.
-
-    A searched quality begins where smaller steps led to, and a step of a ladder may leave out its larger formats.
-    """
-    spec = target.spec
-    if target in targets:
-        return True
-    if spec.skip_larger and any(other.spec.name == spec.name for other in targets):
-        return True
-    is_searched = spec.goal_for(target.format) is not None
-    return is_searched and any(other.spec.goal_for(other.format) is not None for other in targets)
 
 
 def _frame_count(header: Header, target: RenditionTarget) -> int:

@@ -5,14 +5,15 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.geometry import Fit, Point, Size, lay_out
+from image_scaler.renditions.dependencies import depends_on, scaled_from
+from image_scaler.renditions.geometry import Fit, Point, Size
 from image_scaler.renditions.recipe import Recipe, SourcePlan
-from image_scaler.renditions.spec import CopySpec, RenditionSpec, RenditionTarget, Spec
+from image_scaler.renditions.spec import CopySpec, RenditionSpec, Spec
 from image_scaler.renditions.toml import parse_recipe
 
 MAX_TEXT_BYTES = 64 * 1024
@@ -77,45 +78,11 @@ class Draft:
         limits = msgspec.structs.astuple(self.recipe.limits)
         for id_, target in targets.items():
             cropped = focal_point if _column(target.spec, "").has_focal_point else None
-            larger = _larger_siblings(target, source_plan.renditions, size)
-            others = _influences(target, source_plan.renditions)
+            larger = scaled_from(target, source_plan.renditions, size)
+            others = [one.spec.fingerprint for one in source_plan.renditions if depends_on(target, one)]
             parts = (target.spec.fingerprint, target.format, larger, others, cropped, limits, self.recipe.allow_svg)
             found[id_] = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         return found
-
-
-def _influences(target: RenditionTarget, targets: Sequence[RenditionTarget]) -> Sequence[str]:
-    """Return the fingerprints of the renditions on which the bytes of this one depend.
-
-    A searched quality begins where other steps led to, and a step of a ladder may leave out its larger formats.
-    """
-    is_searched = target.spec.goal_for(target.format) is not None
-    return [
-        other.spec.fingerprint
-        for other in targets
-        if (is_searched and other.spec.goal_for(other.format) is not None)
-        or (target.spec.skip_larger and other.spec.name == target.spec.name)
-    ]
-
-
-def _larger_siblings(
-    target: RenditionTarget, targets: Sequence[RenditionTarget], size: Size | None
-) -> Sequence[tuple[Any, ...]]:
-    """Return the sizes of the renditions from which this one may be scaled: they have an influence on its pixels."""
-
-    def box(spec: RenditionSpec) -> tuple[Any, ...]:
-        if size is None or spec.trim:  # what is left of a trimmed image is not known before it is decoded
-            return (spec.width, spec.height, spec.fit, spec.without_enlargement)
-        return lay_out(size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement).resize
-
-    def is_larger(other: tuple[Any, ...]) -> bool:
-        return size is None or target.spec.trim or all(a >= b for a, b in zip(other, box(target.spec), strict=True))
-
-    spec = target.spec
-    group = [
-        other.spec for other in targets if (other.spec.trim, other.spec.keep_profile) == (spec.trim, spec.keep_profile)
-    ]
-    return sorted({box(other) for other in group if is_larger(box(other))}, key=repr)
 
 
 def column_id(spec: Spec) -> str:

@@ -23,8 +23,9 @@ from image_scaler.exceptions import ImageScalerError, RejectedError
 from image_scaler.images import placeholders, vips
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.images.ssimulacra2 import Reference
+from image_scaler.renditions.dependencies import depends_on
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.geometry import Fit, Point, Size, lay_out
+from image_scaler.renditions.geometry import Fit, Point, Size
 from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from image_scaler.renditions.toml import parse_recipe
@@ -84,7 +85,7 @@ class Work:
         rendering = image.render(targets, self._focal_point) if wanted else None
         yield Decoded(milliseconds=_since(start))
         is_first = self._request.is_first
-        for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target.spec))):
+        for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target))):
             assert rendering  # noqa: S101  there are targets
             start = time.perf_counter()
             for rendition in rendering.select(chosen):
@@ -126,7 +127,7 @@ class Work:
         targets = self._recipe.plan_for(self._request.key).renditions
         rendering = image.render(targets, self._focal_point)
         references: dict[tuple[Size, RenditionSpec], Reference] = {}
-        for target in sorted(targets, key=lambda target: _area(image, target.spec)):
+        for target in sorted(targets, key=lambda target: _area(image, target)):
             column = column_id(target.spec)
             if column not in self._request.files:
                 continue
@@ -173,14 +174,14 @@ def _target(spec: RenditionSpec, format: Format) -> RenditionTarget:
 
 def _turns(targets: Sequence[RenditionTarget]) -> Iterator[list[RenditionTarget]]:
     """Yield the targets one by one, and then together those whose bytes depend on each other."""
-    together = [target for target in targets if target.spec.skip_larger or target.spec.goal_for(target.format)]
+    together = [target for target in targets if depends_on(target, target)]
     yield from ([target] for target in targets if target not in together)
     if together:
         yield together
 
 
-def _area(image: SourceImage, spec: RenditionSpec) -> int:
-    size = lay_out(image.size, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement).output
+def _area(image: SourceImage, target: RenditionTarget) -> int:
+    size = target.lay_out(image.size).output
     return size.width * size.height
 
 
