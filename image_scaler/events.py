@@ -37,7 +37,7 @@ class SourceEvent:
     ref: ObjectRef
     is_removed: bool = False
     etag: str | None = None
-    """Without quotes. None if the event does not say it: then it means whatever is stored."""
+    """Without quotes. None if the event has no ETag; any stored version then matches."""
     size: int | None = None
     """In bytes."""
     sequencer: str | None = None

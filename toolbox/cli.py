@@ -39,7 +39,7 @@ Function = Annotated[str | None, typer.Option(envvar="FUNCTION_NAME", help="A fu
 
 
 class ErrorsExitWithOne(TyperCommand):
-    """A command whose exit code 2 does not mean an error: wrong arguments exit with 1."""
+    """A command that returns 2 as a result; usage errors exit with 1 instead."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments; see click.Command.parse_args."""
@@ -344,6 +344,5 @@ def _find(
     if source and destination and function:
         return session, DeployedStack(source, destination, "", "", function)
     raise CommandError(
-        "expected --stage, or SOURCE_BUCKET, DESTINATION_BUCKET and FUNCTION_NAME in the environment, "
-        "but received neither"
+        "no stack given: use --stage, or set SOURCE_BUCKET, DESTINATION_BUCKET and FUNCTION_NAME in the environment"
     )

@@ -28,15 +28,16 @@ class Precision(NamedTuple):
     below: float
     """How far below its target a score may be, in points."""
     above: float
+    """How far above it."""
     max_trials: int
 
 
 FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
-"""Of the first step of a ladder: its trials cost little, and all other steps depend on it."""
+"""For the first step of a ladder: its trials cost little, and all other steps depend on it."""
 LATER_SMALL_STEP = Precision(2.5, 4.0, max_trials=3)
-"""Of the others that are small: 0.75 to 0.9 of them are within it at the first trial."""
+"""For later small steps: 75 to 90 % need one trial."""
 LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
-"""Of the large ones: one trial may take as long as all smaller steps together."""
+"""For large steps: one trial may take as long as all smaller steps together."""
 
 
 def precision_of_step(*, is_first: bool, pixels: int) -> Precision:

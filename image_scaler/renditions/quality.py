@@ -20,8 +20,8 @@ class QualityGoal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     target: Annotated[float, Meta(ge=1, le=100, description="a number from 1 to 100")]
     """On SSIMULACRA 2's scale: 90 is visually lossless, 70 high, 50 medium, 30 low."""
     min: _Quality = 10
-    """The lowest quality in the encoder's own numbers. Below 10 only blurred pictures keep a target, and they have
-    few bytes left to save."""
+    """The lowest quality in the encoder's own numbers. Below 10, only blurred images still reach a target, and they are
+    tiny anyway."""
     max: _Quality = 95
     """The highest one. From 95 to 100 a picture takes twice the bytes for a difference that nobody sees."""
 

@@ -146,7 +146,10 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
 
     @property
     def pixel_options(self) -> "RenditionSpec":
-        """The spec without everything that a rendition's bytes do not depend on once its size and format are known."""
+        """The options that still matter once size and format are known.
+
+        Renditions of equal size and format with equal `pixel_options` have equal bytes.
+        """
         return msgspec.structs.replace(
             self,
             name="",

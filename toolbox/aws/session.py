@@ -11,7 +11,7 @@ from toolbox.aws.errors import call_errors
 
 DEFAULT_REGION = "us-east-1"
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
-"""For the first request of a command: a laptop without credentials or network hears of it soon."""
+"""For the first request of a command: fail fast without credentials or a network."""
 
 
 def open_session(region: str | None = None) -> boto3.Session:

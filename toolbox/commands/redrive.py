@@ -28,9 +28,7 @@ def redrive(
         queue_url, rejected_queue_url = deployed.failure_queue_url, deployed.rejected_queue_url
         function = deployed.function
     if not (queue_url and function):
-        raise CommandError(
-            "expected --stage, or FAILURE_QUEUE_URL and FUNCTION_NAME in the environment, but received neither"
-        )
+        raise CommandError("no stack given: use --stage, or set FAILURE_QUEUE_URL and FUNCTION_NAME in the environment")
     reader = FailureQueueReader(list(filter(None, [queue_url, rejected_queue_url])), function, session)
     table = make_table("source", "status", "reason", "" if send or discard_rejected else "with --send")
     is_readable = True

@@ -272,9 +272,9 @@ class Applier:
             reason = payload.get("errorMessage") if isinstance(payload, dict) else payload
             result = Result(item.key, FAILED, str(reason), usd)
         elif self._is_rejected(item):
-            result = Result(item.key, REJECTED, "rejected: the log and the failure queue say why", usd)
+            result = Result(item.key, REJECTED, "rejected; see the log or the rejected queue", usd)
         else:
-            result = Result(item.key, FAILED, "failed: the log and the failure queue say why", usd)
+            result = Result(item.key, FAILED, "failed; see the log or the failure queue", usd)
         self.progress.record(result)
         return result
 

@@ -101,7 +101,7 @@ def remarks(change: VisualChange) -> list[str]:
 
 
 def score(value: float) -> str:
-    """Return a score as people read it: below 0 its size says nothing, and only what is identical has 100."""
+    """Format a score. Negative scores all mean "very different"; 100 is reserved for identical images."""
     if value < 0:
         return "below 0"
     return f"{abs(value):.0f}" if value < 99.5 else f"{min(value, 99.9):.1f}"

@@ -115,7 +115,7 @@ def test_a_missing_queue_is_an_error(stack: Stack) -> None:
 def test_the_stage_alone_is_enough(stack: Stack) -> None:
     environment = {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
     nothing = CliRunner().invoke(main, ["redrive"], env=environment)
-    assert (nothing.exit_code, "expected --stage" in nothing.output) == (2, True)
+    assert (nothing.exit_code, "no stack given" in nothing.output) == (2, True)
     for command in (["redrive"], ["plan", "--prefix=nothing/"]):
         done = CliRunner().invoke(main, [*command, "--stage=local"], env=environment | {"AWS_DEFAULT_REGION": None})
         assert done.exit_code in (0, 1), done.output
