@@ -26,7 +26,7 @@ _CHOICES = ("image/avif", "image/webp")
 """The types that a browser may choose instead of the fallback, the smallest first."""
 _FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types of the image for browsers that support none of the choices, the best first."""
-_TYPES = tuple(dict.fromkeys(_CHOICES + _FALLBACKS))
+TYPES = tuple(dict.fromkeys(_CHOICES + _FALLBACKS))
 """Ordered by support: a browser that shows one type shows all later ones."""
 _SIZES = "100vw"
 
@@ -101,7 +101,7 @@ def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
     show the others. Without it the browser would take a wider image of this type.
     """
     by_width: dict[int, str] = {}
-    types = _TYPES[_TYPES.index(type_) :] if type_ in _TYPES else (type_,)
+    types = TYPES[TYPES.index(type_) :] if type_ in TYPES else (type_,)
     for candidate in types:
         for step in steps:
             if step["type"] == candidate:

@@ -67,11 +67,11 @@ class Encoder:
 
     def encode(self, quality: int) -> bytes:
         """Return the rendition."""
-        return bytes(_SAVERS[self._format](self._image, quality, self._spec, keep=self._keep))
+        return bytes(SAVERS[self._format](self._image, quality, self._spec, keep=self._keep))
 
     def encode_first_frame(self, quality: int) -> bytes:
         """Return the first frame, without metadata."""
-        return bytes(_SAVERS[self._format](self.pixels, quality, self._spec, keep="none"))
+        return bytes(SAVERS[self._format](self.pixels, quality, self._spec, keep="none"))
 
     def fit(self, quality: int, encoded: bytes, deadline: Deadline) -> tuple[int, bytes]:
         """Return the highest quality up to this one that keeps within `max_bytes`, or 1, and the rendition.
@@ -151,7 +151,7 @@ def _save_gif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options:
     return image.gifsave_buffer(effort=_effort(image, spec, Format.GIF), **options)
 
 
-_SAVERS: dict[Format, Callable[..., Any]] = {
+SAVERS: dict[Format, Callable[..., Any]] = {
     Format.JPEG: _save_jpeg,
     Format.PNG: _save_png,
     Format.WEBP: _save_webp,

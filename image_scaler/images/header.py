@@ -22,15 +22,7 @@ from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
 from image_scaler.renditions.limits import MAX_BANDS, MAX_SCANS, MAX_WEBP_FRAMES, Limits
 
-_FORMAT_OF_LOADER = {
-    "jpegload_buffer": Format.JPEG,
-    "pngload_buffer": Format.PNG,
-    "webpload_buffer": Format.WEBP,
-    "gifload_buffer": Format.GIF,
-    "heifload_buffer": Format.AVIF,
-    "tiffload_buffer": Format.TIFF,
-    "svgload_buffer": Format.SVG,
-}
+_FORMAT_OF_LOADER = {f"{format.traits.loader.name}_buffer": format for format in Format if format.traits.loader}
 
 _FIELDS = (
     "vips-loader",

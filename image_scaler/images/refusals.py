@@ -14,16 +14,6 @@ SVG_ROOT = re.compile(
 )
 """An XML document whose root element is `svg`, after declarations, comments and a document type."""
 
-_FORMATS = (
-    (rb"\xff\xd8\xff", Format.JPEG),
-    (rb"\x89PNG\r\n", Format.PNG),
-    (rb"RIFF....WEBP", Format.WEBP),
-    (rb"GIF8[79]a", Format.GIF),
-    (rb"....ftypavi[fs]", Format.AVIF),
-    (rb"....ftyp(?:heic|heix|mif1)", Format.HEIC),
-    (rb"II[*+]\0|MM\0[*+]", Format.TIFF),
-    (rb"BM....\0\0\0\0....[\x0c-\x80]\0\0\0", Format.BMP),
-)
 _OTHERS = (
     (rb"%PDF-", "a PDF"),
     (rb"8BPS", "a Photoshop file (PSD)"),
@@ -39,7 +29,7 @@ _OTHERS = (
 )
 """How the files begin."""
 
-_PARTS: Mapping[Format, Callable[[bytes], Iterable[object]]] = {
+PARTS: Mapping[Format, Callable[[bytes], Iterable[object]]] = {
     Format.JPEG: jpeg_segments,
     Format.PNG: png_chunks,
     Format.WEBP: webp_chunks,
@@ -57,7 +47,8 @@ def why_not_an_image(body: bytes) -> str:
             "or this SVG is damaged"
         )
     head = body[:64]
-    if format := next((format for magic, format in _FORMATS if re.match(magic, head, re.DOTALL)), None):
+    with_magic = (format for format in Format if format.traits.magic)
+    if format := next((one for one in with_magic if re.match(one.traits.magic, head, re.DOTALL)), None):
         return why_damaged(body, format, "its header cannot be read")
     if kind := next((kind for magic, kind in _OTHERS if re.match(magic, head, re.DOTALL)), None):
         return f"this is {kind}, which is not read: upload a {_SUPPORTED}"
@@ -76,10 +67,10 @@ def is_cut_off(body: bytes, format: Format) -> bool:
     """Return whether the parts of a file end before its end marker, or after the end of the file; False in a TIFF."""
     if format is Format.BMP:
         return int.from_bytes(body[2:6], "little") > len(body)
-    if format not in _PARTS:
+    if format not in PARTS:
         return False
     try:
-        for _part in _PARTS[format](body):
+        for _part in PARTS[format](body):
             pass
     except (ValueError, LookupError, struct.error):
         return True

@@ -6,9 +6,9 @@ quality. It compares two pictures in XYB at several scales: where structure was 
 banding, blocks), and where edges were smoothed.
 
 To save time, the sixth scale and 88 of the 108 weights are skipped, which hardly change a score, and large pictures are
-scored by a sample of their rows: scoring all of them would cost as much as encoding. Over 352 encodings of 34 pictures the difference from the author's
-program is 0.25 points on average and 0.95 at the 95th percentile. Documents and drawings that score above 80 have up to
-2.6 points too many.
+scored by a sample of their rows: scoring all of them would cost as much as encoding. Over 352 encodings of 34 pictures
+the difference from the author's program is 0.25 points on average and 0.95 at the 95th percentile. Documents and
+drawings that score above 80 have up to 2.6 points too many.
 """
 
 import math

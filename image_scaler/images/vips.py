@@ -4,14 +4,17 @@ from typing import Any
 
 import pyvips
 
+from image_scaler.renditions.formats import Format
+
 # No operation is repeated within one image, so a cache of operations would only hold memory.
 pyvips.cache_set_max(0)
 
 # libvips offers every file to every loader that is not blocked, and the loaders of other formats (SVG, PDF, raw, ...)
 # are not written for hostile input: CVE-2026-66066. So all are blocked before the first byte is read.
 pyvips.operation_block_set("VipsForeignLoad", True)
-for _family in ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff"):
-    pyvips.operation_block_set(f"VipsForeignLoad{_family}", False)
+for _format in Format:
+    if _format.traits.loader and _format is not Format.SVG:
+        pyvips.operation_block_set(f"VipsForeignLoad{_format.traits.loader.family}", False)
 
 VIPS_ERRORS = (pyvips.Error, UnicodeDecodeError)
 """The exceptions that libvips' refusals become: its messages may quote the file, in bytes that are not UTF-8."""

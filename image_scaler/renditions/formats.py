@@ -1,4 +1,7 @@
-"""What each image format is and can do: one table. A new format is a row here and a function in images/."""
+"""What each image format is and can do: one table.
+
+A new format is a row here and a function in images/; tests/unit/renditions/test_formats.py names what is missing.
+"""
 
 import enum
 from dataclasses import dataclass
@@ -22,6 +25,15 @@ class Effort(NamedTuple):
         return next((effort for max_pixels, effort in self.by_pixels if pixels <= max_pixels), self.default)
 
 
+class Loader(NamedTuple):
+    """An operation of libvips that reads files of a format."""
+
+    name: str
+    """As libvips says it in an image's metadata, like `gifload`."""
+    family: str
+    """What libvips blocks or allows: the operations whose names begin with `VipsForeignLoad` and this."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traits:
     """One row of the table."""
@@ -31,6 +43,10 @@ class Traits:
     extensions: tuple[str, ...]
     """In lower case; the first one is appended to keys."""
     media_type: str
+    magic: bytes
+    """How its files begin, as a regular expression; empty: nothing tells it but its content."""
+    loader: Loader | None = None
+    """What reads it in libvips; None: another library does, see images/decoding.py."""
     is_animated: bool = False
     """Whether it holds the frames of an animation. The pages of a TIFF are no animation."""
     is_buffered: bool = False
@@ -87,6 +103,8 @@ _TRAITS = {
         title="JPEG",
         extensions=("jpg", "jpeg", "jpe", "jfif"),
         media_type="image/jpeg",
+        magic=rb"\xff\xd8\xff",
+        loader=Loader("jpegload", "Jpeg"),
         decoding_bytes=8.0,
         encoding_bytes=12.0,
         max_side=65_500,
@@ -98,6 +116,8 @@ _TRAITS = {
         title="PNG",
         extensions=("png",),
         media_type="image/png",
+        magic=rb"\x89PNG\r\n",
+        loader=Loader("pngload", "Png"),
         decoding_bytes=11.0,
         encoding_bytes=14.0,
         options=frozenset({"quality", "progressive", "palette"}),
@@ -106,6 +126,8 @@ _TRAITS = {
         title="WebP",
         extensions=("webp",),
         media_type="image/webp",
+        magic=rb"RIFF....WEBP",
+        loader=Loader("webpload", "Webp"),
         is_animated=True,
         decoding_bytes=10.0,
         encoding_bytes=27.0,
@@ -120,6 +142,8 @@ _TRAITS = {
         title="AVIF",
         extensions=("avif",),
         media_type="image/avif",
+        magic=rb"....ftypavi[fs]",
+        loader=Loader("heifload", "Heif"),
         is_buffered=True,
         decoding_bytes=23.0,
         encoding_bytes=48.0,
@@ -137,6 +161,8 @@ _TRAITS = {
         title="GIF",
         extensions=("gif",),
         media_type="image/gif",
+        magic=rb"GIF8[79]a",
+        loader=Loader("gifload", "Nsgif"),
         is_animated=True,
         decoding_bytes=18.0,
         encoding_bytes=12.0,
@@ -148,12 +174,32 @@ _TRAITS = {
         title="HEIC",
         extensions=("heic", "heif", "hif"),
         media_type="image/heic",
+        magic=rb"....ftyp(?:heic|heix|mif1)",
         is_buffered=True,
         decoding_bytes=23.0,
     ),
-    Format.TIFF: Traits(title="TIFF", extensions=("tif", "tiff"), media_type="image/tiff"),
-    Format.SVG: Traits(title="SVG", extensions=("svg", "svgz"), media_type="image/svg+xml"),
-    Format.BMP: Traits(title="BMP", extensions=("bmp",), media_type="image/bmp", is_buffered=True, decoding_bytes=12.0),
+    Format.TIFF: Traits(
+        title="TIFF",
+        extensions=("tif", "tiff"),
+        media_type="image/tiff",
+        magic=rb"II[*+]\0|MM\0[*+]",
+        loader=Loader("tiffload", "Tiff"),
+    ),
+    Format.SVG: Traits(
+        title="SVG",
+        extensions=("svg", "svgz"),
+        media_type="image/svg+xml",
+        magic=b"",
+        loader=Loader("svgload", "Svg"),
+    ),
+    Format.BMP: Traits(
+        title="BMP",
+        extensions=("bmp",),
+        media_type="image/bmp",
+        magic=rb"BM....\0\0\0\0....[\x0c-\x80]\0\0\0",
+        is_buffered=True,
+        decoding_bytes=12.0,
+    ),
 }
 
 OUTPUT_FORMATS = tuple(format for format in Format if format.traits.encoding_bytes is not None)
