@@ -87,7 +87,7 @@ class Load:
 
     def __init__(self, aws: LocalAws, unsent: Sequence[Upload], *, max_idle_seconds: float = MAX_IDLE_SECONDS) -> None:
         self._s3, self._sqs, self._env = aws.client("s3"), aws.client("sqs"), aws.env
-        self._renditions = load_recipe(ROOT / "renditions.toml")
+        self._recipe = load_recipe(ROOT / "renditions.toml")
         self._unsent = deque(unsent)
         self._by_key: dict[str, list[Upload]] = defaultdict(list)
         self._records: dict[tuple[str, str | None], Fate] = {}
