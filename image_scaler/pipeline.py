@@ -34,8 +34,8 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 class RunResult:
     """How the destination relates to the source version that was processed."""
 
-    etag: str | None = None
-    """The ETag of the source if everything in the destination is of this version now; else None."""
+    version: str | None = None
+    """The version of the source, as `version_of` names it, if all that was written is of it; None if some is stale."""
     is_rendition: bool = False
     """The source is a rendition that came back; nothing was made of it."""
     is_final: bool = False
@@ -85,9 +85,13 @@ class Run:
 
     def stop_if_replaced(self) -> None:
         """Raise PreconditionFailedError if a copy has found that the source was replaced: nothing more is written."""
-        for write in self.submitted():
-            if write.done() and isinstance(write.exception(), PreconditionFailedError):
+        for target, write in self.writes.items():
+            if not write.done() or target in self.lost_copies:
+                continue
+            if isinstance(write.exception(), PreconditionFailedError):
                 write.result()
+            if not write.exception() and isinstance(target, CopyTarget) and write.result().status is WriteStatus.STALE:
+                raise PreconditionFailedError(f"{self.upload.version.ref} was replaced while it was copied")
 
     def copies_are_lost(self) -> bool:
         """Return whether some copies are missing, and all renditions are of this version."""
@@ -102,7 +106,7 @@ class Run:
         # Renditions with a hash may have wrong marks, unless there was no manifest.
         has_marks = self.upload.plan.is_versioned and self.manifest_status is not WriteStatus.CREATED
         return RunResult(
-            etag=None if WriteStatus.STALE in statuses else self.upload.head.etag,
+            version=None if WriteStatus.STALE in statuses else self.upload.name,
             is_final=not (has_marks or statuses & {WriteStatus.OVERWRITTEN, WriteStatus.STALE}),
             rejection=rejection,
         )

@@ -16,7 +16,7 @@ from image_scaler.pipeline import RenditionPipeline, RunResult
 from image_scaler.publisher import Provenance, Publisher, is_superseded
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
-from image_scaler.upload import SourceVersion, Upload
+from image_scaler.upload import SourceVersion, Upload, version_of_head
 from image_scaler.versions import Versions
 
 
@@ -87,7 +87,7 @@ class Reconciler:
         current = head_or_none(self._store, ref)
         if current is None:
             return True
-        return current.etag != result.etag and self._history.has_rejected(ref.key, current.etag)
+        return version_of_head(current) != result.version and self._history.has_rejected(ref.key, current.etag)
 
     def _converge(self, event: SourceEvent, result: RunResult, deadline: Deadline, report: Report) -> bool:
         """Look at the source and act, until nothing is left to do; return whether `result` is of the current version.
@@ -95,25 +95,24 @@ class Reconciler:
         A version that was rejected has no renditions: those of an earlier one stay, unless a removal has begun with
         them.
         """
-        has_removed = event.is_removed or (self._removes and result.etag is None)
+        has_removed = event.is_removed or (self._removes and result.version is None)
         was_current: bool | None = None
         while True:
             current = head_or_none(self._store, event.ref)
-            etag = current.etag if current else None
-            if was_current is None:
-                was_current = etag is not None and etag == result.etag
-            is_rejected = etag is not None and etag == result.etag and result.rejection is not None
+            is_done = current is not None and version_of_head(current) == result.version
+            was_current = is_done if was_current is None else was_current
+            is_rejected = is_done and result.rejection is not None
             has_removed = has_removed or (is_rejected and self._removes and self._has_gaps(event.ref.key))
             if self._removes and (current is None or (is_rejected and has_removed)):
-                removed = self._remove(event.ref, etag)
+                removed = self._remove(event.ref, current.etag if current else None)
                 report.removed.extend(removed)
                 has_removed = True
-                if removed or _etag(head_or_none(self._store, event.ref)) != etag:
+                if removed or _etag(head_or_none(self._store, event.ref)) != _etag(current):
                     continue
                 if current is None and (event.is_removed or event.etag or report.removed):
                     self._announcer.removed(event)
                 return was_current
-            if current is None or etag == result.etag or self._is_converged(event, current, has_removed=has_removed):
+            if current is None or is_done or self._is_converged(event, current, has_removed=has_removed):
                 if not self._versions.align(event.ref.key):
                     return was_current
             else:
@@ -128,7 +127,7 @@ class Reconciler:
         try:
             return self._pipeline.run(version, deadline, Report())
         except RejectedError as error:
-            return RunResult(etag=current.etag, rejection=error)
+            return RunResult(version=version_of_head(current), rejection=error)
         except (ObjectNotFoundError, PreconditionFailedError):
             return RunResult()
 

@@ -44,9 +44,12 @@ class Upload:
     def of(cls, version: SourceVersion, head: ObjectHead, recipe: Recipe) -> "Upload":
         """Return the upload of a version; raises DestinationKeyError if S3 cannot store one of its keys."""
         plan = recipe.plan_for(version.ref.key)
-        return cls(
-            version=version, head=head, plan=plan.of_version(version_of(head.etag, focal_point_of(head.metadata)))
-        )
+        return cls(version=version, head=head, plan=plan.of_version(version_of_head(head)))
+
+    @property
+    def name(self) -> str:
+        """What tells this version from others; see `version_of`."""
+        return version_of(self.head.etag, self.focal_point)
 
     @cached_property
     def focal_point(self) -> Point | None:
@@ -62,6 +65,11 @@ class Upload:
             fingerprint=fingerprint,
             focal_point=_text(point) if point else None,
         )
+
+
+def version_of_head(head: ObjectHead) -> str:
+    """Return the version that is stored."""
+    return version_of(head.etag, focal_point_of(head.metadata))
 
 
 def version_of(etag: str, focal_point: Point | None) -> str:

@@ -69,12 +69,14 @@ class Versions:
         manifest_key = next((plan.manifest_key for plan in plans if plan.manifest_key), None)
         if not keys or manifest_key is None:
             return False
+        has_written = False
         for _ in range(MAX_TRIES):
             listing = self.read_manifest(manifest_key)
             listed = listing.keys if listing else frozenset()
             wrong = [key for key in keys if self._has_wrong_mark(key, is_listed=key in listed)]
             if not wrong:
-                return False
+                return has_written
+            has_written = True
             if listing is None:
                 self._write_empty_manifest(source_key, manifest_key)
                 continue

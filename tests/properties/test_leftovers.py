@@ -165,8 +165,8 @@ class Leftovers(Buckets):
         content = json.loads(made[MANIFEST].read()) if MANIFEST in made else {"renditions": []}
         listed = {entry["key"]: entry for entry in content["renditions"]}
         assert made.keys() >= listed.keys(), "a listed object is missing"
-        if source is None and self.on_source_delete == "keep" and self.has_killed:
-            return  # nobody can finish what a killed run began
+        if self.is_older_version or (source is None and self.on_source_delete == "keep" and self.has_killed):
+            return  # nobody can finish what a killed run began, or tells a destination that keeps all of a deletion
         for key, entry in listed.items():
             if source is None and entry["name"] == "copy":
                 continue  # two runs for a source that was deleted cannot tell whose copy is the newer one
@@ -228,6 +228,45 @@ class Deployments(Leftovers):
 class DeploymentsWithRemoval(LeftoversWithRemoval):
     recipes = (VERSIONS, PLAIN, FEWER, NOTHING, NO_MANIFEST)
     checks_current = False
+
+
+def test_a_run_that_finds_its_source_replaced_while_it_is_copied_writes_nothing_more() -> None:
+    buckets = Leftovers()
+    buckets.upload(version=2, steps=4)
+    buckets.upload(version=1, steps=0)
+    buckets.call_directly(steps=99)
+    buckets.upload_no_image(steps=0)
+    buckets.teardown()
+
+
+def test_a_removal_that_a_rejected_upload_interrupts_is_brought_to_its_end() -> None:
+    buckets = LeftoversWithRemoval()
+    buckets.newest_first = True
+    buckets.upload(version=1, steps=5)
+    buckets.upload_no_image(steps=0)
+    buckets.upload_no_image(steps=0)
+    buckets.delete_the_newest_version(steps=0)
+    buckets.teardown()
+
+
+def test_an_empty_manifest_goes_with_its_source_too() -> None:
+    buckets = VersionsWithRemoval()
+    buckets.newest_first = True
+    buckets.upload_no_image(steps=5)
+    buckets.delete(steps=0)
+    buckets.upload(version=1, steps=4)
+    buckets.delete(steps=0)
+    buckets.let_on(number=0, steps=5)
+    buckets.teardown()
+
+
+def test_the_crop_of_a_deleted_version_is_replaced_by_that_of_the_version_before_it() -> None:
+    buckets = LeftoversWithRemoval()
+    buckets.upload(version=1, steps=99, point="0.1,0.5")
+    buckets.deliver_again(number=0, steps=0)
+    buckets.upload(version=1, steps=1)
+    buckets.delete_the_newest_version(steps=5)
+    buckets.teardown()
 
 
 TestPlainKeysThatStay = case_of(Leftovers)
