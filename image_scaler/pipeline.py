@@ -192,6 +192,10 @@ class RenditionPipeline:
                 run.upload.plan.renditions, run.upload.focal_point, run.deadline, run.report.search
             )
 
+    def _keep_recipe(self, run: Run) -> None:
+        """Keep the recipe before anything is written by it: what it makes is found by it later."""
+        self._history.keep_recipe()
+
     def _write_copies(self, run: Run) -> None:
         """Copy the source within S3."""
         headers = self._copy_headers(run.upload.head, run.image.format if run.image else None)
@@ -222,7 +226,6 @@ class RenditionPipeline:
         key = run.upload.plan.manifest_key
         if key is None or any(write.status is WriteStatus.STALE for write in writes):
             return
-        self._history.keep_recipe()  # before the first manifest that names it
         is_repaired = run.upload.version.is_repair and all(write.status is WriteStatus.UP_TO_DATE for write in writes)
         # The fingerprint is that of the plan whose keys have no hash yet, as `image-scaler plan` knows it.
         fingerprint = manifest.fingerprint(self._settings.recipe.plan_for(run.upload.version.ref.key))
@@ -301,6 +304,7 @@ class RenditionPipeline:
 
 STEPS = (
     RenditionPipeline._decode,
+    RenditionPipeline._keep_recipe,
     RenditionPipeline._write_copies,
     RenditionPipeline._write_renditions,
     RenditionPipeline._write_lost_copies,

@@ -260,6 +260,16 @@ def test_an_empty_manifest_goes_with_its_source_too() -> None:
     buckets.teardown()
 
 
+def test_what_a_recipe_without_manifests_has_made_goes_with_its_source() -> None:
+    buckets = DeploymentsWithRemoval()
+    buckets.upload(version=1, steps=0)
+    buckets.deploy(number=4)
+    buckets.call_directly(steps=99)
+    buckets.deploy(number=0)
+    buckets.delete(steps=0)
+    buckets.teardown()
+
+
 def test_the_crop_of_a_deleted_version_is_replaced_by_that_of_the_version_before_it() -> None:
     buckets = LeftoversWithRemoval()
     buckets.upload(version=1, steps=99, point="0.1,0.5")

@@ -27,14 +27,14 @@ class Kept(World):
         self.scaler = build_scaler(settings, self.store, queues=FailureQueues(self.queue))
 
 
-def test_the_recipe_is_kept_once_before_the_first_manifest() -> None:
+def test_the_recipe_is_kept_once_before_anything_is_written() -> None:
     world = Kept(TOML)
     world.handle(world.upload("a.jpg"))
     record = json.loads(world.store.objects[RECIPE].read())
     assert record["toml"] == TOML
     assert record["recipes"] == [spec.fingerprint for spec in SMALL.specs]
     order = [ref.key for ref in world.store.objects if ref.bucket == "destination"]
-    assert order == ["small/a.jpg", RECIPE.key, "manifests/a.jpg.json"]
+    assert order == [RECIPE.key, "small/a.jpg", "manifests/a.jpg.json"]
     del world.store.objects[RECIPE]
     world.handle(world.upload("b.jpg"))
     assert RECIPE not in world.store.objects  # this execution environment has written it
