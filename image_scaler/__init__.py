@@ -2,19 +2,22 @@
 
 The path of one event, in this order; each module knows only what comes after it::
 
-    scaler       Scaler: handles every source of an event, keeps failure records, returns the response
-    reconciler   brings the destination in line with the current source: write, remove, repair
-    pipeline     one source version -> its renditions and its manifest: fetch, render, store
-    history      the recipes that were used, and the sources that were rejected, for `image-scaler plan`
-    announcer    events for others: renditions are ready, a source was rejected or removed
-    publisher    conditional writes: an older version never replaces a newer one
-    manifest     the JSON manifest of a source
-    responses    outcomes -> the response that each event source expects
-    telemetry    a log line and metrics for each source
-    outcomes     what was done for a source, and how long it took
-    events       any AWS event -> source events
-    settings     the environment -> Settings
-    exceptions   what can go wrong, and whether a retry may succeed
+    scaler         Scaler: handles every source of an event, keeps failure records, returns the response
+    reconciler     brings the destination in line with the current source: write, remove, look again
+    pipeline       one version of a source -> its renditions and its manifest; STEPS are the way
+    versions       keys with a hash: found by listing, and marked if the manifest does not list them
+    history        the recipes that were used, and the sources that were rejected
+    announcements  what is told to others: renditions are ready, a source was rejected or removed
+    upload         one version of a source, and what its own metadata asks for
+    publisher      conditional writes: an older version never replaces a newer one
+    manifest       the JSON manifest of a source
+    responses      outcomes -> the response that each event source expects
+    telemetry      a log line and metrics for each source
+    outcomes       what was done for a source, and how long it took
+    events         any AWS event -> source events
+    settings       the environment -> Settings
+    deadline       how long the function may still run
+    exceptions     what can go wrong, and whether a retry may succeed
 
 and three packages that they use::
 
