@@ -168,8 +168,8 @@ class Leftovers(Buckets):
         if self.is_older_version or (source is None and self.on_source_delete == "keep" and self.has_killed):
             return  # nobody can finish what a killed run began, or tells a destination that keeps all of a deletion
         for key, entry in listed.items():
-            if source is None and entry["name"] == "copy":
-                continue  # two runs for a source that was deleted cannot tell whose copy is the newer one
+            if entry["name"] == "copy" and (source is None or source.read() == b"no image"):
+                continue  # without a current version, two runs cannot tell whose copy is the newer one
             assert made[key].size == entry["bytes"], f"{key} has other bytes than the manifest says"
         for key in filter(self._has_version, made):
             is_marked = is_superseded(made[key])
