@@ -224,7 +224,8 @@ class Rendering:
                         raise DamagedImageError(
                             f"cannot make rendition {item.target.spec.name} of the {title}", reason(error)
                         ) from error
-                rendition = _rendition(item, encoded[pixels])
+                frames = _frame_count(self._source.header, item.target)
+                rendition = _rendition(item, encoded[pixels], is_animated=frames > 1)
                 if not item.target.spec.skip_larger:
                     if item.target in targets:
                         yield rendition
@@ -310,15 +311,18 @@ class Rendering:
 
 
 def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarget]) -> Iterator[Rendition]:
-    """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger."""
-    smallest: int | None = None
+    """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger.
+
+    A still picture is always smaller than an animation, and no replacement for it.
+    """
+    smallest: dict[bool, int] = {}
     for rendition in sorted(step, key=lambda rendition: targets.index(rendition.target), reverse=True):
-        size = len(rendition.body)
-        yield replace(rendition, is_larger=smallest is not None and size >= smallest)
-        smallest = size if smallest is None else min(size, smallest)
+        size, moves = len(rendition.body), rendition.made.animated
+        yield replace(rendition, is_larger=moves in smallest and size >= smallest[moves])
+        smallest[moves] = min(size, smallest.get(moves, size))
 
 
-def _rendition(item: _TargetLayout, encoded: EncodedImage) -> Rendition:
+def _rendition(item: _TargetLayout, encoded: EncodedImage, *, is_animated: bool) -> Rendition:
     target, output = item.target, item.plan.output
     has_quality = target.format.traits.default_quality is not None and not target.spec.lossless
     made = MadeRendition(
@@ -331,6 +335,7 @@ def _rendition(item: _TargetLayout, encoded: EncodedImage) -> Rendition:
         quality=encoded.quality if has_quality else None,
         score=encoded.score,
         searched=encoded.is_searched,
+        animated=is_animated,
     )
     return Rendition(target, encoded.body, made)
 

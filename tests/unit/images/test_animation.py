@@ -95,3 +95,11 @@ def test_the_memory_of_an_animation_is_that_of_one_frame_and_of_all_scaled_ones(
         source.render(targets)
     source = SourceImage(body, recipe.limits.in_memory(180 * 1024**2))
     assert len(list(source.render(targets))) == 1
+
+
+def test_a_still_picture_does_not_make_an_animation_needless() -> None:
+    recipe = parse_recipe('[renditions.x]\nwidths = [60]\nformats = ["gif", "webp", "jpeg"]\nskip_larger = true')
+    made = {r.target.format: r for r in SourceImage(animation("gif")).render(recipe.plan_for("a.gif").renditions)}
+    assert len(made["jpeg"].body) < len(made["webp"].body)
+    assert not made["webp"].is_larger
+    assert [made[format].made.animated for format in ("gif", "webp", "jpeg")] == [True, True, False]
