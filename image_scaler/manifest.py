@@ -143,7 +143,7 @@ def _fallback(renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[s
             return max(of_type, key=lambda step: int(step["width"]))
     shown = [entry for entry in renditions if entry["type"] in _FALLBACKS]
     if any(step.get("animated") for step in steps):
-        shown = _prefer_animated(shown)
+        shown = list(_prefer_animated(shown))
     shown = shown or [entry for entry in renditions if entry["type"] in (None, "image/avif", "image/svg+xml")]
     return max(shown, key=lambda entry: (entry["width"] or 0) * (entry["height"] or 0), default=None)
 
