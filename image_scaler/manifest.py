@@ -66,13 +66,14 @@ def build(
     """Return the manifest of a source as JSON; the same bytes for the same renditions.
 
     `ladder` holds the names of the renditions in each `srcset`: one picture in several widths and formats. All URLs are
-    relative to the destination bucket's root; a key with a folder named `.` or `..` has none. `thumbhash` is written in
-    Base64.
+    relative to the destination bucket's root; a key with a folder named `.` or `..` has none. If some of a ladder's
+    renditions move, no still one is offered. `thumbhash` is written in Base64.
     """
-    renditions = [_with_size(one, source).as_json() for one in made]
+    is_animation = any(one.animated for one in made)
+    renditions = [_with_source_facts(one, source, is_animation=is_animation).as_json() for one in made]
     # Browsers take such a part of a path as a way up, however it is encoded.
     has_urls = not {".", ".."} & set(source.key.split("/"))
-    steps = [entry for entry in renditions if entry["name"] in ladder and has_urls]
+    steps = _prefer_animated([entry for entry in renditions if entry["name"] in ladder and has_urls])
     srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
     content = {
         "source": asdict(source),
@@ -86,12 +87,17 @@ def build(
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _with_size(made: MadeRendition, source: Source) -> MadeRendition:
+def _with_source_facts(made: MadeRendition, source: Source, *, is_animation: bool) -> MadeRendition:
     """Return a rendition; a copy with the size and the type of its source, if these are known."""
     if made.type is not None or source.format is None:
         return made
     type_ = source.format.traits.media_type
-    return msgspec.structs.replace(made, width=source.width, height=source.height, type=type_)
+    return msgspec.structs.replace(made, width=source.width, height=source.height, type=type_, animated=is_animation)
+
+
+def _prefer_animated(renditions: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the renditions that move, or all if none does."""
+    return [entry for entry in renditions if entry.get("animated")] or renditions
 
 
 def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
@@ -136,6 +142,8 @@ def _fallback(renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[s
         if of_type := [step for step in steps if step["type"] == type_]:
             return max(of_type, key=lambda step: int(step["width"]))
     shown = [entry for entry in renditions if entry["type"] in _FALLBACKS]
+    if any(step.get("animated") for step in steps):
+        shown = list(_prefer_animated(shown))
     shown = shown or [entry for entry in renditions if entry["type"] in (None, "image/avif", "image/svg+xml")]
     return max(shown, key=lambda entry: (entry["width"] or 0) * (entry["height"] or 0), default=None)
 

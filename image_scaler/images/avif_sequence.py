@@ -1,8 +1,11 @@
-"""Read animated AVIF with Pillow's libavif: libvips reads still images only."""
+"""Read and write animated AVIF with Pillow's libavif: libvips has still images only."""
 
 import io
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyvips
@@ -20,6 +23,17 @@ _ERRORS = (OSError, SyntaxError, ValueError, LookupError, RuntimeError, EOFError
 """What Pillow raises for a damaged file."""
 MAX_TIMES = 100_000
 """Entries of the table of times that are read."""
+MAX_LOOPS = 65_535
+MAX_EFFORT = 9
+"""Of libvips; libavif counts the other way, as a speed."""
+_ENDLESS = 2**64 - 1
+"""The length of a film that is played for ever."""
+_MIN_DELAY = 10
+_USUAL_DELAY = 100
+"""Browsers show a frame of a GIF for so many milliseconds if it says no more than the minimum."""
+_TIME_OF_WRITING = re.compile(rb"((?:mvhd|tkhd|mdhd).{4}).{16}", re.DOTALL)
+_LENGTH = re.compile(rb"(mvhd.{24}|tkhd.{28})\xff{8}", re.DOTALL)
+_LENGTH_OF_ONE_PLAY = re.compile(rb"elst.{8}(.{8})", re.DOTALL)
 
 
 class Sequence(NamedTuple):
@@ -42,7 +56,7 @@ def read(body: bytes) -> Sequence:
     picture = _open(body)
     blocks = {"exif-data": picture.info.get("exif"), "xmp-data": picture.info.get("xmp")}
     fields = {name: block for name, block in blocks.items() if block}
-    fields |= {"n-pages": picture.n_frames, "delay": _delays(body, picture.n_frames), "loop": 0}
+    fields |= {"n-pages": picture.n_frames, "delay": _delays(body, picture.n_frames), "loop": _loop(body)}
     return Sequence(Size(*picture.size), picture.n_frames, fields)
 
 
@@ -63,6 +77,63 @@ def decode_frames(body: bytes, frames: int) -> Iterator[pyvips.Image]:
         yield image
 
 
+@cache
+def is_available() -> bool:
+    """Return whether Pillow is installed: it comes with pillow-heif, which may be left out."""
+    return find_spec("PIL") is not None
+
+
+class Coding(NamedTuple):
+    """How an animation is written."""
+
+    quality: int
+    effort: int
+    has_full_colour: bool
+    blocks: Mapping[str, bytes]
+    """Metadata by its kind: `icc`, `exif`, `xmp`."""
+
+
+def write(frames: Iterable[pyvips.Image], delays: Iterable[int], loop: int, coding: Coding) -> bytes:
+    """Return the frames as an animation, each shown for its delay in milliseconds; only one is held at a time.
+
+    `loop`: how often it is played, 0 for ever. Raises ValueError or RuntimeError if libavif cannot write it.
+    """
+    from PIL import _avif  # Pillow's save takes a list of all frames and copies each
+
+    encoder = None
+    for frame, delay in zip(frames, delays, strict=True):
+        image = frame.colourspace("srgb") if frame.bands == 2 else frame
+        size, mode = (image.width, image.height), {1: "L", 3: "RGB", 4: "RGBA"}[image.bands]
+        if encoder is None:
+            chroma = "4:0:0" if mode == "L" else "4:4:4" if coding.has_full_colour else "4:2:0"
+            icc, exif, xmp = (coding.blocks.get(kind, b"") for kind in ("icc", "exif", "xmp"))
+            speed = MAX_EFFORT - coding.effort
+            # In limited range: Chromium 156 takes all animations of this libavif for that, whatever `nclx` says. One
+            # thread and no tiles, so that the bytes do not depend on the machine.
+            encoder = _avif.AvifEncoder(
+                size, chroma, coding.quality, speed, 1, "aom", "limited", 0, 0, False, False, icc, exif, 1, xmp, None
+            )
+        shown = delay if delay > _MIN_DELAY else _USUAL_DELAY
+        encoder.add(image.write_to_memory(), shown, size, mode, False)
+    if encoder is None:
+        raise ValueError("an animation without frames")
+    return _with_loop(encoder.finish(), loop)
+
+
+def _with_loop(body: bytes, loop: int) -> bytes:
+    """Return an animation of libavif that is played so often, and does not say when it was written.
+
+    Pillow has no option for either. The same frames give the same bytes only without the time.
+    """
+    moov = _box(body, b"moov")
+    edited = _TIME_OF_WRITING.sub(lambda found: found[1] + bytes(16), moov)
+    once = _LENGTH_OF_ONE_PLAY.search(moov)
+    if loop and once:
+        total = struct.pack(">Q", int.from_bytes(once[1], "big") * loop)
+        edited = _LENGTH.sub(lambda found: found[1] + total, edited)
+    return body.replace(moov, edited, 1)
+
+
 def _delays(body: bytes, frames: int) -> list[int]:
     """Return how long each frame is shown, in milliseconds: Pillow knows that only of decoded frames."""
     try:
@@ -78,6 +149,19 @@ def _delays(body: bytes, frames: int) -> list[int]:
     except (LookupError, struct.error, ZeroDivisionError):
         delays = []
     return delays + [100] * (frames - len(delays))
+
+
+def _loop(body: bytes) -> int:
+    """Return how often the film is played, 0 for ever: the length of all plays, divided by that of one."""
+    try:
+        trak = _box(_box(body, b"moov"), b"trak")
+        tkhd, elst = _box(trak, b"tkhd"), _box(_box(trak, b"edts"), b"elst")
+        total = struct.unpack_from(">Q", tkhd, 28)[0] if tkhd[0] else struct.unpack_from(">I", tkhd, 20)[0]
+        once = struct.unpack_from(">Q", elst, 8)[0] if elst[0] else struct.unpack_from(">I", elst, 8)[0]
+        is_endless = not elst[3] & 1 or total == (_ENDLESS if tkhd[0] else 2**32 - 1)
+        return 0 if is_endless else min(round(total / once), MAX_LOOPS)
+    except (LookupError, ValueError, struct.error, ZeroDivisionError):
+        return 0
 
 
 def _box(content: bytes, name: bytes) -> bytes:

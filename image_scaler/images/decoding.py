@@ -56,6 +56,16 @@ def decode(
         raise DamagedImageError(why_damaged(body, header.format), reason(error)) from error
 
 
+def first_frame(body: bytes) -> pyvips.Image:
+    """Return the first frame of a rendition in memory, with its own colours; raises VIPS_ERRORS or DamagedImageError.
+
+    libvips reads no animated AVIF.
+    """
+    if is_sequence(body):
+        return next(iter(decode_frames(body, 1)))
+    return pyvips.Image.new_from_buffer(body, "").copy_memory()
+
+
 def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
     """Return the image scaled to exactly `size`; transparent pixels have no weight."""
     if (image.width, image.height) == size:

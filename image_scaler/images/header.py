@@ -24,6 +24,9 @@ from image_scaler.renditions.limits import MAX_BANDS, MAX_SCANS, MAX_WEBP_FRAMES
 
 _FORMAT_OF_LOADER = {f"{format.traits.loader.name}_buffer": format for format in Format if format.traits.loader}
 
+_ANIMATED_BY_LIBVIPS = (Format.GIF, Format.WEBP)
+"""The pages of other formats are no animation; that of an AVIF is read by avif_sequence."""
+
 _FIELDS = (
     "vips-loader",
     "heif-compression",
@@ -104,7 +107,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
         header = _read_with_libvips(body, limits)
     limits.check_pixels(*header.size, header.frames, must_buffer=header.must_buffer)
     # The decoders of GIF and WebP return nothing before the end, of a still image too.
-    if header.must_buffer or header.format.traits.is_animated:
+    if header.must_buffer or header.format in _ANIMATED_BY_LIBVIPS:
         limits.check_memory(*header.size, 1, header.format.traits.decoding_bytes, len(body))
     return header
 
@@ -147,7 +150,7 @@ def _read_with_libvips(body: bytes, limits: Limits) -> Header:
     return Header(
         format=format,
         size=_turn(size, orientation),
-        frames=min(int(fields.get("n-pages", 1)), limits.frames) if format.traits.is_animated else 1,
+        frames=min(int(fields.get("n-pages", 1)), limits.frames) if format in _ANIMATED_BY_LIBVIPS else 1,
         orientation=orientation,
         fields=fields,
         is_cmyk=image.interpretation == "cmyk",

@@ -8,8 +8,9 @@ import pyvips
 
 from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.exceptions import DamagedImageError
-from image_scaler.images import decoding, encoding, stripping
+from image_scaler.images import avif_sequence, decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
+from image_scaler.images.encoding import MAX_SAMPLED_FRAMES
 from image_scaler.images.header import Header, read_header
 from image_scaler.images.quality_search import EncodedImage, SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, TargetQuality
@@ -140,9 +141,9 @@ class SourceImage:
 
     def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
         """Decode at the smallest scale that these targets need, and plan them."""
-        frames = max(_frame_count(self._header, target) for target in targets)
         size, images = self._header.size, []
         if trim:
+            frames = max(_max_frame_count(self._header, target) for target in targets)
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
             images = _trim(images)
             size = Size(images[0].width, images[0].height)
@@ -155,6 +156,7 @@ class SourceImage:
                 min(size.width, max(item.plan.resize.width for item in planned)),
                 min(size.height, max(item.plan.resize.height for item in planned)),
             )
+            frames = max(_frame_count(self._header, item) for item in planned)
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return _Group([_Pyramid(image) for image in images], planned)
 
@@ -162,12 +164,15 @@ class SourceImage:
         """Raise ImageTooLargeError if a rendition is beyond the limits."""
         spec, format = item.target.spec, item.target.format
         largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
-        frames = _frame_count(self._header, item.target)
+        frames = _frame_count(self._header, item)
         self._limits.check_pixels(*largest, frames, must_buffer=False)
         # The decoded pixels of every group stay in memory until all are done.
         encoding_bytes = format.traits.encoding_bytes or 0.0
+        if frames > 1 and format.traits.animation:
+            effort = spec.animation_effort(format, item.plan.output.width * item.plan.output.height * frames)
+            encoding_bytes = format.traits.animation.bytes_at(effort)
         if spec.goal_for(format):
-            encoding_bytes = max(encoding_bytes, SCORING_BYTES)
+            encoding_bytes = max(encoding_bytes, SCORING_BYTES * min(frames, MAX_SAMPLED_FRAMES))
         # Of an animation all frames are held, and one after the other is encoded.
         held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
         self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, len(self._body))
@@ -224,7 +229,8 @@ class Rendering:
                         raise DamagedImageError(
                             f"cannot make rendition {item.target.spec.name} of the {title}", reason(error)
                         ) from error
-                rendition = _rendition(item, encoded[pixels])
+                frames = _frame_count(self._source.header, item)
+                rendition = _rendition(item, encoded[pixels], is_animated=frames > 1)
                 if not item.target.spec.skip_larger:
                     if item.target in targets:
                         yield rendition
@@ -245,7 +251,7 @@ class Rendering:
 
     def _scale(self, item: _TargetLayout, group: _Group) -> None:
         """Scale the frames for a rendition, and keep them: smaller ones are scaled from these."""
-        for pyramid in group.pyramids[: _frame_count(self._source.header, item.target)]:
+        for pyramid in group.pyramids[: _frame_count(self._source.header, item)]:
             pyramid.at(item.plan.resize)
 
     def original(self, target: RenditionTarget) -> pyvips.Image:
@@ -270,7 +276,7 @@ class Rendering:
     ) -> EncodedImage:
         spec, format = item.target.spec, item.target.format
         target = spec.goal_for(format)
-        count = _frame_count(self._source.header, item.target)
+        count = _frame_count(self._source.header, item)
         frames = [
             _compose(pyramid.at(item.plan.resize), item.plan, spec, self._source.focal_point)
             for pyramid in pyramids[:count]
@@ -286,15 +292,21 @@ class Rendering:
             credits=self._source.credits,
         )
         if target:
-            pixels = (item.plan, spec.pixel_options, encoder.pixels.bands)
+            pixels = (item.plan, spec.pixel_options, encoder.pixels.bands, count)
             encoded = target_quality.encode(encoder, spec, format, target, pixels)
         else:
             quality = spec.fixed_quality(format)
             quality, body = encoder.fit(quality, encoder.encode(quality), self._deadline)
             encoded = EncodedImage(body, quality)
         has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not (spec.trim or spec.sharpen)
-        if has_own_pixels and len(encoded.body) >= len(self._source.body) and self._source.header.format is format:
+        if not has_own_pixels or len(encoded.body) < len(self._source.body):
+            return encoded
+        if self._source.header.format is format:
             return self._strip_source(spec, format, count, encoded)
+        if encoder.is_animated and format is Format.WEBP and not spec.lossless:
+            # Of few colours, as in a GIF, WebP without loss often needs fewer bytes.
+            lossless = encoder.encode_lossless()
+            return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
         return encoded
 
     def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: EncodedImage) -> EncodedImage:
@@ -310,15 +322,18 @@ class Rendering:
 
 
 def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarget]) -> Iterator[Rendition]:
-    """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger."""
-    smallest: int | None = None
+    """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger.
+
+    A still picture is always smaller than an animation, and no replacement for it.
+    """
+    smallest: dict[bool, int] = {}
     for rendition in sorted(step, key=lambda rendition: targets.index(rendition.target), reverse=True):
-        size = len(rendition.body)
-        yield replace(rendition, is_larger=smallest is not None and size >= smallest)
-        smallest = size if smallest is None else min(size, smallest)
+        size, moves = len(rendition.body), rendition.made.animated
+        yield replace(rendition, is_larger=moves in smallest and size >= smallest[moves])
+        smallest[moves] = min(size, smallest.get(moves, size))
 
 
-def _rendition(item: _TargetLayout, encoded: EncodedImage) -> Rendition:
+def _rendition(item: _TargetLayout, encoded: EncodedImage, *, is_animated: bool) -> Rendition:
     target, output = item.target, item.plan.output
     has_quality = target.format.traits.default_quality is not None and not target.spec.lossless
     made = MadeRendition(
@@ -331,6 +346,7 @@ def _rendition(item: _TargetLayout, encoded: EncodedImage) -> Rendition:
         quality=encoded.quality if has_quality else None,
         score=encoded.score,
         searched=encoded.is_searched,
+        animated=is_animated,
     )
     return Rendition(target, encoded.body, made)
 
@@ -358,8 +374,16 @@ class _Pyramid:
         return image
 
 
-def _frame_count(header: Header, target: RenditionTarget) -> int:
-    return header.frames if target.format.traits.is_animated and target.spec.animated else 1
+def _frame_count(header: Header, item: _TargetLayout) -> int:
+    """Return how many frames a rendition shows."""
+    frames = _max_frame_count(header, item.target)
+    return item.target.spec.frames_in(item.target.format, item.plan.output, frames)
+
+
+def _max_frame_count(header: Header, target: RenditionTarget) -> int:
+    """Return how many frames a rendition shows if it is small enough."""
+    can_move = target.format is not Format.AVIF or avif_sequence.is_available()
+    return target.spec.frames_in(target.format, Size(1, 1), header.frames) if can_move else 1
 
 
 def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:

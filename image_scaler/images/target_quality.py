@@ -67,6 +67,7 @@ class TargetQuality:
         self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityGoal, pixels: Hashable
     ) -> EncodedImage:
         count = encoder.pixels.width * encoder.pixels.height
+        sampled = encoder.sample.width * encoder.sample.height
         # The same picture loses about as much in each size, if it is cut out and encoded in the same way.
         kind = (format, spec.pixel_options)
 
@@ -75,13 +76,13 @@ class TargetQuality:
             return self._score(encoder, body, pixels)
 
         found = search(
-            encoder.encode_first_frame if encoder.is_animated else encoder.encode,
+            encoder.encode_sample if encoder.is_animated else encoder.encode,
             score,
             target,
             CURVES[format].at(count),
             offset=self._expected_offset(kind, count) if kind in self._offsets else self._last.get(format, 0.0),
             precision=precision_of_step(is_first=kind not in self._offsets, pixels=count),
-            has_time=lambda: count <= MAX_SEARCHED_PIXELS and self.deadline.has_time(),
+            has_time=lambda: sampled <= MAX_SEARCHED_PIXELS and self.deadline.has_time(),
         )
         self._offsets.setdefault(kind, {})[count] = self._last[format] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
@@ -101,7 +102,7 @@ class TargetQuality:
     def _score(self, encoder: Encoder, body: bytes, pixels: Hashable) -> Score:
         try:
             if self._reference is None or self._reference[0] != pixels:
-                self._reference = (pixels, Reference(encoder.pixels))
+                self._reference = (pixels, Reference(encoder.sample))
             return self._reference[1].score(pyvips.Image.new_from_buffer(body, "").copy_memory())
         except Exception as error:  # no upload may fail because its quality cannot be told
             raise _MetricError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error

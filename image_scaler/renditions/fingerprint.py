@@ -58,6 +58,7 @@ _FIRST_DEFAULTS: Mapping[str, Mapping[Format, object]] = {
         Format.GIF: 3,
     },
     "chroma_subsampling": {Format.JPEG: "4:2:0", Format.AVIF: "4:4:4"},
+    "animated": {Format.AVIF: False},
 }
 """What an option that was not set meant in each format. Do not change it when a default changes.
 
@@ -81,6 +82,8 @@ def fingerprint(spec: "RenditionSpec", engine_version: int = ENGINE_VERSION) -> 
         text["metric"] = 1  # as the text of every searched quality had from the beginning
     if spec.keeps_shape:
         text["keeps_shape"] = True  # the first version gave a small source's own shape
+    if spec.format is Format.AVIF and spec.animated and spec.has_effect("animated", Format.AVIF):
+        text["animated_avif"] = True  # the first version showed the first frame
     first_text = f"{engine_version} {text}".replace("QualityGoal(", "QualityTarget(")  # the class's first name
     return hashlib.sha256(first_text.encode()).hexdigest()[:16]
 

@@ -42,7 +42,7 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     sharpen: Flag = False
     """Sharpen mildly, after the image was scaled."""
     animated: Flag = True
-    """Whether an animation stays one, in WebP and GIF; other formats show its first frame."""
+    """Whether an animation stays one, in WebP, GIF and lossy AVIF; other formats show its first frame."""
     quality: Quality | None = None
     """A number, or how good the rendition has to look: then the quality is searched for. None: the format's default."""
     effort: Annotated[int, Meta(ge=0, le=10, description="an integer from 0 to 10")] | None = None
@@ -97,6 +97,21 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
         """Return the quality in a format; the format's default if none is given, or a score to search it by."""
         return self.quality if isinstance(self.quality, int) else format.traits.default_quality or 100
 
+    def frames_in(self, format: Format, size: Size, frames: int) -> int:
+        """Return how many of a source's frames a rendition of this size shows: all, or the first one."""
+        if not (self.animated and self.has_effect("animated", format)):
+            return 1
+        limits, pixels = format.traits.animation, size.width * size.height
+        if limits and (pixels > limits.max_frame_pixels or pixels * frames > limits.max_pixels):
+            return 1
+        return frames
+
+    def animation_effort(self, format: Format, pixels: int) -> int:
+        """Return the effort for an animation with so many pixels in all frames."""
+        effort = format.traits.animation.effort if format.traits.animation else format.traits.effort
+        default = effort.default_for(pixels) if effort else 0
+        return default if self.effort is None else self.effort
+
     @property
     def keeps_shape(self) -> bool:
         """Whether a source that is too small for the box gives a smaller rendition with the shape of the box."""
@@ -119,6 +134,8 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
                 return has_side
             case "background":
                 return format is Format.JPEG or (has_box and self.fit is Fit.CONTAIN)
+            case "animated" if format is Format.AVIF:  # libavif, as it is packaged, has no lossless animation
+                return not self.lossless
             case "animated":
                 return format.traits.is_animated
             case "quality" if format is Format.PNG:

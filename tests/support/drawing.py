@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pyvips
 
+from image_scaler.images.avif_sequence import is_sequence
+from image_scaler.images.decoding import first_frame
+
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 160, 40), (30, 60, 220), (240, 220, 40)
 QUADRANTS = {"left top": RED, "right top": GREEN, "left bottom": BLUE, "right bottom": YELLOW}
 
@@ -76,6 +79,8 @@ def png(image: pyvips.Image | None = None) -> bytes:
 
 
 def decoded(body: bytes) -> pyvips.Image:
+    if is_sequence(body):  # libvips reads no animated AVIF
+        return first_frame(body)
     return pyvips.Image.new_from_buffer(body, "")
 
 

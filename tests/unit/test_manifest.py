@@ -75,6 +75,10 @@ def elements(content: dict[str, Any]) -> list[tuple[str, dict[str, str | None]]]
     return Picture(content["picture"]).elements
 
 
+def moving(made: MadeRendition) -> MadeRendition:
+    return msgspec.structs.replace(made, animated=True)
+
+
 BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "webp")]
 
 
@@ -132,6 +136,43 @@ def test_steps_of_equal_size_are_listed_once() -> None:
 def test_renditions_outside_the_ladder_are_not_in_the_srcset() -> None:
     thumbnail = written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp")
     assert "thumbnail" not in json.dumps(of(thumbnail, *BOTH)["srcset"])
+
+
+def test_only_an_entry_that_moves_says_that_it_is_animated() -> None:
+    still, animation = of(step(640, "avif"), moving(step(640, "webp")))["renditions"]
+    assert "animated" not in still
+    assert animation["animated"] is True
+    assert MadeRendition.from_json(animation).animated
+    assert not MadeRendition.from_json(still).animated
+
+
+def test_an_animation_is_not_offered_as_a_still_picture() -> None:
+    content = of(*(moving(made) if made.type == "image/webp" else made for made in BOTH), step(640, "jpeg"))
+    assert content["srcset"] == {"webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 1280w"}
+    assert [(tag, attributes.get("type"), attributes.get("src")) for tag, attributes in elements(content)] == [
+        ("picture", None, None),
+        ("source", "image/webp", None),
+        ("img", None, "web-1280/a.jpg.webp"),
+    ]
+
+
+def test_of_an_animation_in_two_formats_avif_comes_first() -> None:
+    content = of(*map(moving, BOTH), step(640, "jpeg"))
+    assert list(content["srcset"]) == ["avif", "webp"]
+    assert [attributes.get("type") for _, attributes in elements(content)] == [None, "image/avif", "image/webp", None]
+
+
+def test_browsers_without_avif_get_the_copy_of_an_animation_before_a_still_picture() -> None:
+    ladder = [moving(step(640, "avif")), step(640, "jpeg")]
+    assert elements(of(copy(), *ladder, format=Format.GIF))[-1][1]["src"] == "resized/a.jpg"
+    assert elements(of(*ladder))[-1][1]["src"] == "web-640/a.jpg.jpeg"
+
+
+def test_a_ladder_of_still_pictures_stays_one_next_to_a_rendition_that_moves() -> None:
+    thumbnail = moving(written("thumbnail", "thumbnail/a.jpg.webp", 320, 320, 100, "image/webp"))
+    content = of(thumbnail, *BOTH, step(1280, "jpeg"))
+    assert list(content["srcset"]) == ["avif", "webp", "jpeg"]
+    assert elements(content)[-1][1]["src"] == "web-1280/a.jpg.jpeg"
 
 
 def test_a_picture_offers_avif_then_webp_then_a_format_of_every_browser() -> None:

@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-import pyvips
 
 from image_scaler.exceptions import ImageScalerError, RejectedError
 from image_scaler.images import placeholders, vips
+from image_scaler.images.decoding import first_frame
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.images.ssimulacra2 import Reference
 from image_scaler.renditions.dependencies import depends_on
@@ -138,7 +138,7 @@ class Work:
             same = Size(original.width, original.height), target.spec.pixel_options
             if same not in references:
                 references[same] = Reference(original)
-            made = pyvips.Image.new_from_file(str(self._folder / self._request.files[column])).copy_memory()
+            made = first_frame((self._folder / self._request.files[column]).read_bytes())
             if made.hasalpha() >= original.hasalpha():  # else it is on a background that the original has not
                 overall, worst = references[same].score(made)
                 yield ColumnScore(column=column, overall=overall, worst=worst)

@@ -59,7 +59,7 @@ window.frames_of = async (type, most) => {
     if (index < most) frames.push(blocks(image, image.displayWidth, image.displayHeight));
     image.close();
   }
-  return {delays, frames};
+  return {delays, frames, repetitions: decoder.tracks.selectedTrack.repetitionCount};
 };
 """.replace("GRID", str(GRID))
 
@@ -74,10 +74,11 @@ class Still(NamedTuple):
 
 
 class Animation(NamedTuple):
-    """How long each frame is shown in milliseconds, and the first frames by their blocks."""
+    """How long each frame is shown in milliseconds, the first frames by their blocks, and how often it is repeated."""
 
     delays: list[float]
     frames: list[np.ndarray]
+    repetitions: float = float("inf")
 
     def at(self, time: float) -> np.ndarray:
         """The frame that is shown after so many milliseconds."""
@@ -111,7 +112,7 @@ class Viewer:
         seen = self._page.evaluate(f"frames_of('{media_type}', {MAX_FRAMES})")
         # On a page a frame that is shown for no longer than 10 milliseconds is shown for 100.
         delays = [delay if delay > 10 else 100 for delay in seen["delays"]]
-        return Animation(delays, [_grid(frame) for frame in seen["frames"]])
+        return Animation(delays, [_grid(frame) for frame in seen["frames"]], seen["repetitions"])
 
 
 @contextmanager

@@ -11,7 +11,9 @@ import pytest
 import pyvips
 from PIL import Image
 
+from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.formats import Format
+from image_scaler.renditions.toml import parse_recipe
 from tests.properties.browser.seeing import Still, Viewer, made, made_animation, viewer
 from tests.properties.corpus.manifest import corpus, rows
 from tests.support import coded, drawing
@@ -197,3 +199,34 @@ def test_a_drawn_animation_moves_as_in_a_browser(browser: Viewer, format: Format
     roll.set_type(pyvips.GValue.gint_type, "page-height", 60)
     roll.set_type(pyvips.GValue.array_int_type, "delay", [40, 100, 0, 250, 60])
     check_animation(browser, saved(f"{format}save_buffer", roll), format)
+
+
+def moving_avif(body: bytes) -> bytes:
+    targets = parse_recipe('[renditions.x]\nformat = "avif"\nquality = 80').plan_for("a.gif").renditions
+    (rendition,) = SourceImage(body).render(targets)
+    assert rendition.made.animated
+    return rendition.body
+
+
+def check_moving_avif(browser: Viewer, body: bytes, kind: str) -> None:
+    seen, source = browser.animation(moving_avif(body), "image/avif"), browser.animation(body, f"image/{kind}")
+    assert seen.delays == source.delays
+    assert seen.repetitions == source.repetitions
+    for index, (frame, own) in enumerate(zip(seen.frames, source.frames, strict=True)):
+        assert np.abs(own - frame).max() <= ALIKE, index
+
+
+@pytest.mark.parametrize("loop", [0, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_browser_plays_an_animated_avif_as_its_source(browser: Viewer, alpha: bool, loop: int) -> None:
+    fields = [np.roll(palette(alpha=alpha), 7 * turn, 1) for turn in range(5)]
+    roll = drawing.srgb(np.concatenate(fields)).copy()
+    roll.set_type(pyvips.GValue.gint_type, "page-height", 60)
+    roll.set_type(pyvips.GValue.gint_type, "loop", loop)
+    roll.set_type(pyvips.GValue.array_int_type, "delay", [40, 100, 0, 250, 60])
+    check_moving_avif(browser, saved("webpsave_buffer", roll, lossless=True), "webp")
+
+
+@pytest.mark.parametrize("name", animations())
+def test_a_browser_plays_an_animated_avif_of_the_corpus_as_its_source(browser: Viewer, name: str) -> None:
+    check_moving_avif(browser, path_of(name).read_bytes(), name.partition("/")[0])

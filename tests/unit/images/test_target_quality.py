@@ -121,17 +121,34 @@ def test_max_bytes_wins() -> None:
     assert held.made.quality < free.made.quality
 
 
-def test_the_first_frame_of_an_animation_decides() -> None:
-    frames = [drawing.photo(120, 90, seed=seed) for seed in range(3)]
-    roll = pyvips.Image.arrayjoin(frames, across=1).copy()
-    roll.set_type(pyvips.GValue.gint_type, "page-height", 90)
-    roll.set_type(pyvips.GValue.array_int_type, "delay", [100] * 3)
-    body = bytes(roll.webpsave_buffer(lossless=True))
+def moving(*frames: pyvips.Image) -> bytes:
+    roll = pyvips.Image.arrayjoin(list(frames), across=1).copy()
+    roll.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
+    roll.set_type(pyvips.GValue.array_int_type, "delay", [100] * len(frames))
+    return bytes(roll.webpsave_buffer(lossless=True))
+
+
+def test_an_animation_gets_the_score_that_is_asked_for() -> None:
+    body = moving(*(drawing.photo(120, 90, seed=seed) for seed in range(3)))
     item = one(body, 'format = "webp"\nquality = "high"\nwidth = 100')
-    image = decoded(item.body)
-    assert image.get("n-pages") == 3
+    assert decoded(item.body).get("n-pages") == 3
     assert item.made.score is not None
     assert 70 - FIRST_STEP.below <= item.made.score <= 70 + FIRST_STEP.above
+
+
+@pytest.mark.parametrize("format", ["webp", "avif"])
+def test_later_frames_of_an_animation_decide_with_the_first(format: str) -> None:
+    plain, rich = drawing.photo(1, 1).resize(120, vscale=90), drawing.photo(120, 90)
+    table = f'format = "{format}"\nquality = "high"\nwidth = 100'
+    quiet, lively = (one(moving(*frames), table).made for frames in ([plain] * 3, [plain, rich, rich]))
+    assert quiet.quality != lively.quality
+
+
+def test_an_animation_and_a_still_picture_of_it_are_scored_each_by_its_own_frames() -> None:
+    body = moving(*(drawing.photo(120, 90, seed=seed) for seed in range(3)))
+    made = [item.made for item in render(body, 'formats = ["jpeg", "webp"]\nquality = "high"')]
+    assert {one.animated for one in made} == {True, False}
+    assert all(one.score is not None and one.score >= 68 for one in made)
 
 
 def test_transparency_counts() -> None:

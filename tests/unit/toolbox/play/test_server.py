@@ -20,6 +20,7 @@ from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests.support import drawing
+from tests.unit.images.test_animation import animation
 from tests.unit.toolbox.play.playing import PROGRAM, RECIPE, Play, playing
 from toolbox.cli import main
 from toolbox.file_store import FileStore
@@ -205,6 +206,13 @@ def test_a_lossless_rendition_has_a_perfect_score_and_a_worse_quality_a_worse_on
     cells = running.finished(1).pictures["a.jpg"]["cells"]
     assert cells["lossless.webp"]["score"] == pytest.approx(100, abs=0.5)
     assert cells["poor.webp"]["score"] < cells["web-300"]["score"] < cells["lossless.webp"]["score"]
+
+
+def test_the_first_frame_of_an_animation_is_scored(running: Play) -> None:
+    running.reset('[renditions.a]\nwidth = 100\nformats = ["avif", "webp"]\n')
+    running.upload("a.gif", animation("gif"))
+    cells = running.finished(1).pictures["a.gif"]["cells"]
+    assert [(cell["animated"], cell["score"] > 50) for cell in cells.values()] == [(True, True), (True, True)]
 
 
 def test_a_searched_quality_is_shown_with_the_score_that_it_has(running: Play) -> None:
