@@ -17,8 +17,8 @@ def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_no
     old = store.put(source, b"old", AS_JPEG)
     new = store.put(source, b"new", AS_JPEG)
     with pytest.raises(PreconditionFailedError):
-        store.copy(source, copied, AS_JPEG, if_match=old, size=3)
+        store.copy(source, copied, AS_JPEG, if_match=old, size=3, overwrites=None)
     with pytest.raises(ObjectNotFoundError):
         store.head(copied)
-    store.copy(source, copied, AS_JPEG, if_match=new, size=3)
+    store.copy(source, copied, AS_JPEG, if_match=new, size=3, overwrites=None)
     assert store.head(copied).etag == new

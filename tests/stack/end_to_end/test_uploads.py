@@ -88,7 +88,7 @@ def test_renditions_inherit_the_cache_control_of_the_source(stack: Stack, small:
 def test_every_suffix_invokes_the_function(stack: Stack, small: bytes) -> None:
     # S3 looks at the suffix alone, and the function at the content alone: one PNG serves for all.
     spellings = [case for suffix in SUFFIXES for case in (suffix, suffix.upper())]
-    keys = [f"suffix/{spelling}.{spelling}" for spelling in [*spellings, "Jpg", "Jpeg", "Png", "Heic"]]
+    keys = [f"suffix/{spelling}.{spelling}" for spelling in sorted({*spellings, "Jpg", "Jpeg", "Png"})]
     for key in keys:
         stack.upload(key, small)
     for key in keys:

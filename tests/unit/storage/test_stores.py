@@ -352,7 +352,9 @@ def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own(
         )
     (headers,) = sent
     assert headers["x-amz-object-annotation-directive"] == "EXCLUDE"
-    assert headers["if-none-match"] == "*"  # an object that came in the meantime stays
+    copy_input: Any = client.meta.service_model.operation_model("CopyObject").input_shape
+    is_known = "IfNoneMatch" in copy_input.members  # not in the oldest SDK
+    assert headers.get("if-none-match") == ("*" if is_known else None)  # an object that came in the meantime stays
     assert headers["x-amz-tagging-directive"] == "REPLACE"
     assert "x-amz-object-annotation-directive" in headers["authorization"]  # signed
 
