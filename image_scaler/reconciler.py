@@ -185,7 +185,7 @@ class Reconciler:
         manifests = [plan.manifest_key for plan in plans if plan.manifest_key]
         plain = [target.key for plan in plans for target in plan.targets[::-1] if not target.spec.template.has_hash]
         records = [] if rejected else self._history.keys_of(source.key)
-        keys = [*manifests, *self._versions.find(source.key), *plain, *records]
+        keys = [*manifests, *self._versions.find(plans), *plain, *records]
         return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, rejected)]
 
     def _remove_one(self, key: str, source: ObjectRef, rejected: str | None) -> bool:

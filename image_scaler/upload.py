@@ -49,7 +49,7 @@ class Upload:
     @property
     def name(self) -> str:
         """What tells this version from others; see `version_of`."""
-        return version_of(self.head.etag, self.focal_point)
+        return version_of_head(self.head)
 
     @cached_property
     def focal_point(self) -> Point | None:

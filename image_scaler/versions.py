@@ -10,6 +10,7 @@ is no manifest, because one that is written first is not followed by a look: an 
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from image_scaler import manifest
 from image_scaler.exceptions import AccessDeniedError, ObjectNotFoundError, PreconditionFailedError, StorageError
 from image_scaler.history import History
 from image_scaler.publisher import MAX_TRIES, SUPERSEDED, Provenance, Publisher, is_superseded
+from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
 
@@ -44,9 +46,8 @@ class Versions:
         self._publisher = publisher
         self._history = history
 
-    def find(self, source_key: str) -> list[str]:
-        """Return every stored key with a hash of a version of a source, under any recipe; raises StorageError."""
-        plans = self._history.plans_for(source_key)
+    def find(self, plans: Sequence[SourcePlan]) -> list[str]:
+        """Return every stored key with a hash of a version of a source, under its plans; raises StorageError."""
         prefixes = {prefix for plan in plans for prefix in plan.version_prefixes}
         found = [key for prefix in sorted(prefixes) for key in self._store.list(self._bucket, prefix)]
         return [key for key in dict.fromkeys(found) if any(plan.has_version(key) for plan in plans)]
@@ -64,8 +65,8 @@ class Versions:
 
         Raises StorageError.
         """
-        keys = self.find(source_key)
         plans = self._history.plans_for(source_key)
+        keys = self.find(plans)
         manifest_key = next((plan.manifest_key for plan in plans if plan.manifest_key), None)
         if not keys or manifest_key is None:
             return False

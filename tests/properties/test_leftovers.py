@@ -29,7 +29,6 @@ from tests.properties.test_order import (
     SOURCE,
     STEPS,
     Buckets,
-    Run,
     case_of,
 )
 from tests.support.stores import AS_PNG
@@ -94,7 +93,6 @@ class Leftovers(Buckets):
         self.deployed = [self._settings(recipe) for recipe in self.recipes]
         self.settings = self.deployed[0]
         self.older_versions: list[StoredObject] = []
-        self.has_killed = False
         self.is_older_version = False
         """The source is an older version again, of which a destination that keeps all is not told."""
 
@@ -134,27 +132,13 @@ class Leftovers(Buckets):
         """From now on events are processed with another recipe; runs that have begun go on with theirs."""
         self.settings = self.deployed[number % len(self.deployed)]
 
-    @precondition(lambda self: self.runs)
-    @rule(number=st.integers(0, 9))
-    def kill(self, number: int) -> None:
-        run, event = self.runs[number % len(self.runs)]
-        if not run.is_over:
-            self.has_killed = True
-            run.kill()
-            self.killed.append(event)
-
     @rule(steps=STEPS)
     def call_directly(self, steps: int) -> None:
         """A call by hand, as `image-scaler apply` makes them; the caller sees to it that it ends."""
         self.deliver({"bucket": SOURCE, "keys": [KEY]}, 99)
 
     def teardown(self) -> None:
-        step = -1 if self.newest_first else 1
-        self.done += [event for run, event in self.runs[::step] if run.finish()]
-        again = self.killed + [event for event in self.events if event not in self.done]
-        for event in again[::step]:
-            while not Run(self.store, self.bus, self.settings, event).finish():
-                pass
+        self.settle()
         self._check(self.store.objects.get(ObjectRef(SOURCE, KEY)))
 
     def _check(self, source: StoredObject | None) -> None:
@@ -165,7 +149,7 @@ class Leftovers(Buckets):
         content = json.loads(made[MANIFEST].read()) if MANIFEST in made else {"renditions": []}
         listed = {entry["key"]: entry for entry in content["renditions"]}
         assert made.keys() >= listed.keys(), "a listed object is missing"
-        if self.is_older_version or (source is None and self.on_source_delete == "keep" and self.has_killed):
+        if self.is_older_version or (source is None and self.on_source_delete == "keep" and self.killed):
             return  # nobody can finish what a killed run began, or tells a destination that keeps all of a deletion
         for key, entry in listed.items():
             if entry["name"] == "copy" and (source is None or source.read() == b"no image"):
@@ -175,7 +159,7 @@ class Leftovers(Buckets):
             is_marked = is_superseded(made[key])
             assert not (is_marked and key in listed), f"{key} is marked"
             # What a killed run of another recipe has left is found with the next replacement, or the deletion.
-            assert is_marked or key in listed or (self.has_killed and len(self.deployed) > 1), f"{key} is not marked"
+            assert is_marked or key in listed or (self.killed and len(self.deployed) > 1), f"{key} is not marked"
         if source is None or self.is_older_version:
             return
         if source.read() == b"no image":

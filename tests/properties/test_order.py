@@ -268,14 +268,18 @@ class Buckets(RuleBasedStateMachine):
         run.step(steps)
         self.runs.append((run, event))
 
-    def teardown(self) -> None:
-        """Let the dust settle: every run ends, every event is tried until it is done; then look."""
+    def settle(self) -> None:
+        """Every run ends, and every event is tried until it is done."""
         step = -1 if self.newest_first else 1
         self.done += [event for run, event in self.runs[::step] if run.finish()]
         again = self.killed + [event for event in self.events if event not in self.done]
         for event in again[::step]:
             while not Run(self.store, self.bus, self.settings, event).finish():
                 pass
+
+    def teardown(self) -> None:
+        """Let the dust settle: every run ends, every event is tried until it is done; then look."""
+        self.settle()
         source = self.store.objects.get(ObjectRef(SOURCE, KEY))
         made = self.live()
         if source is None:
