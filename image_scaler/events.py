@@ -46,6 +46,8 @@ class SourceEvent:
     """An event with this source alone; sent to the function, it repeats the work."""
     id: str = ""
     """Of the SQS message or the Batch Operations task that it came in."""
+    is_retry: bool = False
+    """Whether SQS has delivered it before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +162,14 @@ def _from_event_bridge(event: Mapping[str, Any]) -> Iterator[SourceEvent]:
 
 def _from_message(message: Any) -> Iterator[SourceEvent | InvalidRecord]:
     """Yield the sources of an SQS message, each with the message's id."""
-    number = str(message.get("messageId", "")) if isinstance(message, dict) else ""
-    body = message.get("body") if isinstance(message, dict) else None
-    for record in _or_invalid({"Records": [message]}, body):
-        yield _with_id(record, number)
+    fields: Mapping[str, Any] = message if isinstance(message, dict) else {}
+    is_retry = False
+    match fields:
+        case {"attributes": {"ApproximateReceiveCount": count}}:
+            is_retry = count != "1"
+    for record in _or_invalid({"Records": [message]}, fields.get("body")):
+        record = _with_id(record, str(fields.get("messageId", "")))
+        yield replace(record, is_retry=is_retry) if isinstance(record, SourceEvent) else record
 
 
 def _or_invalid(payload: Mapping[str, Any], text: object) -> Iterator[SourceEvent | InvalidRecord]:

@@ -14,12 +14,13 @@ from image_scaler.history import History
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.outcomes import Report, Stage, Write, WriteStatus
-from image_scaler.publisher import SUPERSEDED, Provenance, Publisher
+from image_scaler.publisher import SUPERSEDED, Provenance, Publisher, is_superseded
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import CopyTarget, Target
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, StoredObject
+from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, StoredObject, head_or_none
+from image_scaler.stored_manifest import read_manifest
 from image_scaler.upload import SourceVersion, Upload
 
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
@@ -139,6 +140,8 @@ class RenditionPipeline:
         DeadlineExceededError, and what ObjectStore raises: PreconditionFailedError and ObjectNotFoundError if the
         source was replaced or deleted.
         """
+        if version.may_be_done and (result := self._find_finished(version, report)):
+            return result
         opened = self._open(version, deadline, report)
         if opened is None:
             return RunResult(is_final=True)
@@ -148,6 +151,34 @@ class RenditionPipeline:
         with self._executor() as pool:
             run = Run(upload=upload, stored=stored, pool=pool, deadline=deadline, report=report)
             return self._take_steps(run)
+
+    def _find_finished(self, version: SourceVersion, report: Report) -> RunResult | None:
+        """Return the result if everything exists already, and tell others again; None if something is to be made."""
+        plan = self._settings.recipe.plan_for(version.ref.key)
+        with report.timer.timed(Stage.FETCH):
+            ref = ObjectRef(self._settings.destination_bucket, plan.manifest_key) if plan.manifest_key else None
+            stored = read_manifest(self._store, ref) if ref else None
+            head = head_or_none(self._store, version.ref) if stored else None
+            if ref is None or stored is None or head is None or version.etag not in (None, head.etag):
+                return None
+            upload = Upload.of(version, head, self._settings.recipe)
+            fingerprint = manifest.fingerprint(plan)
+            if not stored.has(upload.provenance(fingerprint)):
+                return None
+            if not all(self._is_finished(rendition.key, upload) for rendition in stored.renditions):
+                return None
+        report.source_bytes = head.size
+        report.writes.extend(Write(rendition=made, status=WriteStatus.UP_TO_DATE) for made in stored.renditions)
+        self._announcer.ready(upload, fingerprint, manifest=ref, body=stored.body)  # a run may have ended before it
+        return RunResult(version=upload.name, is_final=not plan.is_versioned)
+
+    def _is_finished(self, key: str, upload: Upload) -> bool:
+        """Return whether an object that the manifest lists exists, is of this version, and is not to be deleted."""
+        head = head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key))
+        if head is None or is_superseded(head):
+            return False
+        provenance = Provenance.of(head)
+        return provenance.is_of_version(upload.provenance("")) if provenance else head.etag == upload.head.etag
 
     def _open(
         self, version: SourceVersion, deadline: Deadline, report: Report

@@ -76,6 +76,10 @@ class Provenance:
         """Return whether both are of the same version and the same recipe, whatever their events."""
         return self.is_of_version(other) and self.fingerprint == other.fingerprint
 
+    def is_same(self, other: "Provenance") -> bool:
+        """Return whether both are equal; if `other` has no sequencer, whatever the event of this one."""
+        return other in (self, replace(self, sequencer=None))
+
 
 class PutResult(NamedTuple):
     """The result of writing a rendition."""
@@ -133,7 +137,7 @@ class Publisher:
                 self._etags_are_digests = etag == _digest(body)  # not with KMS keys
                 return PutResult(WriteStatus.OVERWRITTEN if if_match else WriteStatus.CREATED)
             existing = Provenance.of(head) if head and not is_superseded(head) else None
-            if head and existing and (is_same or _is_same)(existing, provenance):
+            if head and existing and (is_same or Provenance.is_same)(existing, provenance):
                 # If a write was carried out but its response was lost, then this is the object that it wrote.
                 status = WriteStatus.OVERWRITTEN if if_match else WriteStatus.UP_TO_DATE
                 return PutResult(status, None if self._has_bytes(head, body) else head.size)
@@ -254,10 +258,3 @@ def is_copy(existing: ObjectHead | None, source: ObjectHead, headers: ObjectHead
 
 def _digest(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
-
-
-def _is_same(existing: Provenance, mine: Provenance) -> bool:
-    """Return whether both are of the same version of the source and the same recipe, as far as that is known."""
-    if mine.sequencer is None:
-        existing = replace(existing, sequencer=None)
-    return existing == mine

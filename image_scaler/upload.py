@@ -25,10 +25,15 @@ class SourceVersion:
     """Whether it is processed for the event of another version: then renditions of this version stay, whatever their
     recipe. That event may be late, and its function older than the one that made them."""
 
+    may_be_done: bool = False
+    """Whether all of it may exist: then one look at its manifest comes first. A new upload pays no request for it."""
+
     @classmethod
     def of_event(cls, event: SourceEvent) -> "SourceVersion":
         """Return the version that an event names."""
-        return cls(ref=event.ref, etag=event.etag, sequencer=event.sequencer)
+        # An event without a sequencer is none of S3's: a direct call, or a task of Batch Operations.
+        may_be_done = event.is_retry or event.sequencer is None
+        return cls(ref=event.ref, etag=event.etag, sequencer=event.sequencer, may_be_done=may_be_done)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,32 +9,18 @@ afterwards, and a manifest that replaces another one is followed by a look at th
 is no manifest, because one that is written first is not followed by a look: an empty one is put in its place.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
 
 from image_scaler import manifest
-from image_scaler.exceptions import AccessDeniedError, ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.exceptions import AccessDeniedError, PreconditionFailedError, StorageError
 from image_scaler.history import History
-from image_scaler.publisher import MAX_TRIES, SUPERSEDED, Provenance, Publisher, is_superseded
+from image_scaler.publisher import MAX_TRIES, SUPERSEDED, Publisher, is_superseded
 from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.settings import Settings
-from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
-
-
-class StoredManifest(NamedTuple):
-    """The manifest of a source as it is stored."""
-
-    head: ObjectHead
-    keys: frozenset[str]
-    """The keys of all renditions that it lists."""
-
-    def is_of_version(self, expected: Provenance) -> bool:
-        """Return whether it is of this version of the source."""
-        provenance = Provenance.of(self.head)
-        return provenance is not None and provenance.is_of_version(expected)
+from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
+from image_scaler.stored_manifest import StoredManifest, read_manifest
 
 
 class Versions:
@@ -54,11 +40,7 @@ class Versions:
 
     def read_manifest(self, key: str) -> StoredManifest | None:
         """Return the manifest under a key; None if there is none; raises StorageError."""
-        try:
-            stored = self._store.get(ObjectRef(self._bucket, key))
-        except ObjectNotFoundError:
-            return None
-        return StoredManifest(stored, frozenset(entry["key"] for entry in json.loads(stored.read())["renditions"]))
+        return read_manifest(self._store, ObjectRef(self._bucket, key))
 
     def align(self, source_key: str) -> bool:
         """Mark what the manifest of a source does not list, and unmark what it lists; return whether it was needed.

@@ -25,6 +25,7 @@ class ByFolder(LoadScopeScheduling):
         return next((folder for folder in GROUPS if f"/{folder}/" in nodeid), nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)  # so the tests run without xdist too
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:
     return ByFolder(config, log) if config.option.dist == "loadscope" else None
 

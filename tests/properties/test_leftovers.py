@@ -257,7 +257,7 @@ def test_what_a_recipe_without_manifests_has_made_goes_with_its_source() -> None
 def test_the_crop_of_a_deleted_version_is_replaced_by_that_of_the_version_before_it() -> None:
     buckets = LeftoversWithRemoval()
     buckets.upload(version=1, steps=99, point="0.1,0.5")
-    buckets.deliver_again(number=0, steps=0)
+    buckets.deliver_again(number=0, in_queue=False, steps=0)
     buckets.upload(version=1, steps=1)
     buckets.delete_the_newest_version(steps=5)
     buckets.teardown()

@@ -96,8 +96,7 @@ class Run:
 
     def _run(self, event: Mapping[str, Any]) -> None:
         try:
-            self._scaler.handle(event)
-            self.is_good = True
+            self.is_good = not self._scaler.handle(event).get("batchItemFailures")
         except (RetryError, Killed):
             pass
         finally:
@@ -234,9 +233,14 @@ class Buckets(RuleBasedStateMachine):
             self.happen("ObjectRemoved:Delete", steps)
 
     @precondition(lambda self: self.events)
-    @rule(number=st.integers(0, 9), steps=STEPS)
-    def deliver_again(self, number: int, steps: int) -> None:
-        self.deliver(self.events[number % len(self.events)], steps)
+    @rule(number=st.integers(0, 9), in_queue=st.booleans(), steps=STEPS)
+    def deliver_again(self, number: int, in_queue: bool, steps: int) -> None:
+        event = self.events[number % len(self.events)]
+        if in_queue:  # which tells how often it has delivered a message
+            attributes = {"ApproximateReceiveCount": "2"}
+            message = {"eventSource": "aws:sqs", "body": json.dumps(event), "attributes": attributes}
+            event = {"Records": [message]}
+        self.deliver(event, steps)
 
     @rule(steps=STEPS)
     def call_directly(self, steps: int) -> None:

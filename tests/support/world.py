@@ -10,7 +10,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests.support import drawing
 from tests.support.drawing import decoded
-from tests.support.stores import AS_JPEG, InMemoryQueue, InMemoryStore
+from tests.support.stores import AS_JPEG, InMemoryBus, InMemoryQueue, InMemoryStore
 
 RENDITIONS = """
 manifest = false
@@ -31,6 +31,7 @@ class World:
         """`any_suffix`: whether every upload invokes the function."""
         self.store = InMemoryStore()
         self.queue = InMemoryQueue()
+        self.bus = InMemoryBus()
         self.time = 0
         self.any_suffix = any_suffix
         self.reconfigure(renditions)
@@ -39,7 +40,9 @@ class World:
         """Deploy another renditions.toml."""
         recipe = parse_recipe(renditions)
         self.settings = Settings(destination_bucket="destination", recipe=recipe, any_suffix=self.any_suffix)
-        self.scaler = build_scaler(self.settings, self.store, queues=FailureQueues(self.queue))
+        self.scaler = build_scaler(
+            self.settings, self.store, queues=FailureQueues(self.queue), event_bus=self.bus if recipe.events else None
+        )
 
     def upload(self, key: str, body: bytes = JPEG, **stored: Any) -> dict[str, Any]:
         """Store an object and return the record that S3 makes of it."""

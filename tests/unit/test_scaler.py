@@ -393,10 +393,15 @@ def test_an_event_after_the_deletion_of_its_source_leaves_no_orphans() -> None:
     assert world.written == []
 
 
-def sqs(**records: dict[str, Any]) -> dict[str, Any]:
+def sqs(*, deliveries: int = 1, **records: dict[str, Any]) -> dict[str, Any]:
     return {
         "Records": [
-            {"messageId": number, "eventSource": "aws:sqs", "body": json.dumps({"Records": [record]})}
+            {
+                "messageId": number,
+                "attributes": {"ApproximateReceiveCount": str(deliveries)},
+                "eventSource": "aws:sqs",
+                "body": json.dumps({"Records": [record]}),
+            }
             for number, record in records.items()
         ]
     }
@@ -543,6 +548,48 @@ def test_a_duplicate_of_an_event_does_not_write_the_manifest_again() -> None:
     world.scaler.handle({"bucket": "source", "keys": ["a.jpg"]})
     assert world.store.puts == 5
     assert world.store.objects[ObjectRef("destination", "manifests/a.jpg.json")] is before
+
+
+@pytest.mark.parametrize("again", ["call", "batch", "message"])
+@pytest.mark.parametrize("key", ["{name}/{key}", "{name}/{key}/{hash}"])
+def test_a_finished_image_is_not_read_again_but_announced_again(again: str, key: str) -> None:
+    world = World(f"events = true\n[renditions.copy]\n[renditions.small]\nwidth = 50\nkey = '{key}.jpg'")
+    record = world.upload("a.jpg")
+    world.handle(record)
+    stored = dict(world.store.objects)
+    source = ObjectRef("source", "a.jpg")
+    world.store.objects[source] = replace(world.store.objects[source], read=lambda: pytest.fail("it was downloaded"))
+    world.scaler.handle(repeated(record, again))
+    assert {**world.store.objects, source: stored[source]} == stored
+    first, second = [(detail_type, detail["manifest"]) for detail_type, detail in world.bus.sent]
+    assert first == second
+
+
+@pytest.mark.parametrize("again", ["call", "batch", "message"])
+@pytest.mark.parametrize("lost", ["copy/a.jpg", "small/a.jpg", "manifests/a.jpg.json"])
+def test_what_a_finished_image_has_lost_is_made_again(again: str, lost: str) -> None:
+    world = World("[renditions.copy]\n[renditions.small]\nwidth = 50")
+    record = world.upload("a.jpg")
+    world.handle(record)
+    stored = world.store.objects.pop(ObjectRef("destination", lost))
+    world.scaler.handle(repeated(record, again))
+    assert world.store.objects[ObjectRef("destination", lost)].etag == stored.etag
+
+
+def test_a_new_upload_pays_no_request_for_a_look_at_its_manifest() -> None:
+    world = World("[renditions.small]\nwidth = 50")
+    world.scaler.handle(sqs(first=world.upload("a.jpg")))
+    assert world.store.gets == 1
+
+
+def repeated(record: dict[str, Any], again: str) -> dict[str, Any]:
+    """The event that repeats a record of `a.jpg`: a direct call, a task, or a message that is delivered again."""
+    if again == "call":
+        return {"bucket": "source", "keys": ["a.jpg"]}
+    if again == "batch":
+        task = {"taskId": "t1", "s3Key": "a.jpg", "s3BucketArn": "arn:aws:s3:::source"}
+        return {"invocationSchemaVersion": "1.0", "invocationId": "i1", "tasks": [task]}
+    return sqs(deliveries=2, m=record)
 
 
 def test_the_manifest_follows_the_source_and_no_late_event_reverts_it() -> None:
