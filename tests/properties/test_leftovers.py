@@ -95,6 +95,7 @@ class Leftovers(Buckets):
         self.older_versions: list[StoredObject] = []
         self.is_older_version = False
         """The source is an older version again, of which a destination that keeps all is not told."""
+        self.was_called = False
 
     def _settings(self, toml: str) -> Settings:
         recipe = parse_recipe(f'on_source_delete = "{self.on_source_delete}"\n{toml}')
@@ -135,6 +136,7 @@ class Leftovers(Buckets):
     @rule(steps=STEPS)
     def call_directly(self, steps: int) -> None:
         """A call by hand, as `image-scaler apply` makes them; the caller sees to it that it ends."""
+        self.was_called = True
         self.deliver({"bucket": SOURCE, "keys": [KEY]}, 99)
 
     def teardown(self) -> None:
@@ -152,8 +154,8 @@ class Leftovers(Buckets):
         if self.is_older_version or (source is None and self.on_source_delete == "keep" and self.killed):
             return  # nobody can finish what a killed run began, or tells a destination that keeps all of a deletion
         for key, entry in listed.items():
-            if entry["name"] == "copy" and (source is None or source.read() == b"no image"):
-                continue  # without a current version, two runs cannot tell whose copy is the newer one
+            if (entry["name"] == "copy" or self.was_called) and (source is None or source.read() == b"no image"):
+                continue  # without a current version, two runs without sequencers cannot tell whose is the newer one
             assert made[key].size == entry["bytes"], f"{key} has other bytes than the manifest says"
         for key in filter(self._has_version, made):
             is_marked = is_superseded(made[key])
