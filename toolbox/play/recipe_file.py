@@ -30,6 +30,19 @@ class RecipeFile:
         self.edited = draft or self.edited
         return draft is not None
 
+    def reread(self) -> str:
+        """Take the file as what is saved, also if another program changed it; return its text.
+
+        Raises RefusedError if it cannot be read.
+        """
+        try:
+            self.saved_text = _read(self.file)
+        except ConfigError as error:
+            raise RefusedError(str(error)) from error
+        draft, _ = read_draft(self.saved_text, self.file.name)
+        self.saved = draft or self.saved
+        return self.saved_text
+
     def with_value(self, table: str, name: str, value: int | str | bool) -> str:
         """Return the edited text with a value of a rendition set; raises ConfigError if that is not possible."""
         return set_value(self.text, table, name, value)

@@ -171,6 +171,7 @@ class Page:
             route("/pictures/{id}/focal-point", self._focal_point, "PUT"),
             route("/focus", self._focus, "PUT"),
             route("/recipe", self._edit, "PUT"),
+            route("/recipe", self._revert, "DELETE"),
             route("/recipe/value", self._value, "PUT"),
             route("/recipe/saved", self._save, "PUT"),
         ]
@@ -267,6 +268,10 @@ class Page:
                 self._session.edit(text)
             case _:
                 raise RefusedError("expected a text for the recipe")
+        return JSONResponse({})
+
+    async def _revert(self, request: Request) -> Response:
+        self._session.revert()
         return JSONResponse({})
 
     async def _value(self, request: Request) -> Response:

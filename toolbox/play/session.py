@@ -73,6 +73,10 @@ class Session:
         except ConfigError as error:
             raise RefusedError(str(error)) from error
 
+    def revert(self) -> None:
+        """Go back to the file; raises RefusedError if it cannot be read."""
+        self.edit(self.recipe.reread())
+
     def save(self, *, force: bool = False) -> None:
         """Write the edited text to the file; see RecipeFile.save."""
         self.recipe.save(force=force)

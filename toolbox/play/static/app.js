@@ -146,6 +146,7 @@ $("save").onclick = () => {
   delete $("save").dataset.force;
   save(force);
 };
+$("revert").onclick = () => send("DELETE", "/recipe").catch(() => {});
 addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "s" && isLive) {
     event.preventDefault();
@@ -165,6 +166,7 @@ function showRecipe() {
   const isEdited = text !== saved;
   $("file-name").textContent = file;
   $("dirty").hidden = !isEdited;
+  $("revert").disabled = !isEdited;
   $("save").disabled = !isEdited || mistakes.length > 0;
   $("verdict").textContent = mistakes.length
     ? mistakes.length === 1

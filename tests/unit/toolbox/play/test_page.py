@@ -190,6 +190,14 @@ def test_save_writes_the_file_with_its_comments(page: Page, play: Play) -> None:
     assert (play.folder.parent / "renditions.toml").read_text() == RECIPE + "# and more\n"
 
 
+def test_revert_shows_the_saved_text(page: Page, play: Play) -> None:
+    page.goto(play.address)
+    write(page, RECIPE + "# not so\n")
+    page.get_by_role("button", name="Revert").click()
+    expect(page.locator(".cm-content")).not_to_contain_text("# not so")
+    expect(page.locator("#revert")).to_be_disabled()
+
+
 def test_what_is_typed_in_one_page_is_in_another(page: Page, play: Play) -> None:
     page.goto(play.address)
     other = page.context.new_page()

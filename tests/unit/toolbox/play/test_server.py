@@ -343,6 +343,17 @@ def test_saving_never_overwrites_the_change_of_another_program_unasked(running: 
     assert file.read_text().endswith("# mine\n")
 
 
+def test_revert_goes_back_to_the_file_also_if_another_program_changed_it(running: Play) -> None:
+    file = running.folder.parent / "renditions.toml"
+    running.ok("PUT", "/recipe", {"text": RECIPE + "# mine\n"})
+    file.write_text(RECIPE + "# theirs\n")
+    running.ok("DELETE", "/recipe")
+    recipe = running.wait(lambda shown: shown.recipe.get("text", "").endswith("# theirs\n")).recipe
+    assert recipe["saved_text"] == recipe["text"]
+    file.unlink()
+    assert "cannot read" in running.refusal("DELETE", "/recipe")
+
+
 def test_saving_keeps_the_ends_of_lines_and_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "real.toml").write_bytes(RECIPE.replace("\n", "\r\n").encode())
     (tmp_path / "link.toml").symlink_to("real.toml")
