@@ -72,6 +72,11 @@ def x86_64(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package
 
 
 @pytest.fixture(scope="session")
+def python314(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Package:
+    return package(tmp_path_factory.mktemp("python314"), "--param=python=3.14", cache=downloads)
+
+
+@pytest.fixture(scope="session")
 def local() -> Package:
     """The package for the local AWS, with wheels for this Python and machine."""
     return Package(local_package())

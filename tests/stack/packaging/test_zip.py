@@ -41,15 +41,9 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "p
 """The packages in Lambda's runtime."""
 
 
-@pytest.fixture(params=MACHINES)
-def architecture(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def built(architecture: str, request: pytest.FixtureRequest) -> Package:
-    package: Package = request.getfixturevalue(architecture)
+@pytest.fixture(params=[*MACHINES, "python314"])
+def built(request: pytest.FixtureRequest) -> Package:
+    package: Package = request.getfixturevalue(request.param)
     return package
 
 
@@ -57,7 +51,8 @@ def native_files(package: Package) -> list[str]:
     return [name for name, body in package.files.items() if body.startswith(b"\x7fELF") or ".so" in Path(name).name]
 
 
-def test_every_native_file_is_for_the_machine_that_runs_the_function(built: Package, architecture: str) -> None:
+def test_every_native_file_is_for_the_machine_that_runs_the_function(built: Package) -> None:
+    [architecture] = built.properties("ResizeLambdaFunction")["Architectures"]
     machines = {name: struct.unpack_from("<H", built.files[name], 18)[0] for name in native_files(built)}
     assert machines
     assert set(machines.values()) == {MACHINES[architecture]}, machines
@@ -89,6 +84,11 @@ def test_modules_for_one_version_of_python_are_for_that_of_the_function(built: P
     runtime = built.properties("ResizeLambdaFunction")["Runtime"]
     versions = {version for name in native_files(built) for version in re.findall(r"cpython-(\d+)", name)}
     assert {f"python{version[0]}.{version[1:]}" for version in versions} == {runtime}
+
+
+def test_it_is_for_the_runtime_that_the_parameter_asks_for(arm64: Package, python314: Package) -> None:
+    runtimes = [package.properties("ResizeLambdaFunction")["Runtime"] for package in (arm64, python314)]
+    assert runtimes == ["python3.13", "python3.14"]
 
 
 def test_it_has_the_handler_the_renditions_and_every_module_of_the_engine(built: Package) -> None:
@@ -129,7 +129,7 @@ def test_it_has_bytecode_of_every_module_if_this_machine_has_the_runtimes_python
     modules = {Path(name) for name in built.files if name.endswith(".py")} - {Path("handler.py")}
     assert found == {str(module.parent / "__pycache__" / f"{module.stem}.{tag}.pyc") for module in modules}
     unzip(built, tmp_path)
-    assert outdated(python, tmp_path, tmp_path, **PYENV) == ""
+    assert outdated(python, tmp_path, tmp_path, **pyenv(built)) == ""
 
 
 def test_it_has_no_tests_or_tools(built: Package) -> None:
@@ -158,8 +158,10 @@ def test_it_runs_on_lambdas_version_of_python(runnable_here: Package, bare_aws: 
     assert_it_makes_renditions(runnable_here, python, bare_aws, tmp_path)
 
 
-PYENV = {"PATH": os.environ["PATH"], "PYENV_VERSION": "3.13"}
-"""Selects a version if python3.13 is a shim of pyenv."""
+def pyenv(package: Package) -> dict[str, str]:
+    """Return an environment that selects the function's version if its Python is a shim of pyenv."""
+    version = package.properties("ResizeLambdaFunction")["Runtime"].removeprefix("python")
+    return {"PATH": os.environ["PATH"], "PYENV_VERSION": version}
 
 
 def python_of_runtime(package: Package) -> str | None:
@@ -168,7 +170,7 @@ def python_of_runtime(package: Package) -> str | None:
     for name in (f"python{version}", "python3", sys.executable):
         path = shutil.which(name)
         if path:
-            run = subprocess.run([path, "-V"], env=PYENV, capture_output=True, text=True, check=False)
+            run = subprocess.run([path, "-V"], env=pyenv(package), capture_output=True, text=True, check=False)
             if run.stdout.startswith(f"Python {version}."):
                 return path
     return None
@@ -207,7 +209,7 @@ def assert_it_makes_renditions(package: Package, python: str, aws: LocalAws, fol
     s3.put_object(Bucket="source", Key="b.heic", Body=heic())
     run = subprocess.run(
         [python, "-S", "-c", PROGRAM, str(task), json.dumps({"bucket": "source", "keys": keys})],
-        env=PYENV | aws.env | {"PYTHONPATH": str(runtime), "DESTINATION_BUCKET": "destination"},
+        env=pyenv(package) | aws.env | {"PYTHONPATH": str(runtime), "DESTINATION_BUCKET": "destination"},
         capture_output=True,
         text=True,
         check=False,
