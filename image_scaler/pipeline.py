@@ -289,7 +289,11 @@ class RenditionPipeline:
         result = self._publisher.put(
             made.key,
             rendition.body,
-            ObjectHeaders(content_type=made.type or "", cache_control=spec.cache_control or default),
+            ObjectHeaders(
+                content_type=made.type or "",
+                cache_control=spec.cache_control or default,
+                tags=dict(spec.tags or ()),
+            ),
             run.upload.provenance(spec.fingerprint),
             is_same=is_same,
         )
@@ -298,6 +302,7 @@ class RenditionPipeline:
         return Write(rendition=made, status=result.status)
 
     def _copy(self, run: Run, target: CopyTarget, headers: ObjectHeaders) -> Write:
+        headers = replace(headers, tags=dict(target.spec.tags or ()))
         if target.spec.template.has_hash:
             # An uploader's metadata of this name would say that the copy is to be deleted.
             metadata = {name: value for name, value in headers.metadata.items() if name != SUPERSEDED}

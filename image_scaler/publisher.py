@@ -18,7 +18,7 @@ tries. What is listed is what is stored, so its size is returned if its bytes ar
 import hashlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -216,11 +216,11 @@ class Publisher:
             return False
         return True
 
-    def mark(self, key: str, *, is_superseded: bool) -> bool:
+    def mark(self, key: str, *, is_superseded: bool, tags: Mapping[str, str]) -> bool:
         """Mark a rendition, or remove its mark; return whether that was needed. A deleted one stays deleted.
 
         It is copied onto itself, with a tag, after which a lifecycle rule deletes it, and with metadata that says so:
-        S3 counts the days of a rule from the last write, not from the tag.
+        S3 counts the days of a rule from the last write, not from the tag. `tags`: those that it has anyway.
         """
         ref = ObjectRef(self._bucket, key)
         head = head_or_none(self._store, ref)
@@ -230,7 +230,7 @@ class Publisher:
         # Drop a copy's other metadata: together with the mark it could exceed S3's 2 KB.
         metadata = provenance.as_metadata() if provenance else {}
         mark = {SUPERSEDED: "true"} if is_superseded else {}
-        headers = replace(head.headers, metadata=metadata | mark, tags=mark)
+        headers = replace(head.headers, metadata=metadata | mark, tags={**tags, **mark})
         try:
             self._store.copy(ref, ref, headers, if_match=head.etag, size=head.size, overwrites=head.etag)
         except (ObjectNotFoundError, PreconditionFailedError):

@@ -65,7 +65,8 @@ class Versions:
                 continue
             for key in wrong:
                 with suppress(AccessDeniedError):
-                    self._publisher.mark(key, is_superseded=key not in listed)
+                    tags = next((plan.tags_of(key) for plan in plans if plan.has_version(key)), ())
+                    self._publisher.mark(key, is_superseded=key not in listed, tags=dict(tags))
             head = head_or_none(self._store, ObjectRef(self._bucket, manifest_key))
             if head and head.etag == listing.head.etag:
                 return True

@@ -1,6 +1,6 @@
 // renditions.toml, as the stack reads it. ARNs are those of keys in the destination bucket.
 //   keys             what the function may write: renditions, manifests, recipes, and records of rejected sources
-//   versions         what it may mark: renditions that have {hash} in their key, and manifests
+//   tagged           what it may tag: renditions with tags or with {hash} in their key, whose manifests then too
 //   readable         what a distribution may read: renditions, manifests, and records of rejected sources
 //   copies           byte-for-byte copies, which have everything of the upload
 //   removes, events  whether on_source_delete = "remove" and events = true
@@ -20,11 +20,12 @@ module.exports = async ({ resolveVariable }) => {
   const specs = Object.entries(renditions).map(([name, spec]) => ({ name, ...spec, key: template(spec) }));
   const copies = specs.filter(isCopy);
   const scaled = specs.filter((spec) => !isCopy(spec));
-  const versions = specs.filter(({ key }) => key.includes('{hash}'));
+  const hasVersions = specs.some(({ key }) => key.includes('{hash}'));
+  const tagged = specs.filter(({ key, tags }) => tags || key.includes('{hash}'));
   const manifests = manifest ? ['manifests/*'] : [];
   return {
     keys: arns([...specs.map(broadPattern), ...manifests, 'recipes/*', 'rejected/*']),
-    versions: arns(versions.length ? [...versions.map(broadPattern), ...manifests] : []),
+    tagged: arns([...tagged.map(broadPattern), ...(hasVersions ? manifests : [])]),
     readable: arns([...scaled.flatMap(exactPatterns), ...manifests, 'rejected/*']),
     copies: arns(copies.flatMap(exactPatterns)),
     removes: settings.on_source_delete === 'remove',
@@ -36,7 +37,7 @@ module.exports = async ({ resolveVariable }) => {
 const template = ({ key, widths }) => key ?? (widths ? '{name}-{width}/{key}' : '{name}/{key}');
 
 // No size, no format and nothing else that needs one.
-const isCopy = (spec) => Object.keys(spec).every((field) => ['name', 'key'].includes(field));
+const isCopy = (spec) => Object.keys(spec).every((field) => ['name', 'key', 'tags'].includes(field));
 
 // One pattern for all widths and formats, since the policies of a role have 10,240 characters together.
 function broadPattern({ name, key }) {

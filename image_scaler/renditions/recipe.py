@@ -21,7 +21,7 @@ from image_scaler.renditions.keys import (
     check_key,
 )
 from image_scaler.renditions.limits import Limits
-from image_scaler.renditions.spec import CopyTarget, Flag, RenditionTarget, Spec, Target
+from image_scaler.renditions.spec import CopyTarget, Flag, RenditionTarget, Spec, Tags, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +77,19 @@ class SourcePlan:
         """Return whether a key is that of some version of the source, by its hash."""
         return any(pattern.fullmatch(key) for pattern in self._versions)
 
+    def tags_of(self, key: str) -> Tags:
+        """Return the tags of a version of the source under a key."""
+        tags = (spec.tags for pattern, spec in self._versions.items() if pattern.fullmatch(key))
+        return next(tags, None) or ()
+
     @cached_property
-    def _versions(self) -> tuple[re.Pattern[str], ...]:
+    def _versions(self) -> Mapping[re.Pattern[str], Spec]:
         digits = f"[0-9a-f]{{{HASH_DIGITS}}}"
-        return tuple(
-            re.compile(re.escape(_pattern(target, self.source_key)).replace(HASH, digits), re.DOTALL)
+        return {
+            re.compile(re.escape(_pattern(target, self.source_key)).replace(HASH, digits), re.DOTALL): target.spec
             for target in self.targets
             if target.spec.template.has_hash
-        )
+        }
 
 
 def _pattern(target: Target, source_key: str) -> str:

@@ -22,6 +22,8 @@ from image_scaler.renditions.limits import Count
 from image_scaler.renditions.quality import Quality, QualityGoal, quality_goal
 
 Flag = Annotated[bool, Meta(description="true or false")]
+Tags = tuple[tuple[str, str], ...]
+"""The names and the values of the tags of an object."""
 
 
 class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,6 +78,7 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
     height: int | None = None
     format: Format | None = None
     """None: the format of the source's key, or WebP if browsers do not show that."""
+    tags: Tags | None = None
 
     @property
     def background_rgba(self) -> tuple[int, int, int, int]:
@@ -176,6 +179,7 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
             format=None,
             skip_larger=False,
             cache_control=None,
+            tags=None,
         )
 
     def output_format(self, source_key: str) -> Format:
@@ -207,11 +211,13 @@ class CopySpec(msgspec.Struct, frozen=True, kw_only=True, dict=True, cache_hash=
 
     name: str
     template: KeyTemplate
+    tags: Tags | None = None
 
     @cached_property
     def fingerprint(self) -> str:
         """A short hash that differs from that of every rendition."""
-        return hashlib.sha256(f"copy {self.name}".encode()).hexdigest()[:16]
+        tags = f" {self.tags}" if self.tags else ""
+        return hashlib.sha256(f"copy {self.name}{tags}".encode()).hexdigest()[:16]
 
     def target(self, source_key: str, version: str | None = None) -> "CopyTarget":
         """Return the copy of a source, as RenditionSpec.target does."""

@@ -28,10 +28,23 @@ Side = Annotated[int, Meta(ge=1, le=MAX_OUTPUT_SIDE, description=f"an integer fr
 Sides = Annotated[list[Side], Meta(min_length=1, description=f"a list of integers from 1 to {MAX_OUTPUT_SIDE}")]
 OutputFormat = Literal["jpeg", "png", "webp", "avif", "gif"]
 """The values of OUTPUT_FORMATS, spelled out for msgspec; a test compares the two."""
+TagName = Annotated[str, Meta(pattern=r"^(?!aws:|superseded\Z)[\w +=.:/@-]{1,128}\Z")]
+"""As in S3; `superseded` is the function's own."""
+TagValue = Annotated[str, Meta(pattern=r"^[\w +=.:/@-]{0,256}\Z")]
+Tags = Annotated[
+    dict[TagName, TagValue],
+    Meta(
+        min_length=1,
+        max_length=9,
+        description='1 to 9 tags like { project = "shop" }, with letters, digits, spaces and + - = . _ : / @, '
+        "none of them named superseded or aws:...",
+    ),
+]
+"""An object has ten tags at most; one is for the mark of a replaced rendition."""
 
 
 class RenditionTable(RenditionOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A `[renditions.<name>]` table. With no field but `key` it is a byte-for-byte copy, with all metadata."""
+    """A `[renditions.<name>]` table. With no field but `key` and `tags` it is a byte-for-byte copy."""
 
     width: Side | None = None
     height: Side | None = None
@@ -41,6 +54,7 @@ class RenditionTable(RenditionOptions, frozen=True, forbid_unknown_fields=True, 
         Annotated[list[OutputFormat], Meta(min_length=1, description=f"a list of {', '.join(OUTPUT_FORMATS)}")] | None
     ) = None
     key: Annotated[str, Meta(description="a key like img/{width}/{key}")] | None = None
+    tags: Tags | None = None
 
 
 class RuleTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -140,8 +154,9 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
     raw = _normalise_spelling(raw)
     table = _convert(RenditionTable, raw, field)
     ConfigError.raise_all(*_find_contradictions(table, raw, field))
-    if not raw.keys() - {"key", *_NOT_BY_ITSELF}:
-        return (CopySpec(name=name, template=_template(name, table, None, None)),)
+    tags = tuple(sorted(table.tags.items())) if table.tags else None
+    if not raw.keys() - {"key", "tags", *_NOT_BY_ITSELF}:
+        return (CopySpec(name=name, template=_template(name, table, None, None), tags=tags),)
     widths: list[int | None] = [*table.widths] if table.widths else [table.width]
     options = {field: getattr(table, field) for field in RenditionOptions.__struct_fields__}
     return tuple(
@@ -151,6 +166,7 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
             width=width,
             height=table.height,
             format=format,
+            tags=tags,
             **options,
         )
         for width, format in product(widths, _formats(table))
@@ -179,7 +195,7 @@ def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Itera
                 message = f"{where}.{name} has {value!r} twice: remove one of them"
                 yield ConfigError(message, (*field, name, index))
     extras = [name for name in _NOT_BY_ITSELF if name in raw]
-    if raw.keys() - {"key", *extras}:
+    if raw.keys() - {"key", "tags", *extras}:
         for format in _formats(table):
             yield from _find_encoding_mistakes(table, raw, format, field)
     elif extras:

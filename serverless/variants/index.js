@@ -77,9 +77,9 @@ function vary(service, Error) {
     variables.DESTINATION_BUCKET = parameters.existingDestinationBucket;
   }
 
-  if (renditions.versions.length) {
-    const mark = { Action: 's3:PutObjectTagging', Resource: renditions.versions };
-    resources.Resources.VersionsPolicy = policy('versions', mark);
+  if (renditions.tagged.length) {
+    const tag = { Action: 's3:PutObjectTagging', Resource: renditions.tagged };
+    resources.Resources.TagsPolicy = policy('tags', tag);
   }
   if (renditions.events) {
     const bus = sub('arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default');

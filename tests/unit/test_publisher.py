@@ -142,15 +142,18 @@ def test_a_rendition_whose_key_has_a_hash_is_written_once_whatever_the_event() -
     assert put_version(store, provenance("e2", sequencer="04")) is WriteStatus.OVERWRITTEN  # nobody's hash
 
 
+TAGS = {"project": "shop"}
+
+
 def test_a_marked_rendition_keeps_its_bytes_and_headers_until_a_rule_deletes_it_or_its_version_comes_back() -> None:
     store = InMemoryStore()
     put_version(store, provenance())
     publisher = Publisher(store, "destination")
-    assert publisher.mark(RENDITION.key, is_superseded=True)
+    assert publisher.mark(RENDITION.key, is_superseded=True, tags=TAGS)
     marked = store.objects[RENDITION]
     assert (marked.read(), marked.cache_control, is_superseded(marked)) == (b"new", "x", True)
-    assert store.tags[RENDITION] == {SUPERSEDED: "true"}
-    assert not publisher.mark(RENDITION.key, is_superseded=True)  # the days are counted from the first mark
+    assert store.tags[RENDITION] == {**TAGS, SUPERSEDED: "true"}
+    assert not publisher.mark(RENDITION.key, is_superseded=True, tags=TAGS)  # the days are counted from the first mark
     assert put_version(store, provenance()) is WriteStatus.OVERWRITTEN
     assert not is_superseded(store.objects[RENDITION])
     assert store.tags[RENDITION] == {}
@@ -160,15 +163,15 @@ def test_a_mark_that_was_wrong_is_removed() -> None:
     store = InMemoryStore()
     put_version(store, provenance())
     publisher = Publisher(store, "destination")
-    publisher.mark(RENDITION.key, is_superseded=True)
-    assert publisher.mark(RENDITION.key, is_superseded=False)
+    publisher.mark(RENDITION.key, is_superseded=True, tags=TAGS)
+    assert publisher.mark(RENDITION.key, is_superseded=False, tags=TAGS)
     unmarked = store.objects[RENDITION]
-    assert (unmarked.read(), is_superseded(unmarked), store.tags[RENDITION]) == (b"new", False, {})
+    assert (unmarked.read(), is_superseded(unmarked), store.tags[RENDITION]) == (b"new", False, TAGS)
     assert Provenance.of(unmarked) == provenance()
 
 
 def test_a_missing_rendition_cannot_be_marked() -> None:
-    assert not Publisher(InMemoryStore(), "destination").mark(RENDITION.key, is_superseded=True)
+    assert not Publisher(InMemoryStore(), "destination").mark(RENDITION.key, is_superseded=True, tags={})
 
 
 def test_a_rendition_of_another_try_stays_and_its_size_is_returned() -> None:

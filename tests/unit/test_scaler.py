@@ -50,6 +50,16 @@ def test_renditions_inherit_cache_control_unless_they_have_their_own() -> None:
     assert said == {"a/x.jpg": "max-age=7", "b/x.jpg": "no-store"}
 
 
+def test_renditions_and_copies_have_the_tags_of_renditions_toml() -> None:
+    world = World(
+        "[renditions.copy]\ntags = { a = 'copy' }\n[renditions.plain]\nwidth = 1\n"
+        "[renditions.small]\nwidth = 1\ntags = { a = 'b c', d = '' }"
+    )
+    world.handle(world.upload("x.jpg"))
+    tags = {ref.key: tags for ref, tags in world.store.tags.items() if ref.bucket == "destination" and tags}
+    assert tags == {"copy/x.jpg": {"a": "copy"}, "small/x.jpg": {"a": "b c", "d": ""}}
+
+
 def test_the_source_is_read_once_for_all_renditions(world: World) -> None:
     world.scaler.handle({"Records": [world.upload("a.jpg")]})
     assert world.store.gets == 1

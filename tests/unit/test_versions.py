@@ -54,6 +54,16 @@ def test_a_new_version_is_written_next_to_the_old_one_which_is_then_marked() -> 
     assert [decoded(stored(world, key).read()).width for key in old] == [80, 30, 40]
 
 
+def test_a_version_that_comes_back_has_its_own_tags_again() -> None:
+    world = World(RENDITIONS.replace('format = "webp"', 'format = "webp"\ntags = { project = "shop" }'))
+    world.handle(world.upload("a.png", ONE))
+    old = [ObjectRef("destination", key) for key in listed(world) if key.startswith("web/")]
+    world.handle(world.upload("a.png", TWO))
+    assert [world.store.tags[ref] for ref in old] == [{"project": "shop", SUPERSEDED: "true"}] * 2
+    world.handle(world.upload("a.png", ONE))
+    assert [world.store.tags[ref] for ref in old] == [{"project": "shop"}] * 2
+
+
 def test_a_changed_recipe_marks_only_what_it_changes() -> None:
     world = World(RENDITIONS)
     record = world.upload("a.png", ONE)

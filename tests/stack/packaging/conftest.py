@@ -13,12 +13,14 @@ ORIGINS = "https://www.example.com,https://example.com"
 OWN_RENDITIONS = """
 [renditions.original]
 key = "originals/{key}"
+tags = { project = "shop" }
 [renditions.web]
 widths = [640, 1280]
 formats = ["avif", "webp"]
 key = "img/{width}/{key}.{ext}"
 [renditions.card]
 widths = [300]
+tags = { project = "shop" }
 [renditions.card-2x]
 width = 600
 format = "jpeg"

@@ -141,7 +141,7 @@ def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_a_rule_dele
     arm64: Package, with_everything: Package
 ) -> None:
     assert arm64.of_type("AWS::IAM::Policy") == []
-    (statement,) = with_everything.properties("VersionsPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = with_everything.properties("TagsPolicy")["PolicyDocument"]["Statement"]
     assert statement == {
         "Effect": "Allow",
         "Action": "s3:PutObjectTagging",
@@ -151,6 +151,16 @@ def test_replaced_renditions_with_a_hash_in_their_key_are_tagged_and_a_rule_dele
         *others, superseded = package.properties("DestinationBucket")["LifecycleConfiguration"]["Rules"]
         assert others == cast(dict[str, object], HARDENED["LifecycleConfiguration"])["Rules"]
         assert superseded == SUPERSEDED_RULE | {"ExpirationInDays": days}
+
+
+def test_the_function_may_tag_what_renditions_toml_gives_tags_to_and_nothing_else(with_own_settings: Package) -> None:
+    (statement,) = with_own_settings.properties("TagsPolicy")["PolicyDocument"]["Statement"]
+    bucket = f"image-scaler-prod-destination-{ACCOUNT}-{REGION}"
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "s3:PutObjectTagging",
+        "Resource": [f"arn:aws:s3:::{bucket}/{keys}" for keys in ("originals/*", "card-*")],
+    }
 
 
 def test_the_function_may_send_events_to_the_default_bus_if_renditions_toml_asks_for_them(
