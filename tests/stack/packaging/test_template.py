@@ -159,7 +159,7 @@ def test_the_function_may_tag_what_renditions_toml_gives_tags_to_and_nothing_els
     assert statement == {
         "Effect": "Allow",
         "Action": "s3:PutObjectTagging",
-        "Resource": [f"arn:aws:s3:::{bucket}/{keys}" for keys in ("originals/*", "card-*")],
+        "Resource": [f"arn:aws:s3:::{bucket}/{keys}" for keys in ("originals/*", "card-*/*")],
     }
 
 
