@@ -173,11 +173,12 @@ def _target(spec: RenditionSpec, format: Format) -> RenditionTarget:
 
 
 def _turns(targets: Sequence[RenditionTarget]) -> Iterator[list[RenditionTarget]]:
-    """Yield the targets one by one, and then together those whose bytes depend on each other."""
-    together = [target for target in targets if depends_on(target, target)]
-    yield from ([target] for target in targets if target not in together)
-    if together:
+    """Yield the targets in their order, those together whose bytes depend on each other."""
+    rest = list(targets)
+    while rest:
+        together = [target for target in rest if target == rest[0] or depends_on(rest[0], target)]
         yield together
+        rest = [target for target in rest if target not in together]
 
 
 def _area(image: SourceImage, target: RenditionTarget) -> int:

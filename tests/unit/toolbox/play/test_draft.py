@@ -6,6 +6,7 @@ from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point, Size
 from image_scaler.renditions.toml import parse_recipe
+from tests import ROOT
 from tests.unit.toolbox.play.playing import RECIPE
 from toolbox.play.draft import Draft, read_draft, set_value
 
@@ -37,6 +38,14 @@ def test_a_searched_quality_is_rendered_again_with_the_steps_that_it_begins_from
     web = {f"web-{width}.{format}" for width in (100, 400, 800) for format in ("avif", "webp")}
     assert changed(searched + other, narrower + other) >= web
     assert changed(searched + other, searched + other.replace("90", "91")) == {"small"}
+
+
+def test_an_edit_of_the_shipped_thumbnail_leaves_the_ladder_alone_and_the_other_way_round() -> None:
+    shipped = (ROOT / "renditions.toml").read_text(encoding="utf-8")
+    assert changed(shipped, shipped.replace("height = 320", "height = 300")) == {"thumbnail.webp"}
+    assert changed(shipped, shipped.replace("[640, 1280, 1920]", "[700, 1280, 1920]")) == {
+        f"web-{width}.{format}" for width in (700, 1280, 1920) for format in ("avif", "webp")
+    }
 
 
 def test_a_step_that_may_leave_out_a_format_is_rendered_as_a_whole() -> None:
