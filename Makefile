@@ -23,6 +23,10 @@ run: $(READY) ## show it at work, without an AWS account; FILES="a.jpg 'my photo
 play: $(READY) ## see the renditions of the samples in a browser, and tune renditions.toml; FILES="a.jpg 'my photo.heic'"
 	@eval "set -- $${FILES:-samples}" && exec .venv/bin/image-scaler play "$$@"
 
+.PHONY: demo
+demo: $(READY) ## upload photos in a page, and see them there; needs no AWS account
+	@.venv/bin/image-scaler demo
+
 .PHONY: up
 up: $(READY) ## start a local AWS with the stack in it, and keep it running
 	@.venv/bin/image-scaler up

@@ -14,7 +14,7 @@ NEEDS = {"LocalAws": "aws", "chromium": "browser"}
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("project")
 
-GROUPS = ("end_to_end", "packaging", "faults")
+GROUPS = ("end_to_end", "packaging", "faults", "web")
 """Folders whose tests share what is slow to start, so one worker has them. In the order in which they begin."""
 
 

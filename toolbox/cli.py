@@ -146,6 +146,19 @@ def run(paths: Images = None) -> None:
 
 
 @main.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1; 0: any free one.")] = 0,
+) -> None:
+    """Serve a page that uploads pictures and shows them, with a local AWS behind it; Ctrl-C ends it.
+
+    Prints the address of the page. Exit code 2: it cannot start.
+    """
+    from toolbox.commands.demo import demo
+
+    _exit(lambda: demo(port))
+
+
+@main.command()
 def up() -> None:
     """Start a local AWS with the stack in it, and keep it running."""
     from toolbox.commands.up import up
@@ -201,6 +214,40 @@ def url(
         loaded = load_recipe(renditions)
         session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
         return url(session, deployed, loaded, key, Options(name, expires, base, wait))
+
+    _exit(command)
+
+
+@main.command()
+def presign(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the upload in the source bucket.")],
+    stage: Stage = None,
+    region: Region = None,
+    source_bucket: SourceBucket = None,
+    destination_bucket: DestinationBucket = None,
+    function: Function = None,
+    post: Annotated[bool, typer.Option("--post", help="A form, for a file of any size up to the limit.")] = False,
+    size: Annotated[int | None, typer.Option("--bytes", min=1, help="The exact size of the file, for a PUT.")] = None,
+    type: Annotated[  # noqa: A002 - the name of the option
+        str | None, typer.Option(metavar="TYPE", help="The Content-Type; by default that of the key's extension.")
+    ] = None,
+    expires: Annotated[int, typer.Option(min=1, max=604_800, help="The seconds for which it can be sent.")] = 300,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also if a source with this key exists.")] = False,
+    renditions: RenditionsFile = PROJECT_RENDITIONS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a curl command.")] = False,
+) -> None:
+    """Print a presigned request that uploads one image, under this key only.
+
+    It needs no credentials, and expires. Exit code 0: it is printed; 2: it would lead to no rendition,
+    the key exists, AWS does not answer, or the stack does not exist.
+    """
+    from toolbox.commands.presign import Options, presign
+
+    def command() -> int:
+        loaded = load_recipe(renditions)
+        session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
+        options = Options(is_post=post, size=size, type=type, expires=expires, overwrites=overwrite)
+        return presign(session, deployed, loaded, key, options, as_json=as_json)
 
     _exit(command)
 

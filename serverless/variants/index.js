@@ -4,6 +4,12 @@
 // A deletion by a request, and by a lifecycle rule of the bucket.
 const REMOVED = ['s3:ObjectRemoved:*', 's3:LifecycleExpiration:*'];
 
+// A page uploads, sees the ETag of what it uploaded, and reads nothing.
+const UPLOADS = { AllowedMethods: ['PUT', 'POST'], ExposedHeaders: ['ETag'] };
+
+const sub = (text) => ({ 'Fn::Sub': text });
+const DISTRIBUTION_ARN = sub('arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${Distribution}');
+
 module.exports = class Variants {
   constructor(serverless) {
     // At `initialize`, variables have their values and nothing is packaged yet.
@@ -25,6 +31,12 @@ function vary(service, Error) {
   if (!isRule && !parameters.sourceAccount.startsWith('$')) {
     throw new Error('sourceAccount needs delivery: eventbridge, since S3 invokes functions of its own account only');
   }
+  if (parameters.uploadOrigins && parameters.existingSourceBucket) {
+    throw new Error('uploadOrigins needs a source bucket of the stack: the CORS of an existing one is its own');
+  }
+  if (Boolean(parameters.cdnDomain) !== Boolean(parameters.cdnCertificate)) {
+    throw new Error('cdnDomain and cdnCertificate need each other');
+  }
 
   if (parameters.anySuffix === 'true') {
     functions.resize.events = [{ s3: { bucket: 'source', event: 's3:ObjectCreated:*' } }];
@@ -45,18 +57,26 @@ function vary(service, Error) {
     functions.resize.events = isBuffered ? [bufferEvent(parameters.maxConcurrency)] : [];
     delete resources.extensions.ResizeLambdaPermissionSourceS3;
   }
+  if (parameters.uploadOrigins) {
+    resources.Resources.S3BucketSource.Properties.CorsConfiguration = cors(parameters.uploadOrigins, UPLOADS);
+  }
   if (parameters.existingSourceBucket) {
     useExistingSource(resources, isDirect ? functions.resize.events : [], parameters.existingSourceBucket);
   }
 
   const destination = resources.Resources.DestinationBucket.Properties;
   if (parameters.corsOrigins) {
-    destination.CorsConfiguration = cors(parameters.corsOrigins);
+    destination.CorsConfiguration = cors(parameters.corsOrigins, { AllowedMethods: ['GET', 'HEAD'] });
   }
-  if (parameters.distribution) {
+  const distributions = parameters.distribution ? [parameters.distribution] : [];
+  if (parameters.cdn === 'true') {
+    addDistribution(resources, optional.cdn, parameters);
+    distributions.push(DISTRIBUTION_ARN);
+  }
+  if (distributions.length) {
     const readsCopies = parameters.distributionReadsCopies === 'true';
     const { Statement: statements } = resources.Resources.DestinationBucketPolicy.Properties.PolicyDocument;
-    statements.push(...readers(parameters.distribution, renditions, readsCopies));
+    statements.push(...readers(distributions, renditions, readsCopies));
   }
   if (parameters.sourceKmsKey) {
     resources.Resources.SourceKmsPolicy = policy('source-kms-key', useKey(parameters.sourceKmsKey, 'kms:Decrypt'));
@@ -99,8 +119,8 @@ function vary(service, Error) {
   dropNeedlessSub(resources);
 }
 
-const arnOf = (resource) => ({ 'Fn::GetAtt': [resource, 'Arn'] });
-const sub = (text) => ({ 'Fn::Sub': text });
+const getAtt = (resource, attribute) => ({ 'Fn::GetAtt': [resource, attribute] });
+const arnOf = (resource) => getAtt(resource, 'Arn');
 const bucketArn = (name) => sub('arn:${AWS::Partition}:s3:::' + name);
 const allow = (statement) => ({ Effect: 'Allow', ...statement });
 const document = (...statements) => ({ Version: '2012-10-17', Statement: statements });
@@ -199,17 +219,38 @@ function useExistingSource({ Resources: resources, extensions }, events, bucket)
   }
 }
 
-function cors(origins) {
-  const rule = { AllowedMethods: ['GET', 'HEAD'], AllowedOrigins: origins.split(','), AllowedHeaders: ['*'], MaxAge: 3600 };
-  return { CorsRules: [rule] };
+function cors(origins, rule) {
+  return { CorsRules: [{ ...rule, AllowedOrigins: origins.split(','), AllowedHeaders: ['*'], MaxAge: 3600 }] };
+}
+
+// The pages of corsOrigins may fetch from the distribution; pictures need no permission.
+function addDistribution(resources, cdn, { cdnDomain, cdnCertificate, corsOrigins }) {
+  Object.assign(resources.Resources, cdn);
+  const { DistributionConfig: config } = cdn.Distribution.Properties;
+  const { ResponseHeadersPolicyConfig: headers } = cdn.DistributionHeaders.Properties;
+  if (cdnDomain) {
+    config.Aliases = [cdnDomain];
+    config.ViewerCertificate = {
+      AcmCertificateArn: cdnCertificate,
+      MinimumProtocolVersion: 'TLSv1.2_2021',
+      SslSupportMethod: 'sni-only',
+    };
+  }
+  if (corsOrigins) {
+    headers.CorsConfig.AccessControlAllowOrigins.Items = corsOrigins.split(',');
+  } else {
+    delete headers.CorsConfig;
+  }
+  resources.Outputs.DistributionDomain = { Value: getAtt('Distribution', 'DomainName') };
+  resources.Outputs.DistributionArn = { Value: DISTRIBUTION_ARN };
 }
 
 // The lists of `image-scaler plan`, in recipes/, name every source: nobody but the account reads them.
-function readers(distribution, { readable, copies }, readsCopies) {
+function readers(distributions, { readable, copies }, readsCopies) {
   const read = {
     Principal: { Service: 'cloudfront.amazonaws.com' },
     Action: 's3:GetObject',
-    Condition: { StringEquals: { 'aws:SourceArn': distribution } },
+    Condition: { StringEquals: { 'aws:SourceArn': distributions } },
   };
   const statements = [allow({ Sid: 'CloudFront', ...read, Resource: readsCopies ? [...readable, ...copies] : readable })];
   if (copies.length && !readsCopies) {

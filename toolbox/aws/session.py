@@ -12,6 +12,14 @@ from toolbox.aws.errors import call_errors
 DEFAULT_REGION = "us-east-1"
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
 """For the first request of a command: fail fast without credentials or a network."""
+PRESIGNING = Config(
+    signature_version="s3v4", s3={"addressing_style": "virtual"}, request_checksum_calculation="when_required"
+)
+"""For URLs that others use: of the bucket's own region, and without a checksum that they would have to send.
+
+By default boto3 signs for bucket.s3.amazonaws.com, which redirects requests for a new bucket of another region. A page
+cannot follow such a redirect.
+"""
 
 
 def open_session(region: str | None = None) -> boto3.Session:

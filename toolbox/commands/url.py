@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import boto3
 import msgspec
-from botocore.config import Config
 
 from image_scaler.exceptions import DestinationKeyError
 from image_scaler.history import rejection_key
@@ -19,6 +18,7 @@ from image_scaler.text import on_one_line
 from toolbox import stack
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import call_errors
+from toolbox.aws.session import PRESIGNING
 from toolbox.console import err, out, print_error
 from toolbox.migration.stored import read_manifest, read_object
 
@@ -59,7 +59,7 @@ class Uploads:
         self._deployed = deployed
         self._recipe = recipe
         with call_errors("create clients for AWS"):
-            self._s3: S3Client = session.client("s3", config=Config(signature_version="s3v4"))
+            self._s3: S3Client = session.client("s3", config=PRESIGNING)
             self._store = S3Store(session.client("s3"))
 
     def links(self, key: str) -> list[Link]:

@@ -47,12 +47,13 @@ class LocalAws:
     """A running local AWS; a context manager that stops it at the end.
 
     `env` has the environment variables for its clients and, after the deployment, the names of the buckets, the queue
-    and the function.
+    and the function. `outputs` are those of the deployed stack.
     """
 
     def __init__(self, folder: Path, env: dict[str, str], process: "subprocess.Popen[bytes] | None" = None) -> None:
         self.folder = folder
         self.env = env
+        self.outputs: dict[str, str] = {}
         self._process = process
 
     @classmethod
@@ -116,12 +117,12 @@ class LocalAws:
             if processes.run(command, cwd=ROOT, env=sls_environment() | self.env, log=log):
                 raise LocalAwsError(f"`sls deploy` cannot deploy the stack:\n{processes.tail(log)}")
         [stack] = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.env |= {
-            "SOURCE_BUCKET": outputs["SourceBucketName"],
-            "DESTINATION_BUCKET": outputs["DestinationBucketName"],
-            "FAILURE_QUEUE_URL": outputs["FailureQueueUrl"],
-            "REJECTED_QUEUE_URL": outputs["RejectedQueueUrl"],
+            "SOURCE_BUCKET": self.outputs["SourceBucketName"],
+            "DESTINATION_BUCKET": self.outputs["DestinationBucketName"],
+            "FAILURE_QUEUE_URL": self.outputs["FailureQueueUrl"],
+            "REJECTED_QUEUE_URL": self.outputs["RejectedQueueUrl"],
             "FUNCTION_NAME": f"{STACK}-resize",
         }
 

@@ -1,4 +1,4 @@
-"""The process of the local AWS: ministack with four patches, which CONTRIBUTING explains.
+"""The process of the local AWS: ministack with five patches, which CONTRIBUTING explains.
 
 Run as `python -m toolbox.local.emulator`, configured by ministack's environment variables. It ends when its standard
 input is closed, so when its parent process ends, unless it reads a line `stay` first.
@@ -6,6 +6,7 @@ input is closed, so when its parent process ends, unless it reads a line `stay` 
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ def main() -> None:
     _read_metrics_in_logs(import_module("ministack.services.cloudwatch"), lambda_service)
     app: Any = import_module("ministack.app")
     _trust_loopback(app)
+    _serve_distributions(app, import_module("ministack.services.cloudfront"))
     del sys.argv[1:]  # which name the folder, for `ps`
     app.main()
 
@@ -38,6 +40,24 @@ def _trust_loopback(app: Any) -> None:
     """Count all requests as encrypted, which the bucket policies require: they never leave this machine."""
     pin = app.pin_request_origin
     app.pin_request_origin = lambda address, is_secure: pin(address, True)
+
+
+def _serve_distributions(app: Any, cloudfront: Any) -> None:
+    """Let a browser on this machine reach a distribution, as `<its label>.cloudfront.localhost`, and without TLS.
+
+    Browsers know that names below localhost are this machine. A distribution may redirect to HTTPS, which nothing here
+    answers.
+    """
+    handle = cloudfront.handle_viewer_request
+
+    async def handle_encrypted(
+        distribution: Any, method: str, path: str, raw_path: str, query: str, headers: dict[str, str], *rest: Any
+    ) -> Any:
+        encrypted = headers | {"x-forwarded-proto": "https"}
+        return await handle(distribution, method, path, raw_path, query, encrypted, *rest)
+
+    cloudfront.handle_viewer_request = handle_encrypted
+    app._CLOUDFRONT_HOST_RE = re.compile(r"^([a-z0-9]+)\.cloudfront\.(?:net|localhost)$")
 
 
 def _queue_throttled_events(service: Any) -> None:

@@ -10,6 +10,7 @@ ALARM_TOPIC = "arn:aws:sns:us-east-1:123456789012:my.topic"
 SOURCE_KEY, DESTINATION_KEY = (f"arn:aws:kms:us-east-1:123456789012:key/{name}" for name in ("sources", "renditions"))
 DISTRIBUTION = "arn:aws:cloudfront::123456789012:distribution/EXAMPLE"
 ORIGINS = "https://www.example.com,https://example.com"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/EXAMPLE"
 OWN_RENDITIONS = """
 [renditions.original]
 key = "originals/{key}"
@@ -177,6 +178,23 @@ def with_a_distribution(tmp_path_factory: pytest.TempPathFactory) -> Package:
 def with_copies_read(tmp_path_factory: pytest.TempPathFactory) -> Package:
     parameters = (f"--param=distribution={DISTRIBUTION}", "--param=distributionReadsCopies=true")
     return package(tmp_path_factory.mktemp("copies-read"), *parameters, wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_a_cdn(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The stack's own distribution, without a name of ours and for pictures only."""
+    return package(tmp_path_factory.mktemp("cdn"), "--param=cdn=true", wheels=False)
+
+
+@pytest.fixture(scope="session")
+def with_pages(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The stack's own distribution with a name, next to a given one; pages upload, and read manifests."""
+    parameters = (
+        *("cdn=true", "cdnDomain=images.example.com", f"cdnCertificate={CERTIFICATE}", f"distribution={DISTRIBUTION}"),
+        *(f"corsOrigins={ORIGINS}", f"uploadOrigins={ORIGINS}"),
+    )
+    folder = tmp_path_factory.mktemp("pages")
+    return package(folder, *(f"--param={parameter}" for parameter in parameters), wheels=False)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ from typing import cast
 
 import pytest
 
+from image_scaler.exceptions import ConfigError
 from image_scaler.publisher import SUPERSEDED
 from image_scaler.renditions.toml import parse_recipe
 from tests.stack.packaging.conftest import (
+    CERTIFICATE,
     DESTINATION_KEY,
     DISTRIBUTION,
     ORIGINS,
@@ -20,6 +22,7 @@ from tests.stack.packaging.conftest import (
     SOURCE_KEY,
 )
 from tests.stack.packaging.packages import ACCOUNT, REGION, Package
+from toolbox import stack
 
 SOURCE = f"image-scaler-dev-source-{ACCOUNT}-{REGION}"
 DESTINATION = f"image-scaler-dev-destination-{ACCOUNT}-{REGION}"
@@ -443,7 +446,86 @@ def test_only_a_given_distribution_reads_renditions(with_a_distribution: Package
     for statement in statements:
         assert statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
         assert statement["Action"] == "s3:GetObject"
-        assert statement["Condition"] == {"StringEquals": {"aws:SourceArn": DISTRIBUTION}}
+        assert statement["Condition"] == {"StringEquals": {"aws:SourceArn": [DISTRIBUTION]}}
+
+
+def test_the_stacks_own_distribution_reads_what_a_given_one_reads(
+    with_a_distribution: Package, with_a_cdn: Package, with_pages: Package
+) -> None:
+    own = f"arn:aws:cloudfront::{ACCOUNT}:distribution/<Distribution>"
+    given = bucket_statements(with_a_distribution, "DestinationBucketPolicy")
+    for package, readers in ((with_a_cdn, [own]), (with_pages, [DISTRIBUTION, own])):
+        text = json.dumps(bucket_statements(package, "DestinationBucketPolicy"))
+        assert json.loads(text.replace(json.dumps(readers), json.dumps([DISTRIBUTION]))) == given
+    assert with_a_cdn.outputs["DistributionArn"] == own
+
+
+def test_the_distribution_signs_its_requests_redirects_to_https_and_repeats_no_not_yet(with_a_cdn: Package) -> None:
+    config = with_a_cdn.properties("Distribution")["DistributionConfig"]
+    (origin,) = config["Origins"]
+    assert origin["DomainName"] == f"{DESTINATION}.s3.{REGION}.amazonaws.com"
+    assert origin["OriginAccessControlId"] == "<DistributionAccess.Id>"
+    control = with_a_cdn.properties("DistributionAccess")["OriginAccessControlConfig"]
+    assert (control["SigningBehavior"], control["SigningProtocol"]) == ("always", "sigv4")
+    assert config["DefaultCacheBehavior"]["ViewerProtocolPolicy"] == "redirect-to-https"
+    assert "AllowedMethods" not in config["DefaultCacheBehavior"]  # GET and HEAD
+    assert {error["ErrorCode"]: error["ErrorCachingMinTTL"] for error in config["CustomErrorResponses"]} == {
+        403: 0,
+        404: 0,
+    }
+    cache = with_a_cdn.properties("DistributionCache")["CachePolicyConfig"]
+    assert cache["MinTTL"] == 0  # manifests say no-cache
+
+
+def test_the_distribution_has_the_given_name_and_certificate(with_a_cdn: Package, with_pages: Package) -> None:
+    unnamed, named = (one.properties("Distribution")["DistributionConfig"] for one in (with_a_cdn, with_pages))
+    assert not {"Aliases", "ViewerCertificate"} & unnamed.keys()
+    assert named["Aliases"] == ["images.example.com"]
+    assert named["ViewerCertificate"] == {
+        "AcmCertificateArn": CERTIFICATE,
+        "MinimumProtocolVersion": "TLSv1.2_2021",
+        "SslSupportMethod": "sni-only",
+    }
+
+
+def test_the_distribution_lets_only_pages_of_given_origins_fetch_manifests(
+    with_a_cdn: Package, with_pages: Package
+) -> None:
+    closed, opened = (
+        one.properties("DistributionHeaders")["ResponseHeadersPolicyConfig"] for one in (with_a_cdn, with_pages)
+    )
+    assert "CorsConfig" not in closed
+    cors = opened["CorsConfig"]
+    assert cors["AccessControlAllowOrigins"]["Items"] == ORIGINS.split(",")
+    assert cors["AccessControlAllowMethods"]["Items"] == ["GET", "HEAD"]
+    assert cors["AccessControlAllowCredentials"] is False
+
+
+def test_given_origins_may_upload_see_the_etag_and_read_nothing(arm64: Package, with_pages: Package) -> None:
+    assert "CorsConfiguration" not in arm64.properties("S3BucketSource")
+    (rule,) = with_pages.properties("S3BucketSource")["CorsConfiguration"]["CorsRules"]
+    assert rule == {
+        "AllowedMethods": ["PUT", "POST"],
+        "AllowedOrigins": ORIGINS.split(","),
+        "AllowedHeaders": ["*"],
+        "ExposedHeaders": ["ETag"],
+        "MaxAge": 3600,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        (
+            ["uploadOrigins=https://a.example", "existingSourceBucket=b"],
+            "uploadOrigins needs a source bucket of the stack",
+        ),
+        (["cdn=true", "cdnDomain=images.example.com"], "cdnDomain and cdnCertificate need each other"),
+    ],
+)
+def test_parameters_that_cannot_have_their_effect_are_refused(parameters: list[str], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        stack.resolved("dev", parameters)
 
 
 def test_given_origins_may_read_across_domains(arm64: Package, with_own_settings: Package) -> None:
@@ -480,8 +562,11 @@ def test_cfn_lint_has_no_warnings(
     with_event_bridge: Package,
     with_buffer: Package,
     with_everything: Package,
+    with_a_cdn: Package,
+    with_pages: Package,
 ) -> None:
-    assert linted(arm64, with_own_settings, with_event_bridge, with_buffer, with_everything) == []
+    packages = (arm64, with_own_settings, with_event_bridge, with_buffer, with_everything, with_a_cdn, with_pages)
+    assert linted(*packages) == []
 
 
 def test_cfn_lint_has_only_harmless_warnings_about_an_existing_bucket(
