@@ -25,6 +25,9 @@ from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 TRIM_THRESHOLD = 10
 """How far a pixel may differ from the colour of the top left corner and still belong to the border: sharp's."""
 
+SMART_POSITIONS = (Position.ATTENTION, Position.ENTROPY)
+"""The positions that depend on the pixels."""
+
 _SHARPEN_KERNEL = [[-1, -1, -1], [-1, 32, -1], [-1, -1, -1]]
 """sharp's mild sharpening, divided by 24."""
 
@@ -199,6 +202,7 @@ class Rendering:
         self._targets = targets
         self._deadline = deadline
         self._search_effort = search_effort
+        self._kept_points: dict[RenditionSpec, Point] = {}
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
@@ -223,7 +227,7 @@ class Rendering:
                 pixels = (item.plan, item.target.format, item.target.spec.pixel_options)
                 if pixels not in encoded:
                     try:
-                        encoded[pixels] = self._render(item, group.pyramids, target_quality)
+                        encoded[pixels] = self._render(item, group, target_quality)
                     except VIPS_ERRORS as error:
                         title = self._source.header.format.traits.title
                         raise DamagedImageError(
@@ -259,7 +263,7 @@ class Rendering:
         group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
         larger = group.planned[: group.planned.index(item) + 1]
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
-        return _compose(image, item.plan, target.spec, self._source.focal_point).copy_memory()
+        return _compose(image, item.plan, target.spec, self._kept_point(item, group)).copy_memory()
 
     def preview(self) -> Preview:
         """Return the first frame, very small; cheapest after the renditions were made."""
@@ -271,16 +275,31 @@ class Rendering:
         )
         return Preview(size, decoding.rgba(self._source.pyramid.at(size)))
 
-    def _render(
-        self, item: _TargetLayout, pyramids: Sequence["_Pyramid"], target_quality: TargetQuality
-    ) -> EncodedImage:
+    def _kept_point(self, item: _TargetLayout, group: _Group) -> Point | None:
+        """Return the point that a crop keeps; None if the position says it, or the pixels of this size alone.
+
+        The crops of a ladder with an aspect ratio show the same part: the one that is chosen in its largest step.
+        """
+        spec = item.target.spec
+        if self._source.focal_point or not spec.ratio or spec.position not in SMART_POSITIONS:
+            return self._source.focal_point
+        steps = (other for other in group.planned if other.target.spec.pixel_options == spec.pixel_options)
+        largest = next(steps).plan
+        if largest.crop is None:
+            return None
+        if spec.pixel_options not in self._kept_points:
+            image = group.pyramids[0].at(largest.resize)
+            crop = image.smartcrop(*largest.crop, interesting=spec.position.value)
+            middle = (crop.width / 2 - crop.xoffset, crop.height / 2 - crop.yoffset)
+            self._kept_points[spec.pixel_options] = Point(middle[0] / image.width, middle[1] / image.height)
+        return self._kept_points[spec.pixel_options]
+
+    def _render(self, item: _TargetLayout, group: _Group, target_quality: TargetQuality) -> EncodedImage:
         spec, format = item.target.spec, item.target.format
         target = spec.goal_for(format)
         count = _frame_count(self._source.header, item)
-        frames = [
-            _compose(pyramid.at(item.plan.resize), item.plan, spec, self._source.focal_point)
-            for pyramid in pyramids[:count]
-        ]
+        point = self._kept_point(item, group)
+        frames = [_compose(pyramid.at(item.plan.resize), item.plan, spec, point) for pyramid in group.pyramids[:count]]
         if target:  # they are encoded more than once
             frames = [frame.copy_memory() for frame in frames]
         encoder = encoding.Encoder(
@@ -411,7 +430,7 @@ def _compose(image: pyvips.Image, planned: Layout, spec: RenditionSpec, focal_po
     if planned.crop:
         if focal_point:
             left, top = offset_around(planned.resize, planned.crop, focal_point)
-        elif spec.position in (Position.ATTENTION, Position.ENTROPY):
+        elif spec.position in SMART_POSITIONS:
             return image.smartcrop(*planned.crop, interesting=spec.position.value)
         else:
             left, top = offset(planned.resize, planned.crop, spec.position)

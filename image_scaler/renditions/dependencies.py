@@ -32,7 +32,7 @@ def scaled_from(
     spec = target.spec
     group = [other for other in targets if decoded_alike(other.spec) == decoded_alike(spec)]
     if source is None or spec.trim:
-        options = ((one.spec.width, one.spec.height, one.spec.fit, one.spec.without_enlargement) for one in group)
+        options = ((one.spec.box, one.spec.ratio, one.spec.fit, one.spec.without_enlargement) for one in group)
         return sorted(set(options), key=repr)
     own, sizes = target.lay_out(source).resize, {other.lay_out(source).resize for other in group}
     return sorted(size for size in sizes if size.width >= own.width and size.height >= own.height)

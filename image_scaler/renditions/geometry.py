@@ -103,6 +103,22 @@ def lay_out(
     return Layout(resize, None, None)
 
 
+def box_of_shape(source: Size, width: int, ratio: float, fit: Fit, *, without_enlargement: bool) -> Size:
+    """Return the box for `cover` or `contain` with an aspect ratio: always of this shape, up to `width` wide.
+
+    With `without_enlargement` it is no larger than the source needs: under `cover` the largest crop of this shape,
+    under `contain` the smallest box around the source. So the steps of a ladder that are too large for it are equal.
+    """
+    if not without_enlargement:
+        return Size(width, _side(width / ratio))
+    limit = min if fit is Fit.COVER else max
+    exact = min(float(width), limit(float(source.width), source.height * ratio))
+    box = Size(_side(exact), _side(exact / ratio))
+    if fit is Fit.COVER:  # rounded up, a side could be longer than the source's
+        return Size(min(box.width, source.width), min(box.height, source.height))
+    return box
+
+
 def _scales(source: Size, width: int | None, height: int | None, fit: Fit) -> tuple[float, float]:
     x = width / source.width if width else None
     y = height / source.height if height else None

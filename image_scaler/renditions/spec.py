@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from image_scaler.renditions.fingerprint import fingerprint
 from image_scaler.renditions.formats import ENCODING_OPTIONS, OUTPUT_FORMATS, Format, format_of_extension
-from image_scaler.renditions.geometry import Fit, Layout, Position, Size, lay_out
+from image_scaler.renditions.geometry import Fit, Layout, Position, Size, box_of_shape, lay_out
 from image_scaler.renditions.keys import (
     HASH_DIGITS,
     KeyTemplate,
@@ -26,6 +26,9 @@ Tags = tuple[tuple[str, str], ...]
 """The names and the values of the tags of an object."""
 
 
+_TEXT_RATIO = r"^[1-9][0-9]{0,4}:[1-9][0-9]{0,4}\Z"
+
+
 class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The options that all steps of a ladder share; each is declared here and nowhere else.
 
@@ -35,6 +38,14 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     fit: Annotated[Fit, Meta(description=f"one of {', '.join(Fit)}")] = Fit.COVER
     position: Annotated[Position, Meta(description=f"one of {', '.join(Position)}")] = Position.CENTRE
     without_enlargement: Flag = True
+    aspect_ratio: (
+        Annotated[
+            Annotated[str, Meta(pattern=_TEXT_RATIO)] | Annotated[float, Meta(ge=0.01, le=100)],
+            Meta(description="a text like 16:9, or a number from 0.01 to 100"),
+        ]
+        | None
+    ) = None
+    """Width to height, in `cover` and `contain`; every source gets this shape, also a small one."""
     background: Annotated[
         str, Meta(pattern=r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z", description="a colour like #ffffff or #ffffff00")
     ] = "#ffffff"
@@ -116,8 +127,23 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
         return default if self.effort is None else self.effort
 
     @property
+    def ratio(self) -> float | None:
+        """The aspect ratio as a number; None without one."""
+        if not isinstance(self.aspect_ratio, str):
+            return self.aspect_ratio
+        width, _, height = self.aspect_ratio.partition(":")
+        return int(width) / int(height)
+
+    @property
+    def box(self) -> tuple[int | None, int | None]:
+        """Width and height of the box, if the source is large enough; None for a side that the source decides."""
+        if self.ratio and self.width:
+            return box_of_shape(Size(1, 1), self.width, self.ratio, self.fit, without_enlargement=False)
+        return self.width, self.height
+
+    @property
     def keeps_shape(self) -> bool:
-        """Whether a source that is too small for the box gives a smaller rendition with the shape of the box."""
+        """Whether a source that is too small for width and height gives a smaller rendition of their shape."""
         return bool(self.width and self.height and self.without_enlargement) and self.fit in (Fit.COVER, Fit.FILL)
 
     @property
@@ -127,7 +153,7 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
 
     def has_effect(self, option: str, format: Format) -> bool:
         """Return whether an option changes anything in a rendition in this format, next to the other options."""
-        has_side, has_box = bool(self.width or self.height), bool(self.width and self.height)
+        has_side, has_box = any(self.box), all(self.box)
         match option:
             case "fit":
                 return has_box or (has_side and self.fit is Fit.FILL)
@@ -157,6 +183,8 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
                 return (effort.default, effort.by_pixels) if effort.by_pixels else effort.default
             case "chroma_subsampling":
                 return self.chroma_subsampling or format.traits.chroma_subsampling
+            case "aspect_ratio":
+                return self.ratio
         return getattr(self, option)
 
     @cached_property
@@ -251,7 +279,12 @@ class RenditionTarget:
     def lay_out(self, source: Size) -> Layout:
         """Return the steps from a source of this size (upright) to the rendition, no larger than its format holds."""
         spec, max_side = self.spec, self.format.traits.max_side
-        layout = lay_out(source, spec.width, spec.height, spec.fit, without_enlargement=spec.without_enlargement)
+        width, height = spec.width, spec.height
+        if width and spec.ratio:
+            width, height = box_of_shape(
+                source, width, spec.ratio, spec.fit, without_enlargement=spec.without_enlargement
+            )
+        layout = lay_out(source, width, height, spec.fit, without_enlargement=spec.without_enlargement)
         return layout.within(max_side) if max_side else layout
 
 

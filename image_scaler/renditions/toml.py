@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from image_scaler.exceptions import ConfigError, Field
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
+from image_scaler.renditions.geometry import Fit
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_goal
@@ -185,6 +186,8 @@ def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Itera
     for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
             yield ConfigError(f"{where} has both {one} and {many}: remove one of them", (*field, many))
+    if table.aspect_ratio is not None:
+        yield from _find_shape_mistakes(table, field)
     if table.skip_larger and len(table.formats or ()) < 2:
         message = f"{where}.skip_larger compares formats: it needs formats with at least two of them"
         yield ConfigError(message, (*field, "skip_larger"))
@@ -204,6 +207,17 @@ def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Itera
             "without them the rendition is a byte-for-byte copy, which keeps everything of the source"
         )
         yield ConfigError(message, (*field, extras[0]))
+
+
+def _find_shape_mistakes(table: RenditionTable, field: Field) -> Iterator[ConfigError]:
+    """Yield why an aspect ratio cannot be next to the other fields."""
+    where, shape = _show_field(field), (*field, "aspect_ratio")
+    if table.height:
+        yield ConfigError(f"{where} has both height and aspect_ratio: remove one of them", shape)
+    if not (table.width or table.widths):
+        yield ConfigError(f"{where}.aspect_ratio needs a width or widths next to it", shape)
+    if table.fit not in (Fit.COVER, Fit.CONTAIN):
+        yield ConfigError(f"{where}.aspect_ratio means nothing in {table.fit}: it is for cover, contain", shape)
 
 
 def _normalise_spelling(raw: Any) -> Any:

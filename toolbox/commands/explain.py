@@ -92,8 +92,8 @@ def _describe(target: Target) -> str:
     if isinstance(target, CopyTarget):
         return "copy, byte for byte, with all metadata"
     spec = target.spec
-    box = f"{spec.width or 'any'} x {spec.height or 'any'}, " if spec.width or spec.height else ""
-    fit = f"{spec.fit}, " if spec.width and spec.height else ""
+    box = f"{' x '.join(str(side or 'any') for side in spec.box)}, " if any(spec.box) else ""
+    fit = f"{spec.fit}, " if all(spec.box) else ""
     return f"{box}{fit}{target.format}{_describe_quality(target)}"
 
 

@@ -99,9 +99,9 @@ def _column(spec: Spec, table: str) -> Column:
     if not target:
         quality = quality or (spec.format.traits.default_quality if spec.format else None)
     words = []
-    if spec.width or spec.height:
-        words.append(f"{spec.width or 'any'} × {spec.height or 'any'}")  # noqa: RUF001  the sign of multiplication
-    if spec.width and spec.height:
+    if any(spec.box):
+        words.append(" × ".join(str(side or "any") for side in spec.box))  # noqa: RUF001  the sign of multiplication
+    if all(spec.box):
         words.append(spec.fit)
     if spec.lossless:
         words.append("lossless")
@@ -111,7 +111,7 @@ def _column(spec: Spec, table: str) -> Column:
         words.append(f"quality {quality}")
     if spec.max_bytes:
         words.append(f"up to {spec.max_bytes:,} bytes")
-    is_cropped = bool(spec.width and spec.height and spec.fit is Fit.COVER)
+    is_cropped = all(spec.box) and spec.fit is Fit.COVER
     return Column(
         column_id(spec),
         spec.name,

@@ -300,3 +300,19 @@ def test_the_original_of_a_rendition_has_its_size_and_its_pixels() -> None:
     original = rendering.original(targets[0])
     assert (original.width, original.height) == (90, 90)
     assert (original - decoded(made.body)).abs().max() == 0
+
+
+@pytest.mark.parametrize("position", ["attention", "entropy"])
+def test_all_steps_of_one_shape_show_the_same_part_alone_and_among_all(position: str) -> None:
+    picture = drawing.photo(1200, 400).insert(drawing.quadrants(150, 150), 930, 120)
+    recipe = parse_recipe(
+        f"[renditions.web]\nwidths = [60, 150, 300]\naspect_ratio = 1\nposition = '{position}'\nformat = 'png'"
+    )
+    targets = recipe.plan_for("a.png").renditions
+    rendering = SourceImage(drawing.png(picture)).render(targets)
+    bodies = {rendition.target: rendition.body for rendition in rendering}
+    largest = decoded(bodies[targets[-1]])
+    for target in targets:
+        step = decoded(bodies[target])
+        assert (largest.resize(step.width / largest.width) - step).abs().avg() < 6
+        assert [rendition.body for rendition in rendering.select([target])] == [bodies[target]]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_scaler.renditions.geometry import Fit, Position, Size, lay_out, offset
+from image_scaler.renditions.geometry import Fit, Position, Size, box_of_shape, lay_out, offset
 
 SIDES = st.integers(1, 20_000)
 BOX_SIDES = st.none() | st.integers(1, 5_000)
@@ -54,6 +54,39 @@ def test_without_enlargement_a_small_image_is_cropped_or_stretched_to_the_shape_
     cropped = lay_out(Size(*source), *box, Fit.COVER, without_enlargement=True)
     assert cropped.output == output
     assert lay_out(Size(*source), *box, Fit.FILL, without_enlargement=True) == (output, None, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "fit", "outputs"),
+    [
+        ((600, 800), Fit.COVER, [(600, 338)] * 3),
+        ((3000, 1000), Fit.COVER, [(640, 360), (1280, 720), (1778, 1000)]),
+        ((100, 75), Fit.COVER, [(100, 56)] * 3),
+        ((1, 1000), Fit.COVER, [(1, 1)] * 3),
+        ((4000, 3000), Fit.CONTAIN, [(640, 360), (1280, 720), (1920, 1080)]),
+        ((100, 75), Fit.CONTAIN, [(133, 75)] * 3),
+    ],
+)
+def test_with_an_aspect_ratio_every_source_gets_the_shape_and_none_is_enlarged(
+    source: tuple[int, int], fit: Fit, outputs: list[tuple[int, int]]
+) -> None:
+    for width, output in zip((640, 1280, 1920), outputs, strict=True):
+        box = box_of_shape(Size(*source), width, 16 / 9, fit, without_enlargement=True)
+        planned = lay_out(Size(*source), *box, fit, without_enlargement=True)
+        assert planned.output == output
+        assert planned.resize <= source
+
+
+@given(source=st.builds(Size, SIDES, SIDES), width=st.integers(1, 5_000), ratio=st.floats(0.01, 100))
+def test_a_crop_has_the_shape_to_a_pixel_is_within_the_source_and_as_large_as_it_may_be(
+    source: Size, width: int, ratio: float
+) -> None:
+    box = box_of_shape(source, width, ratio, Fit.COVER, without_enlargement=True)
+    planned = lay_out(source, *box, Fit.COVER, without_enlargement=True)
+    assert planned.output == box
+    assert abs(box.width - box.height * ratio) <= max(1, ratio) or 1 in box
+    assert all(side <= whole for side, whole in zip(box, source, strict=True))
+    assert box.width == width or abs(box.width - min(source.width, source.height * ratio)) <= 1
 
 
 def test_a_layout_can_be_scaled_down_to_what_a_format_holds() -> None:
