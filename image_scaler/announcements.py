@@ -42,7 +42,7 @@ class Announcer:
         """Tell that no retry can make renditions of a source; raises StorageError."""
         if self._bus is not None:
             detail = _detail(REJECTED, event.ref, event.etag, event.sequencer, type(error).__name__)
-            self._bus.send(REJECTED, detail | {"error": {"type": type(error).__name__, "text": str(error)}})
+            self._bus.send(REJECTED, detail | {"error": error.as_json()})
 
     def removed(self, event: SourceEvent) -> None:
         """Tell that the renditions of a source were deleted with it; raises StorageError."""

@@ -28,6 +28,13 @@ Field = tuple[str | int, ...]
 class ImageScalerError(Exception):
     """The base of everything that this package raises on purpose."""
 
+    code = "failed"
+    """Names the reason for programs, in records, events and the log: docs/upload.md lists them. Never change one."""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the error as records, events and the log have it."""
+        return {"code": self.code, "type": type(self).__name__, "text": str(self)}
+
 
 class ConfigError(ImageScalerError):
     """The settings or renditions.toml cannot work; the message is one sentence that names the field.
@@ -66,38 +73,54 @@ class ConfigError(ImageScalerError):
 class EventError(ImageScalerError):
     """The event is of no kind that is known here; the message says what was expected."""
 
+    code = "unknown_event"
+
 
 class RejectedError(ImageScalerError):
     """The source can never be processed: no retry can succeed."""
 
-    def __init__(self, message: str, detail: str = "") -> None:
+    def __init__(self, message: str, detail: str = "", *, code: str | None = None) -> None:
+        """`code`: None for that of the class."""
         super().__init__(message)
         self.detail = detail
         """What the library said, for the log."""
+        self.code = code or self.code
 
 
 class UnsupportedImageError(RejectedError):
     """The source is not an image, or not of a format that is read here."""
 
+    code = "unsupported"
+
 
 class DamagedImageError(RejectedError):
     """The source is an image, but its pixels cannot be decoded."""
+
+    code = "damaged"
 
 
 class ImageTooLargeError(RejectedError):
     """Decoding the source would cost more than the limits allow."""
 
+    code = "too_many_pixels"
+
 
 class ArchivedObjectError(RejectedError):
     """The source is in an archive of S3 (Glacier): it must be restored before it can be read."""
+
+    code = "archived"
 
 
 class DestinationKeyError(RejectedError):
     """S3 cannot store an object under the rendition's key."""
 
+    code = "invalid_key"
+
 
 class SourceInDestinationError(RejectedError):
     """The source is in the destination bucket: its renditions would be uploads again."""
+
+    code = "in_destination"
 
 
 class StorageError(ImageScalerError):
@@ -107,9 +130,13 @@ class StorageError(ImageScalerError):
 class ObjectNotFoundError(StorageError):
     """The object does not exist."""
 
+    code = "not_found"
+
 
 class AccessDeniedError(StorageError):
     """The function's role does not allow the call."""
+
+    code = "access_denied"
 
 
 class PreconditionFailedError(StorageError):
@@ -122,6 +149,8 @@ class UnexpectedError(ImageScalerError):
 
 class DeadlineExceededError(ImageScalerError):
     """The function's time was over before all renditions were made; a retry has the full time."""
+
+    code = "timeout"
 
 
 class RetryError(ImageScalerError):

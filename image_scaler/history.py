@@ -63,7 +63,7 @@ class History:
         fingerprint = rejection_fingerprint(self._settings.recipe, self._settings.memory)
         record = {
             "source": {"key": source.key, "etag": upload.head.etag},
-            "error": {"type": type(error).__name__, "text": str(error)},
+            "error": error.as_json(),
             "recipe": fingerprint,
         }
         body = json.dumps(record, ensure_ascii=False).encode()

@@ -114,8 +114,8 @@ class Scaler:
 
     def _is_no_image(self, event: SourceEvent, reason: ImageScalerError) -> bool:
         """Return whether a source was rejected that nobody said to be an image: not even the suffix of its key does."""
-        is_unsupported = self._any_suffix and isinstance(reason, UnsupportedImageError)
-        return is_unsupported and not is_image_key(event.ref.key)
+        is_unsupported = isinstance(reason, UnsupportedImageError) and reason.code != "damaged"
+        return self._any_suffix and is_unsupported and not is_image_key(event.ref.key)
 
     def scale(self, event: SourceEvent, deadline: Deadline = NO_DEADLINE) -> Outcome:
         """Make and write all renditions of one source, or remove them with it; raises nothing."""

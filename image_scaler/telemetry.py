@@ -104,7 +104,7 @@ class Telemetry:
             "search": _search_fields(outcome),
         }
         if error:
-            fields["error"] = {"type": type(error).__name__, "text": str(error)}
+            fields["error"] = error.as_json()
         if isinstance(error, RejectedError) and error.detail:
             fields["error"]["detail"] = error.detail
         if isinstance(error, UnexpectedError) and error.__cause__:

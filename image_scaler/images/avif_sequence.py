@@ -12,7 +12,7 @@ import pyvips
 
 from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
 from image_scaler.images.containers import media_boxes
-from image_scaler.images.refusals import why_damaged, why_not_an_image
+from image_scaler.images.refusals import not_readable, why_damaged
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
 
@@ -179,4 +179,4 @@ def _open(body: bytes) -> "AvifImageFile":
     try:
         return AvifImageFile(io.BytesIO(body))
     except _ERRORS as error:
-        raise UnsupportedImageError(why_not_an_image(body), " ".join(str(error).split())) from error
+        raise not_readable(body, " ".join(str(error).split())) from error

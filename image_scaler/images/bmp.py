@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyvips
 
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
-from image_scaler.images.refusals import why_damaged, why_not_an_image
+from image_scaler.images.refusals import not_readable, why_damaged
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
 
@@ -33,7 +33,7 @@ def read_size(body: bytes) -> Size:
     picture = _open(body)
     size = Size(*picture.size)
     if min(size) < 1:
-        raise UnsupportedImageError(why_not_an_image(body), f"the size is {size}")
+        raise not_readable(body, f"the size is {size}")
     pixels = size.width * size.height
     if picture.info["compression"] in _RUN_LENGTH_ENCODINGS:
         if pixels > MAX_RUN_LENGTH_PIXELS:
@@ -43,7 +43,7 @@ def read_size(body: bytes) -> Size:
             )
         # Each pixel and each end of a row take at most two bytes: longer data would be commands that draw nothing.
         if len(body) > 2 * (pixels + size.height) + 4096:
-            raise UnsupportedImageError(why_not_an_image(body), "too much data")
+            raise not_readable(body, "too much data")
     return size
 
 
@@ -71,4 +71,4 @@ def _open(body: bytes) -> "BmpImageFile":
     try:
         return BmpImageFile(io.BytesIO(body))
     except _ERRORS as error:
-        raise UnsupportedImageError(why_not_an_image(body), " ".join(str(error).split())) from error
+        raise not_readable(body, " ".join(str(error).split())) from error

@@ -14,7 +14,7 @@ from image_scaler.images import avif_sequence, bmp, gif
 from image_scaler.images.coding import ColourCoding, read_heif_coding, read_png_coding
 from image_scaler.images.containers import count_jpeg_scans, count_webp_frames
 from image_scaler.images.heif import HeifFile, read_heif
-from image_scaler.images.refusals import why_not_an_image
+from image_scaler.images.refusals import not_readable
 from image_scaler.images.svg import with_size
 from image_scaler.images.tiff import TiffFile, is_tiff, read_tiff
 from image_scaler.images.vips import VIPS_ERRORS, reason
@@ -96,7 +96,7 @@ def read_header(body: bytes, limits: Limits) -> Header:
     it is beyond the limits (frames of an animation beyond `limits.frames` are left out before that).
     """
     if not body:
-        raise UnsupportedImageError("the object is empty: it has no bytes")
+        raise UnsupportedImageError("the object is empty: it has no bytes", code="empty")
     limits.check_bytes(len(body))
     _check_parts(body)
     if body.startswith(bmp.MAGIC):
@@ -132,9 +132,10 @@ def _read_with_libvips(body: bytes, limits: Limits) -> Header:
         image = pyvips.Image.new_from_buffer(readable, "", access="sequential")
         fields = {name: image.get(name) for name in _FIELDS if image.get_typeof(name)}
     except VIPS_ERRORS as error:
-        raise UnsupportedImageError(why_not_an_image(body), reason(error)) from error
+        raise not_readable(body, reason(error)) from error
     if image.bands > MAX_BANDS:
-        raise ImageTooLargeError(f"the image has {image.bands:,} values per pixel but {MAX_BANDS} are allowed")
+        message = f"the image has {image.bands:,} values per pixel but {MAX_BANDS} are allowed"
+        raise ImageTooLargeError(message, code="too_complex")
     format = _FORMAT_OF_LOADER[str(fields["vips-loader"])]
     if format is Format.AVIF and fields.get("heif-compression") == "hevc":
         format = Format.HEIC
@@ -143,7 +144,7 @@ def _read_with_libvips(body: bytes, limits: Limits) -> Header:
         try:
             size = gif.screen_size(body)
         except (LookupError, struct.error) as error:
-            raise UnsupportedImageError(why_not_an_image(body), "no picture") from error
+            raise not_readable(body, "no picture") from error
     orientation = int(fields.get("orientation", 1))  # libvips reads any value but the eight as 1
     heif = _read_heif(body) if format in (Format.AVIF, Format.HEIC) else None
     coding = read_heif_coding(heif) if heif else read_png_coding(body) if format is Format.PNG else None
@@ -194,4 +195,5 @@ def _check_parts(body: bytes) -> None:
     except (ValueError, LookupError, struct.error):
         is_beyond = True  # a damaged file, whose parts libvips may find in another way
     if is_beyond:
-        raise ImageTooLargeError(f"the file has more than the {max_count:,} {parts} that are allowed")
+        message = f"the file has more than the {max_count:,} {parts} that are allowed"
+        raise ImageTooLargeError(message, code="too_complex")

@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
 
+from image_scaler.exceptions import UnsupportedImageError
 from image_scaler.images.containers import gif_blocks, jpeg_segments, media_boxes, png_chunks, webp_chunks
 from image_scaler.renditions.formats import Format
 
@@ -39,20 +40,22 @@ PARTS: Mapping[Format, Callable[[bytes], Iterable[object]]] = {
 }
 
 
-def why_not_an_image(body: bytes) -> str:
-    """Return why the header of a file cannot be read."""
+def not_readable(body: bytes, detail: str) -> UnsupportedImageError:
+    """Return the error of a file whose header cannot be read; `detail` is what the library said."""
     if SVG_ROOT.match(body[:4096]):
-        return (
+        return UnsupportedImageError(
             "SVG is read only if svg = true is set under [inputs] in renditions.toml, for trusted uploads; "
-            "or this SVG is damaged"
+            "or this SVG is damaged",
+            detail,
         )
     head = body[:64]
     with_magic = (format for format in Format if format.traits.magic)
     if format := next((one for one in with_magic if re.match(one.traits.magic, head, re.DOTALL)), None):
-        return why_damaged(body, format, "its header cannot be read")
+        return UnsupportedImageError(why_damaged(body, format, "its header cannot be read"), detail, code="damaged")
     if kind := next((kind for magic, kind in _OTHERS if re.match(magic, head, re.DOTALL)), None):
-        return f"this is {kind}, which is not read: upload a {_SUPPORTED}"
-    return f"its {len(body):,} bytes are not an image ({_SUPPORTED})"
+        return UnsupportedImageError(f"this is {kind}, which is not read: upload a {_SUPPORTED}", detail)
+    message = f"its {len(body):,} bytes are not an image ({_SUPPORTED})"
+    return UnsupportedImageError(message, detail, code="not_an_image")
 
 
 def why_damaged(body: bytes, format: Format, otherwise: str = "its pixels cannot be decoded") -> str:

@@ -67,7 +67,8 @@ class Limits(LimitOptions, frozen=True, kw_only=True):
         if size > self.source_bytes:
             raise ImageTooLargeError(
                 f"the source has {size:,} bytes but the limit is {self.source_bytes:,}: "
-                "raise limits.source_bytes in renditions.toml"
+                "raise limits.source_bytes in renditions.toml",
+                code="too_large",
             )
 
     def check_pixels(self, width: int, height: int, frames: int, *, must_buffer: bool) -> None:

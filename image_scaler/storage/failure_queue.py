@@ -67,6 +67,7 @@ def failure_record(
         "requestPayload": payload,
         "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
         "source": source._asdict() if source else None,
+        "code": error.code,
         "reason": str(error),
         "written": list(written),
     }

@@ -60,6 +60,13 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_codes_of_errors_are_those_of_the_code() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "image_scaler").rglob("*.py"))
+    used = set(re.findall(r"""\bcode ?= ?"(\w+)\"""", sources))
+    tried_again = words(PAGES["docs/upload.md"].partition("since a retry may succeed:")[2].partition("\n")[0])
+    assert {code for cell in table("docs/upload.md", "code") for code in words(cell)} | tried_again == used
+
+
 def test_the_readme_is_a_page() -> None:
     assert len(README.splitlines()) <= 130
 

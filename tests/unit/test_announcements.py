@@ -75,6 +75,7 @@ def test_a_rejected_source_is_told_with_the_reason() -> None:
     world.handle(world.upload("a.jpg", b"not an image"))
     ((kind, detail),) = world.bus.sent
     assert (kind, detail["error"]["type"]) == ("Source Rejected", "UnsupportedImageError")
+    assert detail["error"]["code"] == world.queue.records[0]["code"] == "not_an_image"
     assert detail["error"]["text"] == world.queue.records[0]["reason"]
 
 

@@ -56,7 +56,8 @@ def test_a_rejection_is_kept_with_its_version_recipe_and_reason_until_the_source
     assert provenance is not None
     assert provenance.source_etag == record["s3"]["object"]["eTag"]
     assert provenance.fingerprint == rejection_fingerprint(SMALL, MEMORY) != rejection_fingerprint(SMALL, MEMORY + 1)
-    assert json.loads(kept.read())["error"]["type"] == "UnsupportedImageError"
+    error = json.loads(kept.read())["error"]
+    assert (error["type"], error["code"]) == ("UnsupportedImageError", "not_an_image")
     world.handle(world.delete("a.jpg"))
     assert world.written == []
 

@@ -730,6 +730,12 @@ def test_what_is_no_image_is_ignored_where_every_upload_invokes_the_function(key
     assert (world.written, world.queue.records) == ([], [])
 
 
+def test_a_damaged_image_is_rejected_also_if_its_key_does_not_say_that_it_is_one() -> None:
+    world = World(any_suffix=True)
+    assert world.handle(world.upload("5f0c71b2-a9e4", JPEG[:20]))["statusCode"] == 500
+    assert world.queue.records[0]["code"] == "damaged"
+
+
 def test_an_image_without_a_suffix_gets_its_renditions(world: World) -> None:
     assert world.handle(world.upload("5f0c71b2-a9e4"))["statusCode"] == 200
     assert "thumbnail/5f0c71b2-a9e4.image.webp" in world.written

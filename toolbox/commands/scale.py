@@ -66,7 +66,7 @@ def _scaled_json(scaled: Scaled) -> dict[str, Any]:
     return {
         "source": str(scaled.file.path),
         "status": outcome.status,
-        "error": str(outcome.error) if outcome.error else None,
+        "error": outcome.error.as_json() if outcome.error else None,
         "renditions": [write.rendition.as_json() for write in outcome.report.writes],
         "ms": scaled.milliseconds,
     }

@@ -4,6 +4,7 @@ import pytest
 
 from image_scaler.exceptions import DamagedImageError, RejectedError, UnsupportedImageError
 from image_scaler.images.rendering import Rendition, SourceImage
+from image_scaler.renditions.limits import Limits
 from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing
 from tests.support.drawing import YELLOW, corners, decoded, is_near
@@ -59,6 +60,28 @@ def test_the_reason_says_what_the_file_is(body: bytes, why: str) -> None:
     with pytest.raises(UnsupportedImageError) as refusal:
         SourceImage(body)
     assert str(refusal.value).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "code"),
+    [
+        (b"", {}, "empty"),
+        (b"Dear reader", {}, "not_an_image"),
+        (b"%PDF-1.7\n", {}, "unsupported"),
+        (drawing.png()[:30], {}, "damaged"),
+        (drawing.jpeg()[:2000], {}, "damaged"),
+        (drawing.png(), {"source_bytes": 10}, "too_large"),
+        (drawing.png(), {"pixels": 10}, "too_many_pixels"),
+    ],
+)
+def test_the_reason_has_a_code_for_programs(body: bytes, limits: dict[str, int], code: str) -> None:
+    with pytest.raises(RejectedError) as refusal:
+        list(
+            SourceImage(body, Limits(**limits)).render(
+                parse_recipe("[renditions.x]\nwidth = 9").plan_for("a").renditions
+            )
+        )
+    assert refusal.value.code == code
 
 
 def test_what_libvips_said_is_a_detail_for_the_log() -> None:

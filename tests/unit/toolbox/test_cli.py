@@ -99,7 +99,7 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
         "ms": 0,
     }
     assert (bad["status"], bad["renditions"]) == ("rejected", [])
-    assert "its 8 bytes are not an image" in bad["error"]
+    assert "its 8 bytes are not an image" in bad["error"]["text"]
 
 
 def test_scale_says_which_source_was_rejected_and_why(folder: Path) -> None:
