@@ -4,22 +4,22 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Meta
 
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
-from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.recipe import PageOptions, SourcePlan
 from image_scaler.storage.base import ObjectHeaders
 
 HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
 """Caches may store it but must revalidate: it says whether the renditions are those of the current source."""
 
-VERSION = 2
+VERSION = 3
 """Increment when the manifest of the same renditions changes, so that outdated manifests are replaced."""
 
 _CHOICES = ("image/avif", "image/webp")
@@ -28,63 +28,123 @@ _FALLBACKS = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types of the image for browsers that support none of the choices, the best first."""
 TYPES = tuple(dict.fromkeys(_CHOICES + _FALLBACKS))
 """Ordered by support: a browser that shows one type shows all later ones."""
-_SIZES = "100vw"
+SIZES = "auto, 100vw"
+"""As images load lazily, browsers know how wide one is shown; older ones ignore `auto` and take the page's width."""
+
+Pixels = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A source; if it was only copied, no more than the first three fields are known."""
 
     key: str
     etag: str
     bytes: int
-    width: int | None = None
+    width: Pixels | None = None
     """In pixels, as the height, when upright."""
-    height: int | None = None
+    height: Pixels | None = None
+    aspect_ratio: float | None = None
+    """The width divided by the height."""
     format: Format | None = None
+    has_alpha: bool | None = None
+    animated: bool | None = None
+    focal_point: tuple[Share, Share] | None = None
+    """From the left and from the top, if the upload's metadata has one."""
+
+
+class Entry(MadeRendition, frozen=True, kw_only=True):
+    """A rendition or a copy."""
+
+    url: str | None = None
+    """Percent-encoded, after `base_url`; None if no URL leads to the key."""
+
+
+class Ladder(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture in several widths or formats."""
+
+    srcset: Mapping[str, str]
+    """By the name of the format."""
+    picture: str | None
+    """A `<picture>` of this ladder alone; None if it has nothing that browsers show."""
+    sizes: str = SIZES
+    width: Pixels | None = None
+    """Of the largest step, as the height."""
+    height: Pixels | None = None
+    aspect_ratio: float | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written to `manifests/<key>.json`; docs/web.md explains it."""
+
+    version: int = VERSION
+    base_url: str | None
+    source: Source
+    recipe: str
+    """The fingerprint of what was asked for."""
+    renditions: Sequence[Entry]
+    ladders: Mapping[str, Ladder]
+    """By their names in renditions.toml."""
+    srcset: Mapping[str, str]
+    """Of the first ladder."""
+    picture: str | None
+    """Of the first ladder, with the others that `[[pictures]]` names."""
+    placeholder: str | None = None
+    """A very small picture as a data URL, if renditions.toml asks for it."""
+    thumbhash: str | None = None
+    """In Base64."""
+    dominant_colour: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")] | None = None
 
 
 def fingerprint(plan: SourcePlan) -> str:
     """Return a short hash of everything that a manifest depends on besides its source."""
-    return fingerprint_of([(target.spec.fingerprint, target.key) for target in plan.targets], plan.ladder)
+    return fingerprint_of([(target.spec.fingerprint, target.key) for target in plan.targets], plan.page)
 
 
-def fingerprint_of(parts: Sequence[tuple[str, str]], ladder: Collection[str], version: int = VERSION) -> str:
+def fingerprint_of(parts: Sequence[tuple[str, str]], page: PageOptions, version: int = VERSION) -> str:
     """Return the fingerprint of a manifest from the fingerprint and the key of each target."""
-    return hashlib.sha256(f"{version} {(parts, sorted(ladder))}".encode()).hexdigest()[:16]
+    told: object = page
+    if version < 3:  # which knew only the first ladder
+        told = sorted(page.ladders[0][1]) if page.ladders else []
+    return hashlib.sha256(f"{version} {(parts, told)}".encode()).hexdigest()[:16]
 
 
 def build(
     source: Source,
     made: Sequence[MadeRendition],
-    ladder: Collection[str],
+    page: PageOptions,
     *,
     fingerprint: str,
     thumbhash: bytes | None = None,
     dominant_colour: str | None = None,
+    placeholder: str | None = None,
 ) -> bytes:
     """Return the manifest of a source as JSON; the same bytes for the same renditions.
 
-    `ladder` holds the names of the renditions in each `srcset`: one picture in several widths and formats. All URLs are
-    relative to the destination bucket's root; a key with a folder named `.` or `..` has none. If some of a ladder's
-    renditions move, no still one is offered. `thumbhash` is written in Base64.
+    A key with a folder named `.` or `..` has no URL. If some of a ladder's renditions move, no still one is offered.
+    `thumbhash` is written in Base64.
     """
-    is_animation = any(one.animated for one in made)
-    renditions = [_with_source_facts(one, source, is_animation=is_animation).as_json() for one in made]
     # Browsers take such a part of a path as a way up, however it is encoded.
-    has_urls = not {".", ".."} & set(source.key.split("/"))
-    steps = _prefer_animated([entry for entry in renditions if entry["name"] in ladder and has_urls])
-    srcsets = {type_: _srcset(steps, type_) for type_ in dict.fromkeys(entry["type"] for entry in steps)}
-    content = {
-        "source": asdict(source),
-        "recipe": fingerprint,
-        "renditions": renditions,
-        "srcset": {type_.removeprefix("image/"): srcset for type_, srcset in srcsets.items()},
-        "picture": _picture(renditions, steps, srcsets) if has_urls else None,
-        "thumbhash": base64.b64encode(thumbhash).decode() if thumbhash else None,
-        "dominant_colour": dominant_colour,
-    }
-    return json.dumps(content, ensure_ascii=False).encode()
+    base = None if {".", ".."} & set(source.key.split("/")) else page.base_url or ""
+    is_animation = any(one.animated for one in made)
+    entries = [_entry(_with_source_facts(one, source, is_animation=is_animation), base) for one in made]
+    shown = [entry for entry in entries if entry.url is not None]
+    steps = {name: _prefer_animated([entry for entry in shown if entry.name in names]) for name, names in page.ladders}
+    first = next(iter(steps.values()), [])
+    choices = [(picture.media, steps[picture.ladder]) for picture in page.pictures]
+    content = Manifest(
+        base_url=page.base_url,
+        source=_with_aspect_ratio(source),
+        recipe=fingerprint,
+        renditions=entries,
+        ladders={name: _ladder(entries) for name, entries in steps.items() if entries},
+        srcset=_srcsets(first),
+        picture=_picture(shown, first, choices),
+        placeholder=placeholder,
+        thumbhash=base64.b64encode(thumbhash).decode() if thumbhash else None,
+        dominant_colour=dominant_colour,
+    )
+    return json.dumps(msgspec.to_builtins(content), ensure_ascii=False).encode()
 
 
 def _with_source_facts(made: MadeRendition, source: Source, *, is_animation: bool) -> MadeRendition:
@@ -95,12 +155,44 @@ def _with_source_facts(made: MadeRendition, source: Source, *, is_animation: boo
     return msgspec.structs.replace(made, width=source.width, height=source.height, type=type_, animated=is_animation)
 
 
-def _prefer_animated(renditions: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def _entry(made: MadeRendition, base: str | None) -> Entry:
+    url = None if base is None else base + quote(made.key)
+    return Entry(**msgspec.structs.asdict(made), url=url)
+
+
+def _with_aspect_ratio(source: Source) -> Source:
+    if not (source.width and source.height):
+        return source
+    return msgspec.structs.replace(source, aspect_ratio=_aspect_ratio(source.width, source.height))
+
+
+def _aspect_ratio(width: int, height: int) -> float:
+    return round(width / height, 4)
+
+
+def _prefer_animated(entries: Sequence[Entry]) -> Sequence[Entry]:
     """Return the renditions that move, or all if none does."""
-    return [entry for entry in renditions if entry.get("animated")] or renditions
+    return [entry for entry in entries if entry.animated] or entries
 
 
-def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
+def _ladder(steps: Sequence[Entry]) -> Ladder:
+    width, height = max((step.width or 1, step.height or 1) for step in steps)
+    return Ladder(
+        srcset=_srcsets(steps),
+        picture=_picture(steps, steps, []),
+        width=width,
+        height=height,
+        aspect_ratio=_aspect_ratio(width, height),
+    )
+
+
+def _srcsets(steps: Sequence[Entry]) -> dict[str, str]:
+    """Return the `srcset` of each format, by its name."""
+    types = dict.fromkeys(step.type for step in steps if step.type)
+    return {type_.removeprefix("image/"): _srcset(steps, type_) for type_ in types}
+
+
+def _srcset(steps: Sequence[Entry], type_: str) -> str:
     """Return a `srcset` of all steps of a type, from narrow to wide; only the first of equally wide ones.
 
     If this type has no file at a width, the next type's file is listed: browsers that show AVIF also show WebP, and all
@@ -110,44 +202,57 @@ def _srcset(steps: Sequence[Mapping[str, Any]], type_: str) -> str:
     types = TYPES[TYPES.index(type_) :] if type_ in TYPES else (type_,)
     for candidate in types:
         for step in steps:
-            if step["type"] == candidate:
-                by_width.setdefault(step["width"], quote(step["key"]))
+            if step.type == candidate and step.width and step.url is not None:
+                by_width.setdefault(step.width, step.url)
     return ", ".join(f"{url} {width}w" for width, url in sorted(by_width.items()))
 
 
 def _picture(
-    renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], srcsets: Mapping[str, str]
+    entries: Sequence[Entry], steps: Sequence[Entry], choices: Sequence[tuple[str, Sequence[Entry]]]
 ) -> str | None:
-    """Return a `<picture>` of the steps; None if there is nothing that browsers show."""
-    shown = _fallback(renditions, steps)
+    """Return a `<picture>` of the steps; None if there is nothing that browsers show.
+
+    `entries`: what is shown if there are no steps; `choices`: media queries, and the steps of other ladders for them.
+    """
+    shown = _fallback(entries, steps)
     if shown is None:
         return None
-    sources = [
-        f"<source{_attributes(type=type_, srcset=srcsets[type_], sizes=_SIZES)}>"
-        for type_ in _CHOICES
-        if type_ in srcsets
-    ]
+    sources = [source for media, others in choices for source in _sources(others, media)]
+    sources += _sources(steps, None)
     choice = {}
-    if shown in steps and shown["type"] not in _CHOICES:
-        choice = {"srcset": srcsets[shown["type"]], "sizes": _SIZES}
-    image = _attributes(
-        src=quote(shown["key"]), **choice, width=shown["width"], height=shown["height"], loading="lazy", alt=""
-    )
+    if shown in steps and shown.type not in _CHOICES:
+        choice = {"srcset": _srcset(steps, shown.type or ""), "sizes": SIZES}
+    image = _attributes(src=shown.url, **choice, width=shown.width, height=shown.height, loading="lazy", alt="")
     return f"<picture>{''.join(sources)}<img{image}></picture>"
 
 
-def _fallback(renditions: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _sources(steps: Sequence[Entry], media: str | None) -> list[str]:
+    """Return the `<source>` elements of some steps; with a media query also one in the format of every browser.
+
+    Then they have a size, because the ladder may have another shape than the image.
+    """
+    size = {}
+    if media:
+        size["width"], size["height"] = max(((step.width or 1, step.height or 1) for step in steps), default=(1, 1))
+    return [
+        f"<source{_attributes(media=media, type=type_, srcset=_srcset(steps, type_), sizes=SIZES, **size)}>"
+        for type_ in (TYPES if media else _CHOICES)
+        if any(step.type == type_ for step in steps)
+    ]
+
+
+def _fallback(entries: Sequence[Entry], steps: Sequence[Entry]) -> Entry | None:
     """Return the widest step in the best format, or else the largest rendition that browsers show."""
     for type_ in _FALLBACKS:
-        if of_type := [step for step in steps if step["type"] == type_]:
-            return max(of_type, key=lambda step: int(step["width"]))
-    shown = [entry for entry in renditions if entry["type"] in _FALLBACKS]
-    if any(step.get("animated") for step in steps):
-        shown = list(_prefer_animated(shown))
-    shown = shown or [entry for entry in renditions if entry["type"] in (None, "image/avif", "image/svg+xml")]
-    return max(shown, key=lambda entry: (entry["width"] or 0) * (entry["height"] or 0), default=None)
+        if of_type := [step for step in steps if step.type == type_]:
+            return max(of_type, key=lambda step: step.width or 0)
+    shown: Sequence[Entry] = [entry for entry in entries if entry.type in _FALLBACKS]
+    if any(step.animated for step in steps):
+        shown = _prefer_animated(shown)
+    shown = shown or [entry for entry in entries if entry.type in (None, "image/avif", "image/svg+xml")]
+    return max(shown, key=lambda entry: (entry.width or 0) * (entry.height or 0), default=None)
 
 
-def _attributes(**values: object) -> str:
+def _attributes(**values: Any) -> str:
     """Return HTML attributes, without those that are None."""
     return "".join(f' {name}="{html.escape(str(value))}"' for name, value in values.items() if value is not None)

@@ -6,6 +6,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import msgspec
+
 from image_scaler import manifest
 from image_scaler.announcements import Announcer
 from image_scaler.deadline import Deadline
@@ -352,20 +354,31 @@ STEPS = (
 def _manifest(run: Run, fingerprint: str, made: Sequence[MadeRendition]) -> bytes:
     """Return the manifest of these renditions of a run."""
     head = run.upload.head
-    source = manifest.Source(key=run.upload.version.ref.key, etag=head.etag, bytes=head.size)
-    thumbhash, dominant_colour = None, None
+    point = run.upload.focal_point
+    source = manifest.Source(key=run.upload.version.ref.key, etag=head.etag, bytes=head.size, focal_point=point)
+    thumbhash, dominant_colour, placeholder = None, None, None
     if run.image and run.rendering:  # otherwise the source was only copied
         preview, size = run.rendering.preview(), run.image.size
-        source = replace(source, width=size.width, height=size.height, format=run.image.format)
+        source = msgspec.structs.replace(
+            source,
+            width=size.width,
+            height=size.height,
+            format=run.image.format,
+            has_alpha=run.rendering.has_alpha,
+            animated=run.image.frames > 1,
+        )
         thumbhash = placeholders.thumbhash(*preview.size, preview.rgba)
         dominant_colour = placeholders.dominant_colour(preview.rgba)
+        if run.upload.plan.page.placeholder:
+            placeholder = placeholders.data_url(*preview.size, preview.rgba)
     return manifest.build(
         source,
         made,
-        run.upload.plan.ladder,
+        run.upload.plan.page,
         fingerprint=fingerprint,
         thumbhash=thumbhash,
         dominant_colour=dominant_colour,
+        placeholder=placeholder,
     )
 
 

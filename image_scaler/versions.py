@@ -17,7 +17,7 @@ from image_scaler import manifest
 from image_scaler.exceptions import AccessDeniedError, PreconditionFailedError, StorageError
 from image_scaler.history import History
 from image_scaler.publisher import MAX_TRIES, SUPERSEDED, Publisher, is_superseded
-from image_scaler.renditions.recipe import SourcePlan
+from image_scaler.renditions.recipe import PageOptions, SourcePlan
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
 from image_scaler.stored_manifest import StoredManifest, read_manifest
@@ -85,5 +85,5 @@ class Versions:
         mark = {SUPERSEDED: "true"}
         headers = replace(manifest.HEADERS, metadata=mark, tags=mark)
         with suppress(PreconditionFailedError):
-            body = manifest.build(source, [], frozenset(), fingerprint="")
+            body = manifest.build(source, [], PageOptions(), fingerprint="")
             self._store.put(ObjectRef(self._bucket, manifest_key), body, headers, if_none_match=True)

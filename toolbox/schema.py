@@ -1,16 +1,17 @@
-"""`python -m toolbox.schema`: write renditions.schema.json, which lets editors complete renditions.toml."""
+"""`python -m toolbox.schema`: write the JSON Schemas: of renditions.toml for editors, of manifests for programs."""
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from image_scaler.manifest import Manifest
 from image_scaler.renditions import toml
+from image_scaler.renditions.recipe import PictureChoice
 from image_scaler.renditions.toml import NAME, RenditionTable, RuleTable
 from toolbox.stack import ROOT
-
-PATH = ROOT / "renditions.schema.json"
 
 _Name = Annotated[str, Meta(pattern=f"^{NAME}$")]
 
@@ -20,19 +21,26 @@ class RenditionsFile(toml.RenditionsFile, forbid_unknown_fields=True, kw_only=Tr
 
     renditions: dict[_Name, RenditionTable]
     rules: list[RuleTable] = msgspec.field(default_factory=list)
+    pictures: list[PictureChoice] = msgspec.field(default_factory=list)
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of renditions.toml, generated from the types that validate it."""
-    found: dict[str, Any] = msgspec.json.schema(RenditionsFile)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "renditions.toml", **found}
+class Schema(NamedTuple):
+    """A JSON Schema, generated from the type that validates or writes a file."""
+
+    path: Path
+    title: str
+    type: type[msgspec.Struct]
+
+    def text(self) -> str:
+        """Return the content of its file."""
+        draft = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": self.title}
+        # Python's patterns write the end of a text as `\Z`, JSON Schema's as `$`.
+        return json.dumps(draft | msgspec.json.schema(self.type), indent=2).replace("\\\\Z", "$") + "\n"
 
 
-def text() -> str:
-    """Return the content of renditions.schema.json."""
-    # Python's patterns write the end of a text as `\Z`, JSON Schema's as `$`.
-    return json.dumps(schema(), indent=2).replace("\\\\Z", "$") + "\n"
-
+RENDITIONS = Schema(ROOT / "renditions.schema.json", "renditions.toml", RenditionsFile)
+MANIFEST = Schema(ROOT / "manifest.schema.json", "manifests/<key>.json", Manifest)
 
 if __name__ == "__main__":
-    PATH.write_text(text(), encoding="utf-8")
+    for schema in (RENDITIONS, MANIFEST):
+        schema.path.write_text(schema.text(), encoding="utf-8")

@@ -3,14 +3,24 @@
 Both are computed from the RGBA pixels of a small preview: 8 bits per value, row by row.
 """
 
+import base64
 import math
 from collections.abc import Iterable, Sequence
+
+import pyvips
 
 MAX_THUMBHASH_SIDE = 100
 """The reference implementation accepts at most 100 x 100 pixels."""
 
 _MIN_DETAIL = 1e-6
 """In a picture of one colour, rounding produces frequencies below this."""
+
+
+def data_url(width: int, height: int, rgba: bytes) -> str:
+    """Return a picture as a data URL, in WebP: 200 to 600 bytes for 32 x 32 pixels."""
+    image = pyvips.Image.new_from_memory(rgba, width, height, 4, "uchar").copy(interpretation="srgb")
+    body = image.webpsave_buffer(Q=50, alpha_q=50, effort=4, keep="none")
+    return f"data:image/webp;base64,{base64.b64encode(body).decode()}"
 
 
 def thumbhash(width: int, height: int, rgba: bytes) -> bytes:

@@ -265,6 +265,11 @@ class Rendering:
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
         return _compose(image, item.plan, target.spec, self._kept_point(item, group)).copy_memory()
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the source has an alpha channel."""
+        return self._source.pyramid.has_alpha
+
     def preview(self) -> Preview:
         """Return the first frame, very small; cheapest after the renditions were made."""
         scale = min(1.0, MAX_PREVIEW_SIDE / max(self._source.shape))
@@ -380,6 +385,11 @@ class _Pyramid:
     def size(self) -> Size:
         """The size of the largest."""
         return Size(self._levels[0].width, self._levels[0].height)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether it has an alpha channel."""
+        return bool(self._levels[0].hasalpha())
 
     def at(self, size: Size) -> pyvips.Image:
         """Return the picture at exactly this size."""

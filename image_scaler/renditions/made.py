@@ -25,7 +25,7 @@ class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
     searched: bool | None = None
     """True if a search ended with this quality, False if it was cut short, None if the quality is fixed."""
     animated: bool = False
-    """Whether it moves. As JSON an entry has this field only if it is true."""
+    """Whether it moves."""
 
     def as_stored(self, size: int) -> "MadeRendition":
         """Return it for an object of another try, with so many bytes: one of the two searches was cut short."""
@@ -34,8 +34,7 @@ class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return its fields as the manifest has them."""
-        fields = msgspec.structs.asdict(self)
-        return fields if self.animated else {name: value for name, value in fields.items() if name != "animated"}
+        return msgspec.structs.asdict(self)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "MadeRendition":

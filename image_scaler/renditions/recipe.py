@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
@@ -24,6 +24,25 @@ from image_scaler.renditions.limits import Limits
 from image_scaler.renditions.spec import CopyTarget, Flag, RenditionTarget, Spec, Tags, Target
 
 
+class PictureChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A `[[pictures]]` table: the ladder that `<picture>` offers if a media query is true. The first match wins."""
+
+    media: Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a media query like (max-width: 40rem)")]
+    ladder: Annotated[str, Meta(description="the name of a ladder")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """What a manifest tells web pages besides the renditions."""
+
+    ladders: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The name of each ladder and of its renditions: one picture in several widths or formats."""
+    pictures: tuple[PictureChoice, ...] = ()
+    base_url: str | None = None
+    """Where the destination bucket is served; None: URLs are relative to its root."""
+    placeholder: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourcePlan:
     """Everything that is written for one source; a pure function of its key and of renditions.toml.
@@ -36,8 +55,7 @@ class SourcePlan:
     """In the order of renditions.toml."""
     manifest_key: str | None
     """None: the source gets no manifest."""
-    ladder: frozenset[str]
-    """The names of the renditions of the first ladder: one picture in several widths or formats. Empty without one."""
+    page: PageOptions
     rule: str | None = None
     """The pattern of the rule that chose the renditions; None if no rule matches the source."""
 
@@ -115,6 +133,15 @@ class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     manifest: Flag = True
     events: Flag = False
     """Send an event to EventBridge when a manifest was written, and when a source was rejected or removed."""
+    base_url: (
+        Annotated[
+            str, Meta(pattern=r"^(https?:/)?/[!-~]*/\Z", description="an address like https://images.example.com/")
+        ]
+        | None
+    ) = None
+    """Where the destination bucket is served: begins every URL in a manifest."""
+    placeholder: Flag = False
+    """Write a very small picture into the manifest, as a data URL."""
     superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
     """How long replaced renditions exist whose keys have a hash."""
 
@@ -126,6 +153,7 @@ class Recipe:
         self,
         by_name: Mapping[str, tuple[Spec, ...]],
         rules: Sequence[Rule],
+        pictures: Sequence[PictureChoice],
         settings: TopLevel,
         *,
         limits: Limits,
@@ -142,12 +170,17 @@ class Recipe:
         self.on_source_delete = settings.on_source_delete
         self.events = settings.events
         self._rules = tuple(rules)
+        self._page = PageOptions(pictures=tuple(pictures), base_url=settings.base_url, placeholder=settings.placeholder)
         self._has_manifest = settings.manifest
         ConfigError.raise_all(*self._find_mistakes())
 
     def _find_mistakes(self) -> Iterator[ConfigError]:
         if self.events and not self._has_manifest:
             yield ConfigError("events = true needs manifests, which it tells of: remove manifest = false", ("events",))
+        for index, picture in enumerate(self._page.pictures):
+            if picture.ladder not in self.by_name or not self.is_ladder(picture.ladder):
+                message = f"the {picture.ladder!r} of [[pictures]] is no rendition with widths or formats"
+                yield ConfigError(message, ("pictures", index, "ladder"))
         tables = [table for table, specs in self.by_name.items() for _ in specs]
         for index, spec in enumerate(self.specs):
             field = ("renditions", tables[index], "key")
@@ -178,7 +211,8 @@ class Recipe:
         specs = [(spec.name, spec.fingerprint, spec.template) for spec in self.specs]
         rules = [(rule.pattern.text, rule.renditions) for rule in self._rules]
         parts = (specs, rules, self.limits, self.allow_svg, self._has_manifest)
-        return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]
+        page = "" if self._page == PageOptions() else ascii(self._page)
+        return hashlib.sha256((ascii(parts) + page).encode()).hexdigest()[:16]
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -201,14 +235,18 @@ class Recipe:
             source_key=source_key,
             targets=tuple(spec.target(source_key) for name in names for spec in self.by_name[name]),
             manifest_key=check_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
-            ladder=next(
-                (self._ladder(name) for name in self.by_name if name in names and self._ladder(name)), frozenset()
-            ),
+            page=self._page_for(names),
             rule=rule.pattern.text if rule else None,
         )
 
-    def _ladder(self, name: str) -> frozenset[str]:
-        """Return the names of a ladder's steps; empty if the table is none."""
+    def _page_for(self, names: Collection[str]) -> PageOptions:
+        """Return what the manifest of a source with these renditions tells pages."""
+        chosen = [name for name in self.by_name if name in names and self.is_ladder(name)]
+        ladders = tuple((name, tuple(dict.fromkeys(spec.name for spec in self.by_name[name]))) for name in chosen)
+        pictures = tuple(picture for picture in self._page.pictures if picture.ladder in chosen)
+        return replace(self._page, ladders=ladders, pictures=pictures)
+
+    def is_ladder(self, name: str) -> bool:
+        """Return whether a table has several widths or formats."""
         specs = self.by_name[name]
-        is_ladder = len(specs) > 1 or specs[0].name != name
-        return frozenset(spec.name for spec in specs) if is_ladder else frozenset()
+        return len(specs) > 1 or specs[0].name != name

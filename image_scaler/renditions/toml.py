@@ -19,7 +19,7 @@ from image_scaler.renditions.geometry import Fit
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_goal
-from image_scaler.renditions.recipe import Recipe, Rule, TopLevel
+from image_scaler.renditions.recipe import PictureChoice, Recipe, Rule, TopLevel
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, RenditionSpec, Spec
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -79,6 +79,7 @@ class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
 
     renditions: Annotated[dict[str, Any], Meta(min_length=1, description="at least one [renditions.<name>] table")]
     rules: Annotated[list[Any], Meta(description="[[rules]] tables")] = msgspec.field(default_factory=list)
+    pictures: Annotated[list[Any], Meta(description="[[pictures]] tables")] = msgspec.field(default_factory=list)
     limits: LimitOptions = msgspec.field(default_factory=LimitOptions)
     inputs: InputsTable = msgspec.field(default_factory=InputsTable)
 
@@ -112,6 +113,7 @@ def parse_recipe(text: str, name: str = "renditions.toml") -> Recipe:
     file = RenditionsFile(renditions={})
     by_name: dict[str, tuple[Spec, ...]] = {}
     rules: list[Rule] = []
+    pictures: list[PictureChoice] = []
     with _collect(mistakes):
         file = _convert(RenditionsFile, data)
     tables = data["renditions"] if isinstance(data.get("renditions"), dict) else {}
@@ -121,10 +123,14 @@ def parse_recipe(text: str, name: str = "renditions.toml") -> Recipe:
     for index, table in enumerate(data["rules"] if isinstance(data.get("rules"), list) else []):
         with _collect(mistakes):
             rules.append(_rule(("rules", index), table, tables))
+    for index, table in enumerate(data["pictures"] if isinstance(data.get("pictures"), list) else []):
+        with _collect(mistakes):
+            pictures.append(_convert(PictureChoice, table, ("pictures", index)))
     with _collect(mistakes):
         renditions = Recipe(
             by_name,
             rules,
+            pictures,
             file,
             limits=Limits(**msgspec.structs.asdict(file.limits)),
             allow_svg=file.inputs.svg,
@@ -407,4 +413,4 @@ def _show_field(field: Field) -> str:
         return ".".join(named)
     number = field[1] + 1
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return " in ".join([*named[1:], f"the {number}{ending} [[rules]] table"])
+    return " in ".join([*named[1:], f"the {number}{ending} [[{field[0]}]] table"])

@@ -17,6 +17,7 @@ from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
 from image_scaler.renditions.made import MadeRendition
+from image_scaler.renditions.recipe import PageOptions
 from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_recipe
 from image_scaler.storage.base import ObjectRef
 from image_scaler.telemetry import Metric, Telemetry
@@ -141,14 +142,18 @@ def test_the_keys_of_the_examples_are_those_of_the_code() -> None:
         assert words(row.split("|")[2]) == {target.key for target in recipe.plan_for(key).targets}
 
 
+LADDER = PageOptions(ladders=(("resized", ("resized",)),))
+
+
 def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
     sample, *_ = code("docs/web.md", "json")
     source = Source(key="dir/photo.jpg", etag="e", bytes=1)
-    written = MadeRendition(name="resized", key="resized/dir/photo.jpg", bytes=1)
-    content = json.loads(build(source, [written], (), fingerprint="r"))
+    written = MadeRendition(name="resized", key="resized/dir/photo.jpg", bytes=1, width=1, height=1, type="image/jpeg")
+    content = json.loads(build(source, [written], LADDER, fingerprint="r"))
     shown = json.loads(sample)
     assert shown.keys() == content.keys()
     assert shown["source"].keys() == content["source"].keys()
+    assert shown["ladders"]["web"].keys() == content["ladders"]["resized"].keys()
     assert {frozenset(entry) for entry in shown["renditions"]} == {frozenset(content["renditions"][0])}
 
 

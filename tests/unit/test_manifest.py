@@ -1,7 +1,7 @@
 """The content of a manifest; test_scaler has when it is written."""
 
 import json
-import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote, unquote
@@ -11,13 +11,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_scaler.manifest import Source, build, fingerprint
+from image_scaler.manifest import SIZES, Manifest, Source, build, fingerprint
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
+from image_scaler.renditions.recipe import PageOptions, PictureChoice
 from image_scaler.renditions.toml import parse_recipe
 
-UNKNOWN = {"quality": None, "score": None, "searched": None}
-LADDER = {"web-640", "web-1280"}
+UNKNOWN = {"quality": None, "score": None, "searched": None, "animated": False}
+LADDER = PageOptions(ladders=(("web", ("web-640", "web-1280")),))
 HOSTILE = [
     'a"onerror="alert(1).jpg',
     "a'><script>alert(1)</script>.jpg",
@@ -49,11 +50,13 @@ class Picture(HTMLParser):
     handle_comment = handle_decl = handle_pi = handle_data
 
 
-def of(*objects: MadeRendition, ladder: set[str] = LADDER, **known: Any) -> dict[str, Any]:
+def of(*objects: MadeRendition, page: PageOptions = LADDER, **known: Any) -> dict[str, Any]:
     source = Source(
         key="a.jpg", etag="e", bytes=9000, **({"width": 1500, "height": 1000, "format": Format.JPEG} | known)
     )
-    content: dict[str, Any] = json.loads(build(source, objects, ladder, fingerprint="r"))
+    body = build(source, objects, page, fingerprint="r")
+    assert msgspec.json.decode(body, type=Manifest, strict=True)
+    content: dict[str, Any] = json.loads(body)
     return content
 
 
@@ -82,14 +85,40 @@ def moving(made: MadeRendition) -> MadeRendition:
 BOTH = [step(640, "avif"), step(640, "webp"), step(1280, "avif"), step(1280, "webp")]
 
 
+CARD = [written("card-300", f"card-300/a.jpg.{type_}", 300, 300, 1, f"image/{type_}") for type_ in ("avif", "jpeg")]
+
+
 def test_a_manifest_describes_the_source_and_every_rendition() -> None:
-    source = Source(key="a.jpg", etag="e", bytes=9000, width=1500, height=1000, format=Format.JPEG)
+    source = Source(
+        key="a.jpg",
+        etag="e",
+        bytes=9000,
+        width=1500,
+        height=1000,
+        format=Format.JPEG,
+        has_alpha=False,
+        animated=False,
+        focal_point=(0.3, 0.7),
+    )
     objects = [copy(), msgspec.structs.replace(step(640, "webp"), quality=64, score=70.4, searched=True)]
     content = json.loads(
         build(source, objects, LADDER, fingerprint="r", thumbhash=b"\x01\x02", dominant_colour="#102030")
     )
     assert content == {
-        "source": {"key": "a.jpg", "etag": "e", "bytes": 9000, "width": 1500, "height": 1000, "format": "jpeg"},
+        "version": 3,
+        "base_url": None,
+        "source": {
+            "key": "a.jpg",
+            "etag": "e",
+            "bytes": 9000,
+            "width": 1500,
+            "height": 1000,
+            "aspect_ratio": 1.5,
+            "format": "jpeg",
+            "has_alpha": False,
+            "animated": False,
+            "focal_point": [0.3, 0.7],
+        },
         "recipe": "r",
         "renditions": [
             {
@@ -100,6 +129,7 @@ def test_a_manifest_describes_the_source_and_every_rendition() -> None:
                 "bytes": 9000,
                 "type": "image/jpeg",
                 **UNKNOWN,
+                "url": "resized/a.jpg",
             },
             {
                 "name": "web-640",
@@ -111,10 +141,23 @@ def test_a_manifest_describes_the_source_and_every_rendition() -> None:
                 "quality": 64,
                 "score": 70.4,
                 "searched": True,
+                "animated": False,
+                "url": "web-640/a.jpg.webp",
             },
         ],
+        "ladders": {
+            "web": {
+                "srcset": {"webp": "web-640/a.jpg.webp 640w"},
+                "picture": content["picture"],
+                "sizes": SIZES,
+                "width": 640,
+                "height": 320,
+                "aspect_ratio": 2.0,
+            }
+        },
         "srcset": {"webp": "web-640/a.jpg.webp 640w"},
         "picture": content["picture"],
+        "placeholder": None,
         "thumbhash": "AQI=",
         "dominant_colour": "#102030",
     }
@@ -129,7 +172,8 @@ def test_a_srcset_is_ordered_by_width_whatever_the_order_of_the_recipe() -> None
 
 
 def test_steps_of_equal_size_are_listed_once() -> None:
-    content = of(*(step(width, "webp", is_wide=False) for width in (640, 1280, 1920)), ladder=LADDER | {"web-1920"})
+    page = PageOptions(ladders=(("web", ("web-640", "web-1280", "web-1920")),))
+    content = of(*(step(width, "webp", is_wide=False) for width in (640, 1280, 1920)), page=page)
     assert content["srcset"] == {"webp": "web-640/a.jpg.webp 640w, web-1280/a.jpg.webp 700w"}
 
 
@@ -138,10 +182,9 @@ def test_renditions_outside_the_ladder_are_not_in_the_srcset() -> None:
     assert "thumbnail" not in json.dumps(of(thumbnail, *BOTH)["srcset"])
 
 
-def test_only_an_entry_that_moves_says_that_it_is_animated() -> None:
+def test_an_entry_says_whether_it_moves_also_one_of_an_earlier_version_that_said_so_only_then() -> None:
     still, animation = of(step(640, "avif"), moving(step(640, "webp")))["renditions"]
-    assert "animated" not in still
-    assert animation["animated"] is True
+    assert (still.pop("animated"), animation["animated"]) == (False, True)
     assert MadeRendition.from_json(animation).animated
     assert not MadeRendition.from_json(still).animated
 
@@ -184,11 +227,11 @@ def test_a_picture_offers_avif_then_webp_then_a_format_of_every_browser() -> Non
         ("img", None),
     ]
     assert found[1][1]["srcset"] == "web-640/a.jpg.avif 640w, web-1280/a.jpg.avif 1280w"
-    assert {attributes["sizes"] for _, attributes in found[1:]} == {"100vw"}
+    assert {attributes["sizes"] for _, attributes in found[1:]} == {SIZES}
     assert found[3][1] == {
         "src": "web-1280/a.jpg.jpeg",
         "srcset": "web-640/a.jpg.jpeg 640w, web-1280/a.jpg.jpeg 1280w",
-        "sizes": "100vw",
+        "sizes": SIZES,
         "width": "1280",
         "height": "640",
         "loading": "lazy",
@@ -228,6 +271,7 @@ def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None
             "bytes": 9000,
             "type": None,
             **UNKNOWN,
+            "url": "resized/a.jpg",
         }
     ]
     assert (content["srcset"], content["thumbhash"], content["dominant_colour"]) == ({}, None, None)
@@ -248,14 +292,15 @@ def test_the_manifest_of_a_source_that_is_only_copied_lists_the_copies() -> None
 def test_any_key_gives_json_and_a_picture_with_that_key_and_no_other_markup(base: str, key: str) -> None:
     written = [copy(key), *(step(width, type_, key=key) for width in (640, 1280) for type_ in ("avif", "jpeg"))]
     source = Source(key=key, etag="e", bytes=1, width=9, height=9, format=Format.JPEG)
-    content = json.loads(build(source, written, LADDER, fingerprint="r"))
+    page = replace(LADDER, base_url=base or None)
+    content = json.loads(build(source, written, page, fingerprint="r"))
     assert content["source"]["key"] == key
     if {".", ".."} & set(key.split("/")):  # a browser would look for it elsewhere
-        assert (content["picture"], content["srcset"]) == (None, {})
+        assert (content["picture"], content["srcset"], content["ladders"]) == (None, {}, {})
+        assert {entry["url"] for entry in content["renditions"]} == {None}
         return
-    # As in the README: what is put before every URL goes before every URL, and nowhere else.
-    picture = re.sub(r'(src="|srcset="|, )', rf"\g<1>{base}", content["picture"])
-    _, avif, image = Picture(picture).elements
+    assert {entry["url"] for entry in content["renditions"]} == {base + quote(entry.key) for entry in written}
+    _, avif, image = Picture(content["picture"]).elements
     assert [tag for tag, _ in (avif, image)] == ["source", "img"]
     assert avif[1].keys() == {"type", "srcset", "sizes"}
     assert image[1].keys() == {"src", "srcset", "sizes", "width", "height", "loading", "alt"}
@@ -280,6 +325,49 @@ def test_the_fingerprint_of_a_manifest_is_that_of_all_renditions_and_their_keys(
     ]
     assert len(set(fingerprints)) == len(fingerprints)
     assert of_("[renditions.a]\nwidth = 1") == fingerprints[0]
+
+
+def test_the_fingerprint_of_a_manifest_is_also_that_of_what_it_tells_pages() -> None:
+    ladders = "[renditions.a]\nwidths = [1]\n[renditions.b]\nwidths = [2]\n"
+    fingerprints = {
+        fingerprint(parse_recipe(toml).plan_for("a.jpg"))
+        for toml in (
+            ladders,
+            "base_url = 'https://a.example/'\n" + ladders,
+            "placeholder = true\n" + ladders,
+            ladders + "[[pictures]]\nmedia = 'print'\nladder = 'b'\n",
+        )
+    }
+    assert len(fingerprints) == 4
+
+
+def test_each_ladder_has_a_picture_of_its_own() -> None:
+    page = PageOptions(ladders=(*LADDER.ladders, ("card", ("card-300",)), ("none", ("none-1",))))
+    ladders = of(*BOTH, *CARD, page=page)["ladders"]
+    assert list(ladders) == ["web", "card"]
+    assert [(ladder["width"], ladder["height"], ladder["aspect_ratio"]) for ladder in ladders.values()] == [
+        (1280, 640, 2.0),
+        (300, 300, 1.0),
+    ]
+    assert elements(ladders["card"])[-1][1]["src"] == "card-300/a.jpg.jpeg"
+    assert "web-" not in ladders["card"]["picture"]
+
+
+def test_art_direction_offers_another_ladder_first_with_its_own_size() -> None:
+    page = PageOptions(
+        ladders=(*LADDER.ladders, ("card", ("card-300",))),
+        pictures=(PictureChoice(media='(max-width: 40rem) and (orientation: "x")', ladder="card"),),
+    )
+    _, *found = elements(of(*BOTH, *CARD, page=page))
+    shown = [(tag, one.get("media"), one.get("type"), one.get("width"), one.get("height")) for tag, one in found]
+    media = '(max-width: 40rem) and (orientation: "x")'
+    assert shown == [
+        ("source", media, "image/avif", "300", "300"),
+        ("source", media, "image/jpeg", "300", "300"),
+        ("source", None, "image/avif", None, None),
+        ("source", None, "image/webp", None, None),
+        ("img", None, None, "1280", "640"),
+    ]
 
 
 def test_a_width_that_was_left_out_in_a_format_is_there_in_the_next_one() -> None:

@@ -516,7 +516,8 @@ def test_the_manifest_of_an_upload_lists_its_renditions() -> None:
     manifest = manifest_of(world, "dir/a b.jpg")
     size = {"width": 400, "height": 300}
     etag = record["s3"]["object"]["eTag"]
-    assert manifest["source"] == {"key": "dir/a b.jpg", "etag": etag, "bytes": len(JPEG), **size, "format": "jpeg"}
+    known = {"aspect_ratio": 1.3333, "format": "jpeg", "has_alpha": False, "animated": False, "focal_point": None}
+    assert manifest["source"] == {"key": "dir/a b.jpg", "etag": etag, "bytes": len(JPEG), **size, **known}
     there = {ref.key: stored for ref, stored in world.store.objects.items() if ref.bucket == "destination"}
     del there["manifests/dir/a b.jpg.json"]
     assert {entry["key"]: (entry["bytes"], entry["type"]) for entry in manifest["renditions"]} == {
@@ -527,6 +528,25 @@ def test_the_manifest_of_an_upload_lists_its_renditions() -> None:
     assert manifest["srcset"] == {"jpeg": "web-100/dir/a%20b.jpg 100w, web-200/dir/a%20b.jpg 200w"}
     assert re.fullmatch("#[0-9a-f]{6}", manifest["dominant_colour"])
     assert len(base64.b64decode(manifest["thumbhash"])) > 20
+
+
+def test_the_manifest_says_what_a_page_needs_of_the_source_and_has_the_addresses_of_all_renditions() -> None:
+    world = World(
+        'base_url = "https://images.example.com/"\nplaceholder = true\n[renditions.web]\nwidths = [20]\nformat = "webp"'
+    )
+    image = drawing.png(drawing.with_alpha(drawing.quadrants(80, 60)))
+    world.handle(world.upload("a b.png", image, metadata={"focal-point": "0.25,1"}))
+    manifest = manifest_of(world, "a b.png")
+    source = manifest["source"]
+    assert (source["has_alpha"], source["animated"], source["focal_point"]) == (True, False, [0.25, 1])
+    url = "https://images.example.com/web-20/a%20b.png.webp"
+    assert [entry["url"] for entry in manifest["renditions"]] == [url]
+    assert f'src="{url}"' in manifest["picture"]
+    assert manifest["ladders"]["web"]["srcset"] == {"webp": f"{url} 20w"}
+    header, _, data = manifest["placeholder"].partition(",")
+    placeholder = decoded(base64.b64decode(data))
+    assert (header, placeholder.width, placeholder.hasalpha()) == ("data:image/webp;base64", 20, True)
+    assert len(data) < 600
 
 
 def test_the_manifest_is_written_after_all_renditions() -> None:
@@ -631,9 +651,9 @@ def test_the_manifest_of_copies_lists_them_without_reading_the_source() -> None:
         "key": "anything.jpg",
         "etag": record["s3"]["object"]["eTag"],
         "bytes": 8,
-        "width": None,
-        "height": None,
-        "format": None,
+        **dict.fromkeys(
+            ("width", "height", "aspect_ratio", "format", "has_alpha", "animated", "focal_point"),
+        ),
     }
     assert [entry["key"] for entry in manifest["renditions"]] == ["resized/anything.jpg"]
 

@@ -39,7 +39,7 @@ class RecordedRecipe:
     def of_manifest(self, plan: SourcePlan) -> str:
         """Return the fingerprint in a manifest that it made."""
         parts = [(self._fingerprints[target.spec], target.key) for target in plan.targets]
-        return manifest.fingerprint_of(parts, plan.ladder, self._version)
+        return manifest.fingerprint_of(parts, plan.page, self._version)
 
     def plan_for(self, key: str) -> SourcePlan | None:
         """Return what it makes of a source; None if S3 cannot store one of the keys."""

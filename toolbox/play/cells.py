@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from image_scaler import manifest
@@ -103,7 +104,8 @@ def _manifest(picture: Picture, draft: Draft | None) -> Mapping[str, Any] | None
         format=Format(picture.format),
     )
     thumbhash = base64.b64decode(picture.thumbhash) or None
-    body = manifest.build(source, made, plan.ladder, fingerprint=manifest.fingerprint(plan), thumbhash=thumbhash)
+    page = replace(plan.page, base_url=None)  # the page of play has the files
+    body = manifest.build(source, made, page, fingerprint=manifest.fingerprint(plan), thumbhash=thumbhash)
     columns = {target.key: column_id(target.spec) for target in plan.targets}
     return {"picture": json.loads(body)["picture"], "columns": columns}
 

@@ -192,7 +192,7 @@ class Page:
         return FileResponse(path, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     async def _schema(self, request: Request) -> Response:
-        return Response(schema.text(), media_type="application/json")
+        return Response(schema.RENDITIONS.text(), media_type="application/json")
 
     async def _events(self, request: Request) -> Response:
         async def stream() -> AsyncIterator[dict[str, str]]:

@@ -376,10 +376,11 @@ def test_the_number_of_vcpus_follows_from_the_memory_of_the_function(memory: str
 
 
 def test_the_schema_for_editors_is_that_of_the_code() -> None:
-    assert schema.PATH.read_text(encoding="utf-8") == schema.text(), "run python -m toolbox.schema"
+    for known in (schema.RENDITIONS, schema.MANIFEST):
+        assert known.path.read_text(encoding="utf-8") == known.text(), "run python -m toolbox.schema"
+        assert "\\Z" not in known.text()
     first, *_ = PROJECT_RENDITIONS.read_text(encoding="utf-8").splitlines()
-    assert first == f"#:schema ./{schema.PATH.name}"
-    assert "\\Z" not in schema.text()
+    assert first == f"#:schema ./{schema.RENDITIONS.path.name}"
 
 
 def test_the_formats_of_renditions_are_those_of_the_table() -> None:
