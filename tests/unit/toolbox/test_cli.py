@@ -83,6 +83,7 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "quality": None,
                 "score": None,
                 "searched": None,
+                "animated": False,
             },
             {
                 "name": "small",
@@ -94,6 +95,7 @@ def test_scale_prints_one_line_of_json_for_each_source(folder: Path) -> None:
                 "quality": Format.WEBP.traits.default_quality,
                 "score": None,
                 "searched": None,
+                "animated": False,
             },
         ],
         "ms": 0,
