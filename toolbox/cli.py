@@ -151,7 +151,7 @@ def demo(
 ) -> None:
     """Serve a page that uploads pictures and shows them, with a local AWS behind it; Ctrl-C ends it.
 
-    Prints the address of the page. Exit code 2: it cannot start.
+    Prints the address of the page. Exit code 0: ended by Ctrl-C; 2: it cannot start.
     """
     from toolbox.commands.demo import demo
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 
@@ -30,7 +30,8 @@ def demo(port: int) -> int:
         serving(aws, port) as (address, server),
     ):
         out.print(f"\nOpen {address} and drop photos. Ctrl-C ends it.")
-        server.wait()
+        with suppress(KeyboardInterrupt):
+            server.wait()
     return 0
 
 
