@@ -6,6 +6,7 @@ const REASONS = {
   damaged: "This image is damaged.",
   too_large: "This image has too many bytes.",
   too_many_pixels: "This image has too many pixels.",
+  too_complex: "This image has too many pixels.",
   unsupported: "Images of this kind cannot be read.",
 };
 const STATES = {

@@ -104,7 +104,7 @@ def with_existing_bucket(tmp_path_factory: pytest.TempPathFactory) -> Package:
 def with_existing_buckets(tmp_path_factory: pytest.TempPathFactory) -> Package:
     parameters = (
         *("existingSourceBucket=hardened", "existingDestinationBucket=readers"),
-        *(f"sourceKmsKey={SOURCE_KEY}", f"destinationKmsKey={DESTINATION_KEY}"),
+        *(f"sourceKmsKey={SOURCE_KEY}", f"destinationKmsKey={DESTINATION_KEY}", "cdn=true"),
     )
     folder = tmp_path_factory.mktemp("existing-buckets")
     return package(folder, *(f"--param={parameter}" for parameter in parameters), wheels=False)

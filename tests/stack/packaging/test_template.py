@@ -477,6 +477,15 @@ def test_the_distribution_signs_its_requests_redirects_to_https_and_repeats_no_n
     assert cache["MinTTL"] == 0  # manifests say no-cache
 
 
+def test_the_distribution_of_an_existing_bucket_is_for_its_owner_to_allow(with_existing_buckets: Package) -> None:
+    (origin,) = with_existing_buckets.properties("Distribution")["DistributionConfig"]["Origins"]
+    assert origin["DomainName"] == f"readers.s3.{REGION}.amazonaws.com"
+    assert with_existing_buckets.of_type("AWS::S3::BucketPolicy") == ["ServerlessDeploymentBucketPolicy"]
+    assert (
+        with_existing_buckets.outputs["DistributionArn"] == f"arn:aws:cloudfront::{ACCOUNT}:distribution/<Distribution>"
+    )
+
+
 def test_the_distribution_has_the_given_name_and_certificate(with_a_cdn: Package, with_pages: Package) -> None:
     unnamed, named = (one.properties("Distribution")["DistributionConfig"] for one in (with_a_cdn, with_pages))
     assert not {"Aliases", "ViewerCertificate"} & unnamed.keys()

@@ -52,7 +52,7 @@ def test_it_sends_why_an_upload_was_rejected(stack: Stack, ask: Callable[..., ur
     stack.eventually(lambda: ask("rejected/cdn/text.jpg.json").status == 200, "the rejection")
     record = json.loads(ask("rejected/cdn/text.jpg.json").data)
     assert record["source"]["key"] == "cdn/text.jpg"
-    assert "not an image" in record["error"]["text"]
+    assert record["error"]["code"] == "not_an_image"
 
 
 @pytest.mark.parametrize("key", ["", "?list-type=2", "recipes/", "recipes/manifests.jsonl.gz", "resized/x.jpg", KEY])

@@ -59,7 +59,7 @@ def test_a_signed_form_uploads_an_image_whose_manifest_has_the_etag_of_the_respo
     assert stack.manifest(form["fields"]["key"])["source"]["etag"] == response.headers["ETag"].strip('"')
 
 
-def test_the_signer_in_javascript_signs_the_same_form(stack: Stack, form: Form) -> None:
+def test_the_signer_in_javascript_signs_the_same_form_which_uploads_an_image(stack: Stack, form: Form) -> None:
     signed = subprocess.run(
         ["node", "--input-type=module", "--no-warnings", "-e", SIGN_IN_JAVASCRIPT],
         env=stack.env | {"PATH": "/usr/local/bin:/usr/bin:/bin", "AWS_ENDPOINT_URL_S3": stack.env["AWS_ENDPOINT_URL"]},
@@ -69,6 +69,8 @@ def test_the_signer_in_javascript_signs_the_same_form(stack: Stack, form: Form) 
         check=True,
     )
     other: Form = json.loads(signed.stdout)
+    assert send(other, jpeg(), key="uploads/somebody/a.jpg").status == 403
+    assert send(other, jpeg()).status == 204
     for one in (form, other):
         policy = json.loads(base64.b64decode(next(v for name, v in one["fields"].items() if name.lower() == "policy")))
         bounds = [condition for condition in policy["conditions"] if "x-amz" not in str(condition).lower()]
