@@ -15,7 +15,10 @@ from toolbox.stack import ROOT, SLS
 
 PACKAGES = ROOT / ".local" / "packages"
 MAX_PACKAGES = 4
-NOT_PACKAGED = {"node_modules", "toolbox", "tests", "bench", "docs", "events", "samples", "requirements", "__pycache__"}
+NOT_PACKAGED = {
+    *("node_modules", "toolbox", "tests", "bench", "docs", "events", "samples", "requirements", "__pycache__"),
+    *("examples", "web"),
+}
 
 
 def sls_environment() -> dict[str, str]:

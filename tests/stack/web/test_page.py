@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests import ROOT
+from tests.repository.test_docs import code
 from tests.stack.end_to_end.stack import Stack
 from tests.stack.web.conftest import Presign
 from tests.support import drawing
@@ -184,9 +185,12 @@ def test_a_page_of_another_origin_cannot_put_and_sees_no_response_and_no_manifes
     blank.goto(other_address.replace("127.0.0.1", "localhost"))
     assert blank.evaluate(SEND, [presign(key, "--bytes", len(body)), body]) == "blocked"
     assert not stack.s3.list_objects_v2(Bucket=stack.source, Prefix=key).get("Contents")
+    # A browser sends a form before it looks at CORS: only the signature protects the bucket.
+    assert blank.evaluate(SEND, [presign("page/form.jpg", "--post"), body]) == "blocked"
+    assert stack.s3.list_objects_v2(Bucket=stack.source, Prefix="page/form.jpg").get("Contents")
     fetched = "async (url) => { try { return (await fetch(url)).status } catch { return 'blocked' } }"
     assert blank.evaluate(fetched, f"{images}manifests/page/own.jpg.json") == "blocked"
-    assert sum("blocked by CORS policy" in text and "Access-Control-Allow-Origin" in text for text in console) == 2
+    assert sum("blocked by CORS policy" in text and "Access-Control-Allow-Origin" in text for text in console) == 3
 
 
 def test_a_replaced_picture_is_ready_only_when_its_own_manifest_exists(
@@ -208,6 +212,24 @@ def test_an_old_rejection_does_not_count_for_a_new_upload(page: Page, images: st
     stack.upload(key, drawing.jpeg())
     etag = stack.s3.head_object(Bucket=stack.source, Key=key)["ETag"]
     assert page.evaluate(READY, [images, key, etag])["etag"] == etag.strip('"')
+
+
+def test_the_element_of_the_docs_shows_a_ladder_or_one_rendition(blank: Page, images: str, stack: Stack) -> None:
+    stack.upload("page/docs.jpg", drawing.jpeg(drawing.photo(1200, 800)))
+    stack.manifest("page/docs.jpg")
+    (lines,) = [block for block in code("docs/web.md", "html") if "<scaled-image " in block]
+    element = lines.splitlines()[-1].replace("https://images.example.com/", images).replace("dir/photo", "page/docs")
+    blank.evaluate("() => import('/scaled-image.js')")
+    for more, folder, width in (  # the widest is the last: a browser prefers a wider file that it has already
+        ('width="500" priority', "web-640", 500),
+        ('ladder="thumbnail" layout="fixed" width="160"', "thumbnail", 160),
+        ("", "web-1280", 1200),
+    ):
+        markup = element.replace("<scaled-image ", f"<scaled-image {more} ")
+        blank.evaluate("(markup) => { document.body.innerHTML = markup }", markup)
+        picture = blank.get_by_role("img", name="The harbour at dawn")
+        assert loaded(picture)["url"].startswith(f"{images}{folder}/")
+        assert picture.evaluate("image => image.clientWidth") == width
 
 
 def test_waiting_ends_with_a_signal_and_after_a_time(page: Page, images: str) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,6 +89,7 @@ CHANGES = {
     "metadata": {"x-amz-meta-focal-point": "0,0"},
     "headers for caches": {"Cache-Control": "max-age=31536000"},
     "public access": {"acl": "public-read"},
+    "an earlier time": {"x-amz-date": "20260101T000000Z"},
     "another signature": {"x-amz-signature": "0" * 64},
     "no signature": {"x-amz-signature": None},
 }
@@ -106,6 +108,22 @@ def test_a_changed_policy_is_refused(form: Form, is_stored: Callable[[str], bool
     policy = base64.b64decode(form["fields"]["policy"]).decode().replace("20000000", "90000000")
     assert send(form, jpeg(), policy=base64.b64encode(policy.encode()).decode()).status == 403
     assert not is_stored(form["fields"]["key"])
+
+
+def test_a_form_is_for_one_bucket(stack: Stack, form: Form) -> None:
+    assert send(form | {"url": form["url"].replace(stack.source, stack.destination)}, jpeg()).status == 403
+    assert send(form | {"url": form["url"].replace(stack.source, stack.destination)}, jpeg(), key="a.jpg").status == 403
+    assert not stack.keys_of("uploads/")
+
+
+def test_a_request_expires(presign: Presign, is_stored: Callable[[str], bool]) -> None:
+    body = jpeg()
+    form = presign("late/post.jpg", "--post", "--expires", 1)
+    request = presign("late/put.jpg", "--bytes", len(body), "--expires", 1)
+    time.sleep(2)
+    assert send(form, body).status == 403
+    assert put(request, body) == 403
+    assert not is_stored("late/")
 
 
 @pytest.mark.parametrize("size", [0, 20_000_001])
