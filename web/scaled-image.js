@@ -147,11 +147,28 @@ export function thumbHashURL(base64) {
  * event `scaled-image`, whose `detail` is the manifest or the error.
  */
 export class ScaledImage extends (globalThis.HTMLElement ?? Object) {
+  static observedAttributes = ["source", "etag"];
   #end;
 
-  async connectedCallback() {
-    this.#end = new AbortController();
-    const { signal } = this.#end;
+  connectedCallback() {
+    if (this.#end?.signal.aborted !== false) this.#show(); // else it was moved within the page
+  }
+
+  attributeChangedCallback() {
+    this.#show();
+  }
+
+  async disconnectedCallback() {
+    await null; // it may be moved
+    if (!this.isConnected) this.#end.abort();
+  }
+
+  async #show() {
+    this.#end?.abort();
+    const { signal } = (this.#end = new AbortController());
+    await null; // for attributes that are set one after the other
+    if (!this.isConnected) this.#end.abort();
+    if (signal.aborted) return;
     const option = (name) => this.getAttribute(name) ?? undefined;
     if (!this.hasAttribute("alt")) console.error('<scaled-image> needs alt: alt="" if it is a decoration', this);
     this.#tell("waiting");
@@ -164,10 +181,6 @@ export class ScaledImage extends (globalThis.HTMLElement ?? Object) {
     } catch (error) {
       if (!signal.aborted) this.#tell(error instanceof Rejected ? "rejected" : "failed", error);
     }
-  }
-
-  disconnectedCallback() {
-    this.#end.abort();
   }
 
   #tell(state, detail) {

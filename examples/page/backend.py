@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 MODULE = HERE.parent.parent / "web" / "scaled-image.js"
 IMAGES = os.environ["IMAGES"]
 USER = "me"  # yours is the user of the session
+BUCKET = sign_upload(USER, "image/jpeg")["url"]
 
 
 class Backend(SimpleHTTPRequestHandler):
@@ -41,17 +42,16 @@ class Backend(SimpleHTTPRequestHandler):
             self._send(403, "only this page may upload")  # else any page that the user visits could
             return
         try:
-            wanted = json.loads(self.rfile.read(min(1000, int(self.headers["Content-Length"] or 0))))
+            wanted = json.loads(self.rfile.read(max(0, min(1000, int(self.headers["Content-Length"] or 0)))))
             self._send(200, sign_upload(USER, wanted["type"]))
         except (ValueError, KeyError, TypeError):
             self._send(400, "only images can be uploaded")
 
     def end_headers(self) -> None:
         """Allow the page what it needs: its own files, the bucket to upload to, and the images."""
-        bucket = sign_upload(USER, "image/jpeg")["url"]
         self.send_header(
             "Content-Security-Policy",
-            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {bucket} {IMAGES}; "
+            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {BUCKET} {IMAGES}; "
             f"img-src data: {IMAGES}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         )
         self.send_header("Cache-Control", "no-store")

@@ -232,6 +232,27 @@ def test_the_element_of_the_docs_shows_a_ladder_or_one_rendition(blank: Page, im
         assert picture.evaluate("image => image.clientWidth") == width
 
 
+def test_the_element_follows_its_source_and_loads_nothing_again_when_it_is_moved(
+    blank: Page, images: str, stack: Stack
+) -> None:
+    for name, width in (("one", 60), ("two", 90)):
+        stack.upload(f"page/{name}.jpg", drawing.jpeg(drawing.photo(width, 40)))
+        stack.manifest(f"page/{name}.jpg")
+    asked: list[str] = []
+    blank.on("request", lambda request: asked.append(request.url))
+    blank.evaluate("() => import('/scaled-image.js')")
+    markup = f'<scaled-image base="{images}" source="page/one.jpg" alt=""></scaled-image><p>'
+    blank.evaluate("(markup) => { document.body.innerHTML = markup }", markup)
+    assert loaded(blank.locator("img"))["width"] == 60
+    asked.clear()
+    blank.evaluate("document.body.append(document.querySelector('scaled-image'))")
+    blank.wait_for_timeout(1000)
+    assert asked == []
+    blank.evaluate("document.querySelector('scaled-image').setAttribute('source', 'page/two.jpg')")
+    blank.wait_for_function("document.querySelector('img').naturalWidth === 90")
+    assert [url for url in asked if "one.jpg" in url] == []
+
+
 def test_waiting_ends_with_a_signal_and_after_a_time(page: Page, images: str) -> None:
     names = page.evaluate(
         """async (images) => {
