@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
-from image_scaler.renditions.recipe import PageOptions, SourcePlan
+from image_scaler.renditions.recipe import PageOptions, PictureChoice, SourcePlan
 from image_scaler.storage.base import ObjectHeaders
 
 HEADERS = ObjectHeaders(content_type="application/json", cache_control="no-cache")
@@ -89,6 +89,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Of the first ladder."""
     picture: str | None
     """Of the first ladder, with the others that `[[pictures]]` names."""
+    pictures: Sequence[PictureChoice] = ()
+    """The ladders that `picture` offers besides the first, and when."""
     placeholder: str | None = None
     """A very small picture as a data URL, if renditions.toml asks for it."""
     thumbhash: str | None = None
@@ -131,7 +133,8 @@ def build(
     shown = [entry for entry in entries if entry.url is not None]
     steps = {name: _prefer_animated([entry for entry in shown if entry.name in names]) for name, names in page.ladders}
     first = next(iter(steps.values()), [])
-    choices = [(picture.media, steps[picture.ladder]) for picture in page.pictures]
+    pictures = [picture for picture in page.pictures if steps[picture.ladder]]
+    choices = [(picture.media, steps[picture.ladder]) for picture in pictures]
     content = Manifest(
         base_url=page.base_url,
         source=_with_aspect_ratio(source),
@@ -140,6 +143,7 @@ def build(
         ladders={name: _ladder(entries) for name, entries in steps.items() if entries},
         srcset=_srcsets(first),
         picture=_picture(shown, first, choices),
+        pictures=pictures,
         placeholder=placeholder,
         thumbhash=base64.b64encode(thumbhash).decode() if thumbhash else None,
         dominant_colour=dominant_colour,

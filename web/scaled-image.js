@@ -20,10 +20,11 @@ export class Rejected extends Error {
  * this key. Without it any manifest will do, and a rejection counts only if there is none.
  */
 export async function ready(base, key, { etag, signal, seconds = 180 } = {}) {
+  const path = key.split("/").map(encodeURIComponent).join("/");
   const expected = etag?.replaceAll('"', "");
   const end = AbortSignal.any([AbortSignal.timeout(seconds * 1000), ...(signal ? [signal] : [])]);
   const read = async (folder) => {
-    const url = new URL(`${folder}/${encoded(key)}.json`, base);
+    const url = new URL(`${folder}/${path}.json`, base);
     const response = await fetch(url, { cache: "no-cache", signal: end }).catch(() => ({})); // no network: try again
     const found = response.ok && (await response.json()); // 403 and 404: not yet
     return found && (!expected || found.source.etag === expected) ? found : null;
@@ -41,11 +42,12 @@ const CHOICES = ["avif", "webp"]; // of <source>, the smallest first
 const FALLBACKS = ["jpeg", "png", "gif", "webp", "avif"]; // of <img>, the best known first
 
 /**
- * Return what a <picture> needs: the attributes of each <source>, and of its <img>, with a style that keeps its place.
+ * Return what a <picture> needs: the attributes of each <source>, and of its <img>, with a style.
  *
- * `ladder` is the name of a ladder or of another rendition in renditions.toml; by default the first ladder. `width` is
- * the largest width in CSS pixels: the layout "constrained" is narrower if the page is, "fixed" never, "full" as wide as
- * the page. `sizes` replaces both. `priority` is for the one picture that is seen first: it is not loaded lazily.
+ * `ladder` is the name of a ladder or of another rendition in renditions.toml; by default the first ladder, and those
+ * of `[[pictures]]` for their media queries. `width` is the largest width in CSS pixels: the layout "constrained" is
+ * narrower if the page is, "fixed" never, "full" as wide as the page. `sizes` replaces both. `priority` is for the one
+ * picture that is seen first: it is not loaded lazily.
  */
 export function attributes(manifest, { ladder, layout = "constrained", width, sizes, priority = false } = {}) {
   const { srcset, ...size } = candidates(manifest, ladder);
@@ -53,46 +55,47 @@ export function attributes(manifest, { ladder, layout = "constrained", width, si
   sizes ??= { fixed: `${displayed}px`, full: "100vw" }[layout] ?? `(min-width: ${displayed}px) ${displayed}px, 100vw`;
   if (!priority) sizes = `auto, ${sizes}`; // lazy images know their own width; older browsers skip the word
   const absolute = (list) => list.replace(/[^ ,]+(?= \d+w)/g, (url) => new URL(url, manifest.base_url));
-  const choice = (name) => ({ srcset: absolute(srcset[name]), sizes });
+  const choice = (list) => ({ srcset: absolute(list), sizes });
   const fallback = FALLBACKS.find((name) => srcset[name]);
-  const sources = CHOICES.filter((name) => srcset[name] && name !== fallback);
+  const sources = (of, names, more) =>
+    names.filter((name) => of[name]).map((name) => ({ ...more, type: `image/${name}`, ...choice(of[name]) }));
+  const others = (ladder ? [] : manifest.pictures).flatMap(({ media, ladder: name }) => {
+    const { srcset: of, width, height } = candidates(manifest, name);
+    return sources(of, [...CHOICES, "jpeg", "png", "gif"], { media, width, height });
+  });
   return {
-    sources: sources.map((name) => ({ type: `image/${name}`, ...choice(name) })),
+    sources: [...others, ...sources(srcset, CHOICES.filter((name) => name !== fallback))],
     img: {
-      ...choice(fallback),
+      ...choice(srcset[fallback]),
       src: absolute(srcset[fallback]).match(/(\S+) \d+w$/)[1],
-      ...size,
+      width: size.width,
+      height: size.height,
       loading: priority ? "eager" : "lazy",
       decoding: "async",
       ...(priority && { fetchpriority: "high" }),
       style: {
-        aspectRatio: `${size.width} / ${size.height}`,
-        backgroundColor: manifest.dominant_colour ?? "",
         width: layout === "fixed" ? `${displayed}px` : "100%",
         maxWidth: layout === "constrained" ? `${displayed}px` : "none",
-        height: "auto",
+        height: "auto", // from the attributes width and height, so the picture has its place before it is loaded
+        ...(!manifest.source.has_alpha && background(manifest)),
       },
     },
   };
 }
 
-/** Return the `srcset` of each format of a ladder, or of a single rendition, and the size of its largest file. */
-function candidates({ ladders = {}, renditions, srcset }, ladder) {
-  const known = ladder ? ladders[ladder] : (Object.values(ladders)[0] ?? { srcset });
-  const { srcset: choices, width, height } = known ?? { srcset: single(renditions, ladder) };
-  if (width) return { srcset: choices, width, height };
-  const formats = Object.keys(choices);
-  const largest = renditions.findLast(({ key }) => formats.some((name) => choices[name].includes(`${encoded(key)} `)));
-  if (!largest) throw new Error(`the manifest has no ladder ${ladder ?? ""}`);
-  return { srcset: choices, width: largest.width, height: largest.height };
+/** Return what an opaque picture covers when it has loaded. */
+function background({ dominant_colour: colour, placeholder }) {
+  const image = placeholder && { backgroundImage: `url("${placeholder}")`, backgroundSize: "100% 100%" };
+  return { backgroundColor: colour ?? "", ...image };
 }
 
-const hex = (character) => `%${character.charCodeAt().toString(16).toUpperCase()}`;
-const encoded = (key) => encodeURIComponent(key).replaceAll("%2F", "/").replace(/[!'()*]/g, hex); // as in manifests
-
-function single(renditions, wanted) {
-  const shown = renditions.filter(({ name, type }) => name === wanted && FALLBACKS.includes(type?.slice(6)));
-  return Object.fromEntries(shown.map(({ type, key, width }) => [type.slice(6), `${encoded(key)} ${width}w`]));
+/** Return the `srcset` of each format of a ladder, or of another rendition, and the size of its largest file. */
+function candidates({ ladders, renditions }, name = Object.keys(ladders)[0]) {
+  if (ladders[name]) return ladders[name];
+  const shown = renditions.filter((one) => one.name === name && one.url && FALLBACKS.includes(one.type?.slice(6)));
+  if (!shown.length) throw new Error(`the manifest has no ladder ${name ?? ""}`);
+  const srcset = Object.fromEntries(shown.map(({ type, url, width }) => [type.slice(6), `${url} ${width}w`]));
+  return { srcset, width: shown[0].width, height: shown[0].height };
 }
 
 /** Return the pixels of a ThumbHash in Base64 (https://evanw.github.io/thumbhash/): about 32 x 32, RGBA. */
@@ -194,8 +197,8 @@ function picture(manifest, options, alt) {
   const { sources, img } = attributes(manifest, options);
   const { style, ...own } = img;
   const image = element("img", { ...own, alt });
-  const blur = manifest.thumbhash && `url(${thumbHashURL(manifest.thumbhash)})`;
-  Object.assign(image.style, style, { backgroundImage: blur ?? "", backgroundSize: "100% 100%" });
+  const placeholder = manifest.placeholder ?? (manifest.thumbhash && thumbHashURL(manifest.thumbhash));
+  Object.assign(image.style, background({ ...manifest, placeholder }), style);
   image.addEventListener("load", () => Object.assign(image.style, { background: "none" }), { once: true });
   const made = document.createElement("picture");
   made.append(...sources.map((source) => element("source", source)), image);

@@ -157,6 +157,7 @@ def test_a_manifest_describes_the_source_and_every_rendition() -> None:
         },
         "srcset": {"webp": "web-640/a.jpg.webp 640w"},
         "picture": content["picture"],
+        "pictures": [],
         "placeholder": None,
         "thumbhash": "AQI=",
         "dominant_colour": "#102030",
@@ -358,7 +359,9 @@ def test_art_direction_offers_another_ladder_first_with_its_own_size() -> None:
         ladders=(*LADDER.ladders, ("card", ("card-300",))),
         pictures=(PictureChoice(media='(max-width: 40rem) and (orientation: "x")', ladder="card"),),
     )
-    _, *found = elements(of(*BOTH, *CARD, page=page))
+    content = of(*BOTH, *CARD, page=page)
+    assert content["pictures"] == [{"media": '(max-width: 40rem) and (orientation: "x")', "ladder": "card"}]
+    _, *found = elements(content)
     shown = [(tag, one.get("media"), one.get("type"), one.get("width"), one.get("height")) for tag, one in found]
     media = '(max-width: 40rem) and (orientation: "x")'
     assert shown == [

@@ -11,11 +11,13 @@ import pytest
 from image_scaler.manifest import Source, build
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
+from image_scaler.renditions.recipe import PageOptions, PictureChoice
 from image_scaler.renditions.toml import load_recipe
 from tests import ROOT
 from tests.repository.test_docs import PAGES, code
 
 BASE = "https://images.example.com/"
+PLACEHOLDER = "data:image/png;base64,AA=="
 KEY = "a b/it's (50 %), &c.jpg"
 
 
@@ -31,18 +33,22 @@ def made_rendition(name: str, key: str, width: int, height: int, type_: str) -> 
     return MadeRendition(name=name, key=key, width=width, height=height, bytes=9, type=f"image/{type_}")
 
 
-def manifest(*types: str, widths: tuple[int, ...] = (640, 1280)) -> dict[str, Any]:
-    """Return the manifest of a ladder in some formats, and of a thumbnail, as ready() returns it."""
-    made = [made_rendition("thumbnail", f"thumbnail/{KEY}", 320, 320, "webp")]
+LADDER = ("web", ("web-640", "web-1280"))
+
+
+def manifest(*types: str, has_alpha: bool = False, page: PageOptions | None = None) -> dict[str, Any]:
+    """Return the manifest of a ladder in some formats, and of a square, as ready() returns it."""
+    made = [made_rendition("square-320", f"square/{KEY}", 320, 320, "webp")]
     made += [
         made_rendition(f"web-{width}", f"web-{width}/{KEY}.{type_}", width, width // 2, type_)
-        for width in widths
+        for width in (640, 1280)
         for type_ in types
     ]
-    source = Source(key=KEY, etag="e", bytes=1, width=4000, height=2000, format=Format.JPEG)
-    ladder = {one.name for one in made[1:]}
-    body = build(source, made, ladder, fingerprint="r", dominant_colour="#123456")
-    return json.loads(body) | {"base_url": BASE}
+    source = Source(key=KEY, etag="e", bytes=1, width=4000, height=2000, format=Format.JPEG, has_alpha=has_alpha)
+    page = page or PageOptions(ladders=(LADDER,))
+    body = build(source, made, page, fingerprint="r", dominant_colour="#123456", placeholder=PLACEHOLDER)
+    content = json.loads(body)
+    return content | {"base_url": content["base_url"] or BASE}
 
 
 def attributes(given: dict[str, Any], **options: Any) -> Any:
@@ -60,13 +66,39 @@ def test_each_format_is_a_choice_and_the_best_known_one_is_the_image() -> None:
     assert image["src"].startswith(f"{BASE}web-1280/a%20b/it")
     assert image["src"].endswith(".jpeg")
     assert (image["width"], image["height"]) == (1280, 640)
-    assert image["style"]["aspectRatio"] == "1280 / 640"
-    assert image["style"]["backgroundColor"] == "#123456"
     for one in (*found["sources"], image):
         for candidate, width in zip(one["srcset"].split(", "), ("640w", "1280w"), strict=True):
             url, written = candidate.split(" ")
             assert url.startswith(BASE)
             assert written == width
+
+
+def test_an_opaque_picture_has_its_colour_and_its_placeholder_behind_it() -> None:
+    style = attributes(manifest("webp"))["img"]["style"]
+    assert (style["backgroundColor"], style["backgroundImage"]) == ("#123456", f'url("{PLACEHOLDER}")')
+    assert (
+        not {"backgroundColor", "backgroundImage"} & attributes(manifest("webp", has_alpha=True))["img"]["style"].keys()
+    )
+
+
+def test_complete_urls_stay() -> None:
+    page = PageOptions(ladders=(LADDER,), base_url="https://other.example/x/")
+    image = attributes(manifest("webp", page=page) | {"base_url": BASE})["img"]
+    assert image["src"].startswith("https://other.example/x/web-1280/")
+    assert image["srcset"].startswith("https://other.example/x/web-640/")
+
+
+def test_art_direction_offers_the_other_ladder_first_with_its_own_size() -> None:
+    choice = PictureChoice(media="(max-width: 40rem)", ladder="square")
+    given = manifest(
+        "avif", "webp", page=PageOptions(ladders=(LADDER, ("square", ("square-320",))), pictures=(choice,))
+    )
+    first, *others = attributes(given)["sources"]
+    assert (first["media"], first["type"]) == ("(max-width: 40rem)", "image/webp")
+    assert (first["width"], first["height"]) == (320, 320)
+    assert first["srcset"].endswith(" 320w")
+    assert [(one["type"], "media" in one) for one in others] == [("image/avif", False)]
+    assert "media" not in attributes(given, ladder="web")["sources"][0]
 
 
 def test_the_image_itself_has_the_last_format_if_there_is_no_older_one() -> None:
@@ -99,8 +131,8 @@ def test_only_the_first_picture_of_a_page_is_not_loaded_lazily() -> None:
 
 
 def test_a_single_rendition_is_shown_by_its_name_and_an_unknown_one_is_an_error() -> None:
-    image = attributes(manifest("avif"), ladder="thumbnail")["img"]
-    assert image["src"].startswith(f"{BASE}thumbnail/")
+    image = attributes(manifest("avif"), ladder="square-320")["img"]
+    assert image["src"].startswith(f"{BASE}square/")
     assert (image["width"], image["height"]) == (320, 320)
     with pytest.raises(AssertionError, match="the manifest has no ladder large"):
         attributes(manifest("avif"), ladder="large")
