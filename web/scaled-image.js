@@ -157,7 +157,8 @@ export class ScaledImage extends (globalThis.HTMLElement ?? Object) {
     if (this.#end?.signal.aborted !== false) this.#show(); // else it was moved within the page
   }
 
-  attributeChangedCallback() {
+  attributeChangedCallback(name, old) {
+    if (name === "source" && old) this.replaceChildren(); // another picture, not a newer version of this one
     this.#show();
   }
 
@@ -205,9 +206,9 @@ function picture(manifest, options, alt) {
   return made;
 }
 
-function element(tag, attributes_) {
+function element(tag, given) {
   const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes_)) made.setAttribute(name, value);
+  for (const [name, value] of Object.entries(given)) made.setAttribute(name, value);
   return made;
 }
 

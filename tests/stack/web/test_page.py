@@ -248,8 +248,9 @@ def test_the_element_follows_its_source_and_loads_nothing_again_when_it_is_moved
     blank.evaluate("document.body.append(document.querySelector('scaled-image'))")
     blank.wait_for_timeout(1000)
     assert asked == []
-    blank.evaluate("document.querySelector('scaled-image').setAttribute('source', 'page/two.jpg')")
-    blank.wait_for_function("document.querySelector('img').naturalWidth === 90")
+    follow = "(element) => { element.setAttribute('source', 'page/two.jpg'); return element.children.length }"
+    assert blank.locator("scaled-image").evaluate(follow) == 0
+    blank.wait_for_function("document.querySelector('img')?.naturalWidth === 90")
     assert [url for url in asked if "one.jpg" in url] == []
 
 
