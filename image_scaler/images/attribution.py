@@ -1,7 +1,8 @@
 """Read and write the attribution of an image, the only metadata that renditions keep.
 
-Copyright, artist and credit line are kept, as removing them can break the law (EU directive 2001/29/EC, article 7, on
-rights-management information) and protects nobody's privacy.
+Copyright, artist, credit line and licence are kept, as removing them can break the law (EU directive 2001/29/EC,
+article 7, on rights-management information) and protects nobody's privacy. So is the mark of AI pictures (EU regulation
+2024/1689, article 50).
 """
 
 import codecs
@@ -31,7 +32,18 @@ _PROPERTIES = {
     "copyright": "{http://purl.org/dc/elements/1.1/}rights",
     "artist": "{http://purl.org/dc/elements/1.1/}creator",
     "credit": "{http://ns.adobe.com/photoshop/1.0/}Credit",
+    "usage_terms": "{http://ns.adobe.com/xap/1.0/rights/}UsageTerms",
+    "rights_url": "{http://ns.adobe.com/xap/1.0/rights/}WebStatement",
+    "licensor_url": "{http://ns.useplus.org/ldf/xmp/1.0/}LicensorURL",
+    "source_type": "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType",
 }
+_URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_PATTERNS = {
+    "rights_url": _URL,
+    "licensor_url": _URL,
+    "source_type": re.compile(r"https?://cv\.iptc\.org/newscodes/digitalsourcetype/[A-Za-z]{1,64}"),
+}
+"""What a value that is a link or a term of IPTC's vocabulary has to match; other values are dropped."""
 
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -44,6 +56,10 @@ class Credits(NamedTuple):
     copyright: str = ""
     artist: str = ""
     credit: str = ""
+    usage_terms: str = ""
+    rights_url: str = ""
+    licensor_url: str = ""
+    source_type: str = ""
 
     def as_exif(self, orientation: int = 1) -> bytes:
         """Return an EXIF block with Artist, Copyright and any orientation but 1; b"" if it would be empty."""
@@ -84,6 +100,7 @@ class Credits(NamedTuple):
             parts += f"<dc:creator><rdf:Seq>{items}</rdf:Seq></dc:creator>"
         if self.credit:
             parts += f"<photoshop:Credit>{escape(self.credit)}</photoshop:Credit>"
+        parts += self._licence_as_xmp()
         return (
             '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
             '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -91,6 +108,28 @@ class Credits(NamedTuple):
             f' xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/">{parts}</rdf:Description>'
             "</rdf:RDF></x:xmpmeta>"
         ).encode()
+
+    def _licence_as_xmp(self) -> str:
+        """Return the properties of the licence and the digital source type, each with the namespaces that it needs."""
+        parts = ""
+        rights = 'xmlns:xmpRights="http://ns.adobe.com/xap/1.0/rights/"'
+        if self.usage_terms:
+            line = f'<rdf:li xml:lang="x-default">{escape(self.usage_terms)}</rdf:li>'
+            parts += f"<xmpRights:UsageTerms {rights}><rdf:Alt>{line}</rdf:Alt></xmpRights:UsageTerms>"
+        if self.rights_url:
+            parts += f"<xmpRights:WebStatement {rights}>{escape(self.rights_url)}</xmpRights:WebStatement>"
+        if self.licensor_url:
+            url = f"<plus:LicensorURL>{escape(self.licensor_url)}</plus:LicensorURL>"
+            parts += (
+                '<plus:Licensor xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/">'
+                f'<rdf:Seq><rdf:li rdf:parseType="Resource">{url}</rdf:li></rdf:Seq></plus:Licensor>'
+            )
+        if self.source_type:
+            parts += (
+                '<Iptc4xmpExt:DigitalSourceType xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+                f"{escape(self.source_type)}</Iptc4xmpExt:DigitalSourceType>"
+            )
+        return parts
 
 
 NO_CREDITS = Credits()
@@ -110,13 +149,18 @@ def read_credits(fields: Mapping[str, Any], body: bytes = b"") -> Credits:
         _from_png(body),
     )
     return Credits(
-        *(next((text for source in sources if (text := _clean(source.get(name, "")))), "") for name in Credits._fields)
+        *(
+            next((text for source in sources if (text := _clean(name, source.get(name, "")))), "")
+            for name in Credits._fields
+        )
     )
 
 
-def _clean(text: str) -> str:
+def _clean(name: str, text: str) -> str:
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= MAX_LINE_LENGTH else ""
+    pattern = _PATTERNS.get(name)
+    is_valid = len(text) <= MAX_LINE_LENGTH and (pattern is None or pattern.fullmatch(text) is not None)
+    return text if is_valid else ""
 
 
 def _join(parts: Iterable[str]) -> str:
@@ -228,7 +272,7 @@ def _xmp_text(element: "Element") -> str:
     by_language = {item.get(_XML_LANGUAGE): item.text or "" for item in items}
     if any(by_language):
         return by_language.get("x-default") or next(iter(by_language.values()))
-    return _join(item.text or "" for item in items) or element.text or ""
+    return _join(item.text or "" for item in items) or element.text or element.get(f"{_RDF}resource") or ""
 
 
 _PHOTOSHOP = b"Photoshop 3.0\0"

@@ -25,7 +25,15 @@ _BLOCKS = {
     "icc-profile-data": "Colour profile",
     "photoshop-data": "Photoshop block",
 }
-_CREDITS = {"copyright": "Copyright", "artist": "Artist", "credit": "Credit line"}
+_CREDITS = {
+    "copyright": "Copyright",
+    "artist": "Artist",
+    "credit": "Credit line",
+    "usage_terms": "Usage terms",
+    "rights_url": "Web Statement of Rights",
+    "licensor_url": "Licensor URL",
+    "source_type": "Digital source type",
+}
 
 
 def read_metadata(body: bytes) -> list[dict[str, str]]:

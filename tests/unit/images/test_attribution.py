@@ -1,14 +1,19 @@
 """Attribution: the credits that renditions keep, read from any metadata that an upload may hold."""
 
+import json
+import re
+import shutil
 import struct
+import subprocess
 import zlib
+from pathlib import Path
 
 import pytest
 import pyvips
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_scaler.images.attribution import Credits, read_credits
+from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing
@@ -18,7 +23,9 @@ from tests.support.examples import examples
 lines = st.text(st.characters(codec="utf-8"), max_size=60).map(
     lambda text: " ".join("".join(c if c.isprintable() else " " for c in text).split())
 )
-any_credits = st.builds(Credits, lines, lines, lines)
+urls = st.sampled_from(["", "https://example.com/licence?a=1&b='2'", "HTTP://example.com/\u5b57"])
+source_types = st.sampled_from(["", "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"])
+any_credits = st.builds(Credits, lines, lines, lines, lines, urls, urls, source_types)
 packets = st.one_of(
     st.binary(max_size=300),
     st.binary(max_size=300).map(lambda middle: b"<x:xmpmeta>" + middle + b"</x:xmpmeta>"),
@@ -129,6 +136,7 @@ def test_credits_from_iptc_without_photoshops_resources_are_read() -> None:
 @examples(8)
 @given(credits=any_credits)
 @example(credits=Credits("\u00a9 2026 (a) (b)", "Zoe \u5b57 & <Co>", "'\"&amp;"))
+@example(credits=Credits(*['"' * 1000] * 4, *["https://" + "&" * 992] * 2))
 @example(credits=Credits("a" * 1000, "\u00e9" * 1000, "&" * 1000))
 def test_credits_of_a_source_are_in_its_renditions(format: str, credits: Credits) -> None:
     image = drawing.quadrants(16, 12).copy()
@@ -235,3 +243,54 @@ def test_the_texts_of_a_png_are_credits(name: bytes, content: bytes) -> None:
     (rendition,) = SourceImage(png_with(name, content)).render(targets)
     out = decoded(rendition.body)
     assert read_credits({name: out.get(name) for name in out.get_fields()}) == Credits(artist="Zo\u00eb")
+
+
+RIGHTS = {
+    "UsageTerms": "Editorial use only",
+    "WebStatement": "https://example.com/licence",
+    "LicensorURL": "https://example.com/buy",
+    "DigitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+}
+RIGHTS_TAGS = {
+    "UsageTerms": "XMP-xmpRights:UsageTerms",
+    "WebStatement": "XMP-xmpRights:WebStatement",
+    "LicensorURL": "XMP-plus:LicensorURL",
+    "DigitalSourceType": "XMP-iptcExt:DigitalSourceType",
+}
+LICENCE = Credits("", "", "", *RIGHTS.values())
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+def test_exiftool_reads_in_a_rendition_the_rights_that_it_wrote_in_the_source(format: str, tmp_path: Path) -> None:
+    source, output = tmp_path / "source.jpg", tmp_path / f"rendition.{format}"
+    source.write_bytes(drawing.jpeg())
+    written = [f"-{RIGHTS_TAGS[name]}={value}" for name, value in RIGHTS.items()]
+    subprocess.run(["exiftool", "-q", "-n", *written, source], check=True)
+    targets = parse_recipe(f'[renditions.x]\nwidth = 8\nformat = "{format}"').plan_for("a").renditions
+    (rendition,) = SourceImage(source.read_bytes()).render(targets)
+    output.write_bytes(rendition.body)
+    asked = [f"-{tag}" for tag in RIGHTS_TAGS.values()]
+    report = subprocess.run(["exiftool", "-j", "-n", *asked, output], check=True, capture_output=True).stdout
+    assert json.loads(report)[0] == RIGHTS | {"SourceFile": str(output)}
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "ftp://example.com", "example.com", "https://a b", "https://"])
+def test_a_licence_link_that_is_no_http_url_is_dropped(url: str) -> None:
+    packet = Credits(rights_url=url, licensor_url=url).as_xmp()
+    assert read_credits({"xmp-data": packet}) == NO_CREDITS
+
+
+@pytest.mark.parametrize(
+    "text", ["trainedAlgorithmicMedia", "http://cv.iptc.org.example.com/x", "https://example.com/ai"]
+)
+def test_a_digital_source_type_outside_of_iptcs_vocabulary_is_dropped(text: str) -> None:
+    assert read_credits({"xmp-data": Credits(source_type=text).as_xmp()}) == NO_CREDITS
+
+
+def test_links_in_xmp_may_be_resources() -> None:
+    packet = LICENCE.as_xmp().decode()
+    for tag, value in (("xmpRights:WebStatement", LICENCE.rights_url), ("plus:LicensorURL", LICENCE.licensor_url)):
+        packet = re.sub(f"<{tag}([^>]*)>[^<]*</{tag}>", rf'<{tag}\1 rdf:resource="{value}"/>', packet)
+    assert packet.count("rdf:resource") == 2
+    assert read_credits({"xmp-data": packet.encode()}) == LICENCE
