@@ -74,7 +74,7 @@ def test_the_readme_is_a_page() -> None:
 
 def test_the_sample_renditions_are_those_of_the_project() -> None:
     shipped = parse_recipe((ROOT / "renditions.toml").read_text(encoding="utf-8"))
-    sample, _shape, _hashed, limits = code("docs/configuration.md", "toml")
+    sample, _shape, _parts, _hashed, limits = code("docs/configuration.md", "toml")
     (short,) = code("README.md", "toml")
     assert parse_recipe(sample).specs == parse_recipe(short).specs == shipped.specs
     assert [target.key for target in parse_recipe(sample).plan_for("avatars/me.jpg").targets] == [
