@@ -11,6 +11,7 @@ ImageScalerError
 │   ├── ImageTooLargeError        decoding it would cost more than the limits allow
 │   ├── ArchivedObjectError       S3 has moved it to an archive, from which it must be restored first
 │   ├── DestinationKeyError       S3 cannot store an object under the rendition's key
+│   ├── SharedKeyError            the rendition's key belongs to another source
 │   └── SourceInDestinationError  the source is in the destination bucket: its renditions would be uploads again
 ├── StorageError                  S3 or SQS refused or did not respond; a retry may succeed
 │   ├── AccessDeniedError         the function's role does not allow the call
@@ -115,6 +116,17 @@ class DestinationKeyError(RejectedError):
     """S3 cannot store an object under the rendition's key."""
 
     code = "invalid_key"
+
+
+class SharedKeyError(RejectedError):
+    """The rendition's key belongs to another source."""
+
+    code = "shared_key"
+
+    def __init__(self, message: str, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
+        """The key of the other source."""
 
 
 class SourceInDestinationError(RejectedError):

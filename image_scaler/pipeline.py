@@ -11,7 +11,13 @@ import msgspec
 from image_scaler import manifest
 from image_scaler.announcements import Announcer
 from image_scaler.deadline import Deadline
-from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, RejectedError
+from image_scaler.exceptions import (
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    RejectedError,
+    SharedKeyError,
+    StorageError,
+)
 from image_scaler.history import History
 from image_scaler.images import placeholders
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
@@ -236,18 +242,29 @@ class RenditionPipeline:
             run.submit(target, partial(self._copy, run, target, headers))
 
     def _write_renditions(self, run: Run) -> None:
-        """Write each rendition while the next one is encoded."""
+        """Write each rendition while the next one is encoded.
+
+        Those with keys that another source could have are written last, one after the other in the order of their
+        keys. So of two sources that begin at the same time, one gets the first key that they share, and with it all.
+        """
+        shared = []
         for rendition in run.report.timer.each(Stage.RENDER, run.rendering) if run.rendering else ():
             run.stop_if_replaced()
-            run.submit(rendition.target, partial(self._put, run, rendition))
+            if rendition.target.spec.template.is_whole:
+                run.submit(rendition.target, partial(self._put, run, rendition))
+            else:
+                shared.append(rendition)
             run.deadline.check(run.missing())
+        for rendition in sorted(shared, key=lambda rendition: rendition.target.key):
+            run.submit(rendition.target, partial(self._put_shared, run, rendition))
+            run.writes[rendition.target].result()
 
     def _write_lost_copies(self, run: Run) -> None:
         """Write the copies of a source that was deleted in the meantime: all of it is still known."""
         if not run.copies_are_lost():
             return
         rendition = next(iter(run.upload.plan.renditions))
-        expected = run.upload.provenance(rendition.spec.fingerprint)
+        expected = run.upload.rendition_provenance(rendition.spec)
         for target, put in run.lost_copies.items():
             made = run.writes[target].result().rendition
             status = put(is_newest=partial(self._publisher.has, rendition.key, expected))
@@ -296,12 +313,22 @@ class RenditionPipeline:
                 cache_control=spec.cache_control or default,
                 tags=dict(spec.tags or ()),
             ),
-            run.upload.provenance(spec.fingerprint),
+            run.upload.rendition_provenance(spec),
             is_same=is_same,
         )
         if result.stored_bytes is not None:
             made = made.as_stored(result.stored_bytes)
         return Write(rendition=made, status=result.status)
+
+    def _put_shared(self, run: Run, rendition: Rendition) -> Write:
+        """Write a rendition whose key another source could have; raises SharedKeyError if one has it."""
+        try:
+            return self._put(run, rendition)
+        except SharedKeyError as error:
+            owner = ObjectRef(run.upload.version.ref.bucket, error.owner)
+            if self._settings.recipe.on_source_delete == "remove" and head_or_none(self._store, owner) is None:
+                raise StorageError(f"{error}, which was deleted: its renditions are not removed yet") from error
+            raise
 
     def _copy(self, run: Run, target: CopyTarget, headers: ObjectHeaders) -> Write:
         headers = replace(headers, tags=dict(target.spec.tags or ()))

@@ -9,6 +9,8 @@ recipe), and every write is conditional:
   key a sequencer; padded with zeros on the right they sort in the order of the events.
 - An ETag is the same for the same bytes, so a condition on it cannot tell two versions apart that have the same pixels.
   After an overwrite the reconciler therefore looks at the source once more.
+- Sequencers of two sources cannot be compared. Under a key that two sources could have (`shared_stems`), the rendition
+  names its source, and only that source may replace or remove it.
 - A server-side copy carries only what its source has. After a copy the publisher looks at the source once more.
 
 An object of the same version and recipe stays: it is the same, or a search for its quality was cut short in one of two
@@ -22,10 +24,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
-from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, SharedKeyError, StorageError
 from image_scaler.outcomes import WriteStatus
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, head_or_none
+from image_scaler.text import on_one_line
 
 MAX_TRIES = 8
 """How often a conditional write is tried; each time that it fails, another event has made progress."""
@@ -48,11 +52,18 @@ class Provenance:
     """Of its recipe."""
     focal_point: str | None = None
     """As the source's metadata says it; None without one."""
+    source_key: str | None = None
+    """Only under a key that another source could have too; None under others."""
 
     def as_metadata(self) -> dict[str, str]:
         """Return it as user metadata."""
         metadata = {"source-etag": self.source_etag, "recipe": self.fingerprint}
-        optional = {"source-sequencer": self.sequencer, "source-focal-point": self.focal_point}
+        source_key = None if self.source_key is None else quote(self.source_key)  # metadata is ASCII
+        optional = {
+            "source-sequencer": self.sequencer,
+            "source-focal-point": self.focal_point,
+            "source-key": source_key,
+        }
         return metadata | {name: value for name, value in optional.items() if value}
 
     @classmethod
@@ -66,7 +77,12 @@ class Provenance:
             sequencer=metadata.get("source-sequencer"),
             fingerprint=metadata["recipe"],
             focal_point=metadata.get("source-focal-point"),
+            source_key=unquote(metadata["source-key"]) if "source-key" in metadata else None,
         )
+
+    def is_of_other(self, source_key: str) -> bool:
+        """Return whether the rendition belongs to another source than this."""
+        return self.source_key not in (None, source_key)
 
     def is_of_version(self, other: "Provenance") -> bool:
         """Return whether both are of the same version of the source."""
@@ -122,7 +138,8 @@ class Publisher:
 
         The provenance is stored with the metadata of the headers. `is_same` returns whether the provenance of an
         existing object and this one are of equal renditions; another one is then overwritten, whatever its event. None:
-        they are if the version, the recipe and the event are equal, and the later event wins.
+        they are if the version, the recipe and the event are equal, and the later event wins. Raises SharedKeyError if
+        the object belongs to another source.
         """
         ref = ObjectRef(self._bucket, key)
         headers = replace(headers, metadata={**headers.metadata, **provenance.as_metadata()})
@@ -137,6 +154,10 @@ class Publisher:
                 self._etags_are_digests = etag == _digest(body)  # not with KMS keys
                 return PutResult(WriteStatus.OVERWRITTEN if if_match else WriteStatus.CREATED)
             existing = Provenance.of(head) if head and not is_superseded(head) else None
+            if existing and existing.source_key != provenance.source_key:
+                if existing.source_key is not None and provenance.source_key is not None:
+                    raise SharedKeyError(f"{ref} is of {on_one_line(existing.source_key)}", existing.source_key)
+                existing = None  # of a recipe with other keys: the sequencers may be those of two sources
             if head and existing and (is_same or Provenance.is_same)(existing, provenance):
                 # If a write was carried out but its response was lost, then this is the object that it wrote.
                 status = WriteStatus.OVERWRITTEN if if_match else WriteStatus.UP_TO_DATE
@@ -197,14 +218,17 @@ class Publisher:
         """Return whether any version of a rendition is stored; raises StorageError."""
         return head_or_none(self._store, ObjectRef(self._bucket, key)) is not None
 
-    def remove(self, key: str, source: ObjectRef, rejected: str | None = None) -> bool:
+    def remove(self, key: str, source: ObjectRef, rejected: str | None = None, *, is_shared: bool = False) -> bool:
         """Delete an object if its source is gone; return whether it was deleted.
 
-        A source with the ETag `rejected` counts as gone.
+        A source with the ETag `rejected` counts as gone. `is_shared`: another source could have this key; then only
+        its own rendition is deleted.
         """
         ref = ObjectRef(self._bucket, key)
         head = head_or_none(self._store, ref)
         if head is None:
+            return False
+        if is_shared and (provenance := Provenance.of(head)) and provenance.is_of_other(source.key):
             return False
         # Look at the source after the rendition: whatever is written from now on has another ETag.
         current = head_or_none(self._store, source)

@@ -150,6 +150,8 @@ class Reconciler:
             if head and is_superseded(head):
                 return False  # an event of another version may have marked it
             provenance = Provenance.of(head) if head and key not in copies else None
+            if provenance and provenance.is_of_other(event.ref.key):
+                continue  # its events are those of the other source
             if head and (provenance.is_of_version(expected) if provenance else head.etag == current.etag):
                 continue
             may_be_mine = head is not None and (provenance is None or provenance.sequencer in (None, event.sequencer))
@@ -183,14 +185,16 @@ class Reconciler:
         """
         plans = self._history.plans_for(source.key)
         manifests = [plan.manifest_key for plan in plans if plan.manifest_key]
-        plain = [target.key for plan in plans for target in plan.targets[::-1] if not target.spec.template.has_hash]
+        targets = [target for plan in plans for target in plan.targets[::-1]]
+        plain = [target.key for target in targets if not target.spec.template.has_hash]
+        shared = {target.key for target in targets if not target.spec.template.is_whole}
         records = [] if rejected else self._history.keys_of(source.key)
         keys = [*manifests, *self._versions.find(plans), *plain, *records]
-        return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, rejected)]
+        return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, rejected, key in shared)]
 
-    def _remove_one(self, key: str, source: ObjectRef, rejected: str | None) -> bool:
+    def _remove_one(self, key: str, source: ObjectRef, rejected: str | None, is_shared: bool) -> bool:
         try:
-            return self._publisher.remove(key, source, rejected)
+            return self._publisher.remove(key, source, rejected, is_shared=is_shared)
         except AccessDeniedError:
             if key in self._settings.recipe.plan_for(source.key).keys:
                 raise

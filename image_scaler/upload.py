@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from image_scaler.events import SourceEvent
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.geometry import Point
 from image_scaler.renditions.recipe import Recipe, SourcePlan
+from image_scaler.renditions.spec import RenditionSpec
 from image_scaler.storage.base import ObjectHead, ObjectRef
 
 
@@ -70,6 +71,11 @@ class Upload:
             fingerprint=fingerprint,
             focal_point=_text(point) if point else None,
         )
+
+    def rendition_provenance(self, spec: RenditionSpec) -> Provenance:
+        """Return what is stored with a rendition: also the source's key, if another source could have its key."""
+        provenance = self.provenance(spec.fingerprint)
+        return provenance if spec.template.is_whole else replace(provenance, source_key=self.version.ref.key)
 
 
 def version_of_head(head: ObjectHead) -> str:

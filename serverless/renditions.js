@@ -3,6 +3,7 @@
 //   tagged           what it may tag: renditions with tags or with {hash} in their key, whose manifests then too
 //   readable         what a distribution may read: renditions, manifests, and records of rejected sources
 //   copies           byte-for-byte copies, which have everything of the upload
+//   hidden           what no distribution may read, although a pattern of `readable` matches it
 //   removes, events  whether on_source_delete = "remove" and events = true
 //   supersededDays   how long replaced renditions with {hash} in their key still exist
 'use strict';
@@ -28,6 +29,7 @@ module.exports = async ({ resolveVariable }) => {
     tagged: arns([...tagged.map(broadPattern), ...(hasVersions ? manifests : [])]),
     readable: arns([...scaled.flatMap(exactPatterns), ...manifests, 'rejected/*']),
     copies: arns(copies.flatMap(exactPatterns)),
+    hidden: arns(scaled.flatMap(exactPatterns).some((pattern) => pattern.startsWith('*')) ? ['recipes/*'] : []),
     removes: settings.on_source_delete === 'remove',
     events: settings.events === true,
     supersededDays: settings.superseded_days ?? 30,
@@ -41,15 +43,18 @@ const isCopy = (spec) => Object.keys(spec).every((field) => ['name', 'key', 'tag
 
 // One pattern for all widths and formats, since the policies of a role have 10,240 characters together.
 function broadPattern({ name, key }) {
-  return key.replaceAll('{name}', name).replaceAll(/\{\w+\}.*?(?=\/|$)/g, '*');
+  const withFolders = key.replaceAll('{name}', name).replaceAll('{dir}', '*');
+  return withFolders.replaceAll(/\{\w+\}.*?(?=\/|$)/g, '*').replaceAll('**', '*');
 }
 
-// A pattern for each width and format: a broad one could match a copy, or recipes/.
+// A pattern for each width and format: a broad one could match a copy, or recipes/. One that begins with a part of the
+// source's key could too, for which `hidden` is denied.
 function exactPatterns({ name, key, width, widths = [width], format, formats = [format] }) {
   return widths.flatMap((width) =>
     formats.map((format) => {
-      const values = { name, width, key: '*', hash: '?'.repeat(16), ...names(format) };
-      return key.replaceAll(/\{(\w+)\}/g, (_, field) => values[field]);
+      const source = { key: '*', dir: '*', stem: '*', source_ext: '*' };
+      const values = { name, width, ...source, hash: '?'.repeat(16), ...names(format) };
+      return key.replaceAll(/\{(\w+)\}/g, (_, field) => values[field]).replaceAll(/\*+/g, '*');
     }),
   );
 }

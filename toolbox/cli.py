@@ -99,6 +99,21 @@ def explain(
     _exit(lambda: explain(keys, load_recipe(renditions), as_json=as_json))
 
 
+@main.command("import")
+def import_settings(
+    tool: Annotated[Literal["aws-lambda-image", "firebase"], typer.Argument(help="Whose settings FILE has.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The config.json, or the params.env.")],
+) -> None:
+    """Print the settings of another tool as a renditions.toml, with comments on what has no counterpart.
+
+    Exit code 0: the pictures and their keys are the same; 2: the comments say what is different, or FILE cannot be
+    read.
+    """
+    from toolbox.commands.import_settings import import_settings
+
+    _exit(lambda: import_settings(tool, path))
+
+
 @main.command()
 def check(
     renditions: RenditionsFile = PROJECT_RENDITIONS,

@@ -4,7 +4,7 @@ import hashlib
 import mimetypes
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -18,13 +18,18 @@ class FileStore:
     """Objects as files: a bucket is the path of a folder, a key the path of a file in it.
 
     An ETag is the MD5 of the content, as in S3; the content type follows from the name. User metadata and
-    Cache-Control are dropped. Conditions are safe only while no other program writes.
+    Cache-Control are dropped. Conditions are safe only while no other program writes. Metadata that names a source is
+    kept in memory, so that of two sources with one key the second one is rejected, as in S3.
     """
+
+    def __init__(self) -> None:
+        self._named: dict[Path, Mapping[str, str]] = {}
 
     def head(self, ref: ObjectRef) -> ObjectHead:
         """Return the object's metadata; see ObjectStore.head."""
-        with _translated(f"read {_path(ref)}"):
-            return ObjectHead(**_head_fields(ref, _path(ref).read_bytes()))
+        path = _path(ref)
+        with _translated(f"read {path}"):
+            return ObjectHead(**_head_fields(ref, path.read_bytes()), metadata=self._named.get(path, {}))
 
     def get(self, ref: ObjectRef, *, if_match: str | None = None) -> StoredObject:
         """Return the object; see ObjectStore.get."""
@@ -51,6 +56,8 @@ class FileStore:
             self.get(ref, if_match=if_match)
         with _translated(f"write {_path(ref)}"), _new_file(_path(ref)) as file:
             file.write(body)
+        if "source-key" in headers.metadata:
+            self._named[_path(ref)] = headers.metadata
         return _etag(body)
 
     def delete(self, ref: ObjectRef, *, if_match: str) -> None:

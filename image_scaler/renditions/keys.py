@@ -21,7 +21,8 @@ HASH = "\udcff"
 """What `{hash}` is within a template. No template can contain it: an unpaired surrogate is not valid in TOML."""
 HASH_DIGITS = 16
 """The length of a hash: 64 bits, in hexadecimal."""
-_SHOWN_HASH = "{hash}"
+SHOWN_HASH = "{hash}"
+"""What people see in the place of a hash that is not known."""
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 _NO_EXTENSION = ".image"
@@ -64,11 +65,16 @@ class KeyTemplate(NamedTuple):
     """None: the extension of the rendition's format, unless the source's key already ends in it."""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the whole of the source's key is in it: always, see StemTemplate for another kind."""
+        return True
+
+    @property
     def has_hash(self) -> bool:
         """Whether each version of a source gets a key of its own."""
         return HASH in self.prefix or HASH in (self.suffix or "")
 
-    def with_hash(self, digits: str = _SHOWN_HASH) -> "KeyTemplate":
+    def with_hash(self, digits: str = SHOWN_HASH) -> "KeyTemplate":
         """Return the template with a hash in its place; without an argument, with `{hash}` for people to read."""
         return KeyTemplate(
             self.prefix.replace(HASH, digits), None if self.suffix is None else self.suffix.replace(HASH, digits)
@@ -95,17 +101,21 @@ class KeyTemplate(NamedTuple):
         """Return the key of a byte-for-byte copy."""
         return self.prefix + source_key + (self.suffix or "")
 
+    def common_prefix(self, source_prefix: str) -> str:
+        """Return what the keys for all sources with a prefix begin with."""
+        return self.prefix + source_prefix
+
     def may_collide_with(self, other: "KeyTemplate", *, has_extensions_apart: bool) -> bool:
         """Return whether this and the other template could give some two sources one key.
 
         `has_extensions_apart`: both are of renditions whose formats always differ. The recipes of the two are never the
         same, and so their hashes never are.
         """
-        if self._has_hash_at_place_of(other) or not _could_start_alike(self.prefix, other.prefix):
+        if self._has_hash_at_place_of(other) or not could_start_alike(self.prefix, other.prefix):
             return False
         if self.suffix is None or other.suffix is None:
             return not (self == other and has_extensions_apart)
-        return _could_start_alike(self.suffix[::-1], other.suffix[::-1])
+        return could_start_alike(self.suffix[::-1], other.suffix[::-1])
 
     def _has_hash_at_place_of(self, other: "KeyTemplate") -> bool:
         """Return whether two equal keys would have equal hashes."""
@@ -113,7 +123,7 @@ class KeyTemplate(NamedTuple):
         return any(HASH in one and one.partition(HASH)[:2] == another.partition(HASH)[:2] for one, another in ends)
 
 
-def _could_start_alike(one: str, other: str) -> bool:
+def could_start_alike(one: str, other: str) -> bool:
     """Return whether one text could be the beginning of the other, whatever their hashes are."""
     texts = [text.replace(HASH, HASH * HASH_DIGITS) for text in (one, other)]
     return all(a == b or (HASH in (a, b) and {a, b} <= _HEXADECIMAL | {HASH}) for a, b in zip(*texts, strict=False))

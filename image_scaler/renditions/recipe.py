@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
-from image_scaler.exceptions import ConfigError
+from image_scaler.exceptions import ConfigError, DestinationKeyError
 from image_scaler.renditions.keys import (
     HASH,
     HASH_DIGITS,
@@ -21,7 +22,10 @@ from image_scaler.renditions.keys import (
     check_key,
 )
 from image_scaler.renditions.limits import Limits
-from image_scaler.renditions.spec import CopyTarget, Flag, RenditionTarget, Spec, Tags, Target
+from image_scaler.renditions.spec import CopySpec, CopyTarget, Flag, RenditionTarget, Spec, Tags, Target
+
+MAX_SHARED_KEY_BYTES = 1500
+"""The longest key of a source in the metadata of its rendition, percent-encoded: S3 allows 2 KB for all metadata."""
 
 
 class PictureChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -142,6 +146,8 @@ class TopLevel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Where the destination bucket is served: begins every URL in a manifest."""
     placeholder: Flag = False
     """Write a very small picture into the manifest, as a data URL."""
+    shared_stems: Flag = False
+    """Allow keys without the whole of the source's key; a second source with the same key is rejected."""
     superseded_days: Annotated[int, Meta(ge=1, le=3650, description="an integer from 1 to 3650")] = 30
     """How long replaced renditions exist whose keys have a hash."""
 
@@ -172,6 +178,9 @@ class Recipe:
         self._rules = tuple(rules)
         self._page = PageOptions(pictures=tuple(pictures), base_url=settings.base_url, placeholder=settings.placeholder)
         self._has_manifest = settings.manifest
+        self._shares_stems = settings.shared_stems
+        prefixes = {spec.template.prefix for spec in self.specs} - {""}
+        self._folders = (MANIFEST_FOLDER, RECIPE_FOLDER, REJECTION_FOLDER, *sorted(prefixes))
         ConfigError.raise_all(*self._find_mistakes())
 
     def _find_mistakes(self) -> Iterator[ConfigError]:
@@ -188,8 +197,12 @@ class Recipe:
             if spec.template.has_hash and not self._has_manifest:
                 message = "which only a manifest tells to web pages: remove {hash}, or manifest = false at the top"
                 yield ConfigError(f"the key of rendition {spec.name} has a {{hash}}, {message}", field)
+            if not spec.template.is_whole and (isinstance(spec, CopySpec) or not self._shares_stems):
+                yield ConfigError(_describe_sharing(spec), field)
             if other := next(filter(spec.may_collide_with, self.specs[:index]), None):
-                message = f"could both write {prefix}...: give one of them another name or key"
+                message = (
+                    f"could both write {f'{prefix}...' if prefix else 'one key'}: give one of them another name or key"
+                )
                 yield ConfigError(f"renditions {other.name} and {spec.name} {message}", field)
             if self._has_manifest and prefix.startswith(MANIFEST_FOLDER):
                 message = "give it another name or key, or set manifest = false at the top"
@@ -233,11 +246,24 @@ class Recipe:
         has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
         return SourcePlan(
             source_key=source_key,
-            targets=tuple(spec.target(source_key) for name in names for spec in self.by_name[name]),
+            targets=tuple(self._target(spec, source_key) for name in names for spec in self.by_name[name]),
             manifest_key=check_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
             page=self._page_for(names),
             rule=rule.pattern.text if rule else None,
         )
+
+    def _target(self, spec: Spec, source_key: str) -> Target:
+        target = spec.target(source_key)
+        if not spec.template.is_whole and len(quote(check_key(source_key, "the source"))) > MAX_SHARED_KEY_BYTES:
+            raise DestinationKeyError(f"rendition {spec.name} names its source, whose key is too long: shorten it")
+        if not spec.template.prefix and self.is_reserved(target.key):
+            reason = "which is a folder of the function or of another rendition: move the source to another folder"
+            raise DestinationKeyError(f"the key of rendition {spec.name} would be {target.key!r}, {reason}")
+        return target
+
+    def is_reserved(self, key: str) -> bool:
+        """Return whether no key may be this one that begins with a part of the source's key."""
+        return not key or key.startswith(self._folders)
 
     def _page_for(self, names: Collection[str]) -> PageOptions:
         """Return what the manifest of a source with these renditions tells pages."""
@@ -250,3 +276,10 @@ class Recipe:
         """Return whether a table has several widths or formats."""
         specs = self.by_name[name]
         return len(specs) > 1 or specs[0].name != name
+
+
+def _describe_sharing(spec: Spec) -> str:
+    """Return why the key of a rendition is refused that has not the whole of the source's key."""
+    message = f"two sources could share the key of rendition {spec.name}: use all of {{dir}}, {{stem}}, {{source_ext}}"
+    is_copy = isinstance(spec, CopySpec)
+    return message if is_copy else f"{message}, or set shared_stems = true at the top to reject the second one"

@@ -20,6 +20,7 @@ from image_scaler.renditions.keys import (
 )
 from image_scaler.renditions.limits import Count
 from image_scaler.renditions.quality import Quality, QualityGoal, quality_goal
+from image_scaler.renditions.stems import Template, may_collide
 
 Flag = Annotated[bool, Meta(description="true or false")]
 Tags = tuple[tuple[str, str], ...]
@@ -84,7 +85,7 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
 
     name: str
     """The rendition's name in renditions.toml, followed by the width in a ladder: `web-640`."""
-    template: KeyTemplate
+    template: Template
     width: int | None = None
     height: int | None = None
     format: Format | None = None
@@ -231,14 +232,14 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
         """Return whether some two sources could give this and the other rendition one key."""
         formats = {self.format, other.format if isinstance(other, RenditionSpec) else None}
         has_extensions_apart = None not in formats and len(formats) == 2
-        return self.template.may_collide_with(other.template, has_extensions_apart=has_extensions_apart)
+        return may_collide(self.template, other.template, has_extensions_apart=has_extensions_apart)
 
 
 class CopySpec(msgspec.Struct, frozen=True, kw_only=True, dict=True, cache_hash=True):
     """A copy of the source, byte for byte."""
 
     name: str
-    template: KeyTemplate
+    template: Template
     tags: Tags | None = None
 
     @cached_property
@@ -253,13 +254,13 @@ class CopySpec(msgspec.Struct, frozen=True, kw_only=True, dict=True, cache_hash=
 
     def may_collide_with(self, other: "RenditionSpec | CopySpec") -> bool:
         """Return whether some two sources could give this copy and the other rendition one key."""
-        return self.template.may_collide_with(other.template, has_extensions_apart=False)
+        return may_collide(self.template, other.template, has_extensions_apart=False)
 
 
 Spec = RenditionSpec | CopySpec
 
 
-def _key(spec: Spec, version: str | None, key: Callable[[KeyTemplate], str]) -> str:
+def _key(spec: Spec, version: str | None, key: Callable[[Template], str]) -> str:
     """Return the key that `key` makes of a spec's template, with the hash of a version of the source."""
     if not spec.template.has_hash:
         return check_key(key(spec.template), f"rendition {spec.name}")

@@ -4,7 +4,7 @@ import re
 import string
 import tomllib
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,7 @@ from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
 from image_scaler.renditions.quality import quality_goal
 from image_scaler.renditions.recipe import PictureChoice, Recipe, Rule, TopLevel
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, RenditionSpec, Spec
+from image_scaler.renditions.stems import DIR, SOURCE_EXT, STEM, StemTemplate, Template
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 """The names that a rendition can have."""
@@ -265,10 +266,10 @@ def _find_encoding_mistakes(
         yield _unexpected(expected, (*field, "effort"), table.effort)
 
 
-def _template(name: str, table: RenditionTable, width: int | None, format: Format | None) -> KeyTemplate:
+def _template(name: str, table: RenditionTable, width: int | None, format: Format | None) -> Template:
     if table.key is None:
         return KeyTemplate(f"{name}-{width}/" if table.widths else f"{name}/")
-    values = {"name": name, "hash": HASH}
+    values = {"dir": DIR, "stem": STEM, "source_ext": SOURCE_EXT, "name": name, "hash": HASH}
     if width:
         values["width"] = str(width)
     if format:
@@ -284,6 +285,12 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
         raise refusal(f"no fields but {known}") from error
     except ValueError as error:
         raise refusal(str(error)) from error
+    has_parts = any(field in text for text in around for field in (DIR, STEM, SOURCE_EXT))
+    return (_stem_template if has_parts else _key_template)(around, refusal)
+
+
+def _key_template(around: Sequence[str], refusal: Callable[[str], ConfigError]) -> KeyTemplate:
+    """Return the template with {key} in it; `refusal` makes an error of what was expected."""
     if len(around) != 2:
         raise refusal("{key} once, so that no two sources share a key,")
     prefix, suffix = around
@@ -294,6 +301,23 @@ def _template(name: str, table: RenditionTable, width: int | None, format: Forma
     if prefix.startswith("/") or not prefix.endswith("/"):
         raise refusal("a folder before {key}")
     return KeyTemplate(prefix, suffix or None)
+
+
+def _stem_template(around: Sequence[str], refusal: Callable[[str], ConfigError]) -> StemTemplate:
+    """Return the template with parts of the source's key in it."""
+    if len(around) > 1:
+        raise refusal("either {key}, or {dir}, {stem} and {source_ext},")
+    template = StemTemplate(text := around[0])
+    fields = [field for field in text if field in (DIR, STEM, SOURCE_EXT)]
+    if STEM not in fields or fields != [field for field in (DIR, STEM, SOURCE_EXT) if field in fields]:
+        raise refusal("{stem} once, at most one {dir} before it, and at most one {source_ext} after it,")
+    if template.has_hash and (not template.is_whole or HASH not in template.suffix):
+        raise refusal("{hash} after {dir}, {stem} and {source_ext}, so that one prefix has all versions of a source,")
+    if text.count(HASH) > 1:
+        raise refusal("{hash} once")
+    if template.prefix.startswith("/") or not f"/{template.prefix}".endswith("/"):
+        raise refusal("a whole folder, or nothing, before {dir} and {stem}")
+    return template
 
 
 def _around_key(template: str, values: Mapping[str, str]) -> list[str]:

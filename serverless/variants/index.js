@@ -246,7 +246,7 @@ function addDistribution(resources, cdn, { cdnDomain, cdnCertificate, corsOrigin
 }
 
 // The lists of `image-scaler plan`, in recipes/, name every source: nobody but the account reads them.
-function readers(distributions, { readable, copies }, readsCopies) {
+function readers(distributions, { readable, copies, hidden }, readsCopies) {
   const read = {
     Principal: { Service: 'cloudfront.amazonaws.com' },
     Action: 's3:GetObject',
@@ -256,6 +256,9 @@ function readers(distributions, { readable, copies }, readsCopies) {
   if (copies.length && !readsCopies) {
     // A pattern with {hash} could match the folder of a copy.
     statements.push({ Sid: 'NoCopies', Effect: 'Deny', ...read, Resource: copies });
+  }
+  if (hidden.length) {
+    statements.push({ Sid: 'NoRecipes', Effect: 'Deny', ...read, Resource: hidden });
   }
   return statements;
 }

@@ -55,6 +55,19 @@ width = 60
 format = "webp"
 lossless = true
 """
+PARTS = """
+shared_stems = true
+[renditions.copy]
+[renditions.small]
+width = 40
+height = 2
+key = "{dir}small/{stem}{source_ext}/{hash}"
+[renditions.other]
+width = 60
+format = "webp"
+lossless = true
+key = "{dir}{stem}.{ext}"
+"""
 FEWER = """
 [renditions.small]
 width = 40
@@ -212,8 +225,12 @@ class Deployments(Leftovers):
 
 
 class DeploymentsWithRemoval(LeftoversWithRemoval):
-    recipes = (VERSIONS, PLAIN, FEWER, NOTHING, NO_MANIFEST)
+    recipes = (VERSIONS, PLAIN, FEWER, NOTHING, NO_MANIFEST, PARTS)
     checks_current = False
+
+
+class PartsWithRemoval(LeftoversWithRemoval):
+    recipes = (PARTS,)
 
 
 def test_a_run_that_finds_its_source_replaced_while_it_is_copied_writes_nothing_more() -> None:
@@ -269,5 +286,6 @@ TestPlainKeysThatStay = case_of(Leftovers)
 TestPlainKeysThatGoWithTheirSource = case_of(LeftoversWithRemoval)
 TestVersionsThatStay = case_of(Versions)
 TestVersionsThatGoWithTheirSource = case_of(VersionsWithRemoval)
+TestKeysOfPartsThatGoWithTheirSource = case_of(PartsWithRemoval)
 TestDeployments = case_of(Deployments)
 TestDeploymentsWithRemoval = case_of(DeploymentsWithRemoval)

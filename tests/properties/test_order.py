@@ -260,9 +260,9 @@ class Buckets(RuleBasedStateMachine):
             run.kill()
             self.killed.append(event)  # Lambda tries it again, whatever other deliveries of it there are
 
-    def happen(self, name: str, steps: int, **details: Any) -> None:
+    def happen(self, name: str, steps: int, key: str = KEY, **details: Any) -> None:
         """Something happened to the source: its event is delivered, once at least."""
-        thing = {"key": KEY, "sequencer": f"{len(self.events) * 7 + 1:X}".zfill(6), **details}
+        thing = {"key": key, "sequencer": f"{len(self.events) * 7 + 1:X}".zfill(6), **details}
         self.events.append({"Records": [{"eventName": name, "s3": {"bucket": {"name": SOURCE}, "object": thing}}]})
         self.deliver(self.events[-1], steps)
 
@@ -407,6 +407,23 @@ class BucketsOfVersionsWithRemoval(BucketsWithRemoval, BucketsOfVersions):
     renditions = BucketsOfVersions.renditions
 
 
+class BucketsOfParts(BucketsWithRemoval):
+    """The keys are made of parts of the source's key, one of them not of the whole of it."""
+
+    renditions = """
+    shared_stems = true
+    [renditions.copy]
+    [renditions.small]
+    width = 500
+    key = "{dir}small/{stem}_500{source_ext}"
+    [renditions.other]
+    width = 600
+    format = "webp"
+    lossless = true
+    key = "other/{dir}{stem}.{ext}"
+    """
+
+
 CASES = int(os.environ.get("ORDER_CASES", 40))
 T = TypeVar("T", bound=type[Buckets])
 
@@ -418,7 +435,7 @@ def case_of(machine: T) -> Any:
     return test
 
 
-@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies, BucketsOfVersionsWithRemoval])
+@pytest.mark.parametrize("machine", [BucketsWithRemoval, BucketsOfCopies, BucketsOfVersionsWithRemoval, BucketsOfParts])
 @pytest.mark.parametrize("steps", range(12))
 def test_renditions_that_a_killed_removal_deleted_are_made_again_if_the_source_exists(
     machine: type[Buckets], steps: int
@@ -437,5 +454,6 @@ TestRenditionsThatGoWithTheirSource = case_of(BucketsWithRemoval)
 TestFormatsThatDoNotPay = case_of(BucketsWithoutLargerFormats)
 TestFormatsThatDoNotPayAndGoWithTheirSource = case_of(BucketsWithoutLargerFormatsWithRemoval)
 TestCopiesThatGoWithTheirSource = case_of(BucketsOfCopies)
+TestKeysOfPartsThatGoWithTheirSource = case_of(BucketsOfParts)
 TestVersionsThatStay = case_of(BucketsOfVersions)
 TestVersionsThatGoWithTheirSource = case_of(BucketsOfVersionsWithRemoval)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import boto3
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 import typer
 from botocore.validate import validate_parameters
 from rich.filesize import decimal
+from typer.testing import CliRunner
 
 from image_scaler.images.quality_search import SearchEffort
 from image_scaler.manifest import Source, build
@@ -50,6 +52,16 @@ def code(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
 
 
+@pytest.mark.parametrize(("tool", "language", "number"), [("aws-lambda-image", "json", 0), ("firebase", "sh", 1)])
+def test_the_settings_of_other_tools_become_the_renditions_that_the_page_shows(
+    tool: str, language: str, number: int, tmp_path: Path
+) -> None:
+    page = "docs/coming-from.md"
+    (tmp_path / "settings").write_text(code(page, language)[number], encoding="utf-8")
+    done = CliRunner().invoke(cli.main, ["import", tool, str(tmp_path / "settings")])
+    assert (done.exit_code, done.stdout) == (0, code(page, "toml")[number])
+
+
 def words(text: str) -> set[str]:
     """Return what is in backticks."""
     return set(re.findall(r"`([^`]+)`", text))
@@ -74,7 +86,7 @@ def test_the_readme_is_a_page() -> None:
 
 def test_the_sample_renditions_are_those_of_the_project() -> None:
     shipped = parse_recipe((ROOT / "renditions.toml").read_text(encoding="utf-8"))
-    sample, _shape, _hashed, limits = code("docs/configuration.md", "toml")
+    sample, _shape, _parts, _hashed, limits = code("docs/configuration.md", "toml")
     (short,) = code("README.md", "toml")
     assert parse_recipe(sample).specs == parse_recipe(short).specs == shipped.specs
     assert [target.key for target in parse_recipe(sample).plan_for("avatars/me.jpg").targets] == [

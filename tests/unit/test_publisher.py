@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
+from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, SharedKeyError, StorageError
 from image_scaler.outcomes import WriteStatus
 from image_scaler.publisher import (
     MAX_PAUSE,
@@ -281,3 +281,53 @@ def test_sequencers_are_compared_after_padding_the_shorter_with_zeros(
     one: str | None, other: str | None, is_one_later: bool
 ) -> None:
     assert is_later(one, other) is is_one_later
+
+
+SHARED = replace(provenance(), source_key="photos/a é.jpg")
+
+
+def test_a_rendition_names_its_source_under_a_key_that_another_source_could_have() -> None:
+    metadata = SHARED.as_metadata()
+    assert metadata["source-key"] == "photos/a%20%C3%A9.jpg"
+    assert Provenance.of(ObjectHead(content_type="", etag="e", size=1, metadata=metadata)) == SHARED
+    assert "source-key" not in provenance().as_metadata()
+
+
+@pytest.mark.parametrize("sequencer", ["01", "05", "09", None])
+def test_the_rendition_of_another_source_is_never_replaced_whatever_the_sequencers(sequencer: str | None) -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"old", as_rendition(SHARED))
+    with pytest.raises(SharedKeyError, match=r"s3://destination/small/a\.jpg is of photos/a é\.jpg") as caught:
+        put(store, replace(SHARED, source_key="photos/a é.png", sequencer=sequencer))
+    assert caught.value.owner == "photos/a é.jpg"
+    assert store.objects[RENDITION].read() == b"old"
+
+
+def test_events_of_one_source_are_compared_under_a_key_that_another_source_could_have() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"old", as_rendition(SHARED))
+    assert put(store, replace(SHARED, source_etag="e0", sequencer="04")) is WriteStatus.STALE
+    assert put(store, replace(SHARED, source_etag="e2", sequencer="06")) is WriteStatus.OVERWRITTEN
+
+
+@pytest.mark.parametrize(("old", "new"), [(SHARED, provenance("e2", "04")), (provenance("e2", "06"), SHARED)])
+def test_a_rendition_of_a_recipe_with_other_keys_is_overwritten_because_its_event_may_be_of_another_source(
+    old: Provenance, new: Provenance
+) -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"old", as_rendition(old))
+    assert put(store, new) is WriteStatus.OVERWRITTEN
+
+
+def test_a_source_that_is_removed_takes_only_its_own_rendition_with_it() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"old", as_rendition(SHARED))
+    publisher = Publisher(store, "destination")
+    assert not publisher.remove(RENDITION.key, ObjectRef("source", "photos/a é.png"), is_shared=True)
+    assert publisher.remove(RENDITION.key, ObjectRef("source", "photos/a é.jpg"), is_shared=True)
+
+
+def test_metadata_of_an_uploader_does_not_keep_a_copy_from_being_removed() -> None:
+    store = InMemoryStore()
+    store.put(RENDITION, b"copy", as_rendition(SHARED))
+    assert Publisher(store, "destination").remove(RENDITION.key, SOURCE)

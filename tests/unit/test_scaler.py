@@ -336,6 +336,18 @@ def test_an_uploaded_rendition_is_ignored_before_it_is_downloaded(world: World) 
     assert not any(key.startswith("x/") for key in world.written)
 
 
+def test_the_second_source_of_a_shared_key_is_rejected_with_the_name_of_the_first() -> None:
+    world = World('shared_stems = true\n[renditions.a]\nwidth = 9\nformat = "webp"\nkey = "{dir}t/{stem}.webp"')
+    rejected = InMemoryQueue()
+    scaler = build_scaler(world.settings, world.store, queues=FailureQueues(world.queue, rejected))
+    scaler.handle({"Records": [world.upload("x/photo.jpg")]})
+    scaler.handle({"Records": [world.upload("x/photo.png")]})
+    (record,) = rejected.records
+    assert record["source"]["key"] == "x/photo.png"
+    assert record["responsePayload"]["errorMessage"] == "s3://destination/x/t/photo.webp is of x/photo.jpg"
+    assert world.written == ["manifests/x/photo.jpg.json", "x/t/photo.webp"]
+
+
 def test_a_source_too_large_is_rejected_before_it_is_downloaded() -> None:
     world = World(RENDITIONS + "[limits]\nsource_bytes = 100")
     record = world.upload("a.jpg")

@@ -19,6 +19,7 @@ from image_scaler.publisher import Provenance, is_superseded
 from image_scaler.renditions.keys import HASH, HASH_DIGITS, MANIFEST_FOLDER
 from image_scaler.renditions.recipe import Rule
 from image_scaler.renditions.spec import CopySpec, Spec
+from image_scaler.renditions.stems import StemTemplate
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
 from toolbox.aws.errors import call_errors
 from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
@@ -112,11 +113,17 @@ class Leftovers:
         self._fingerprints = {
             recorded.fingerprint_of(spec) for recorded in (recipe, *history) for spec in recorded.recipe.specs
         }
-        self._prefixes = {spec.template.prefix for recorded in (recipe, *history) for spec in recorded.recipe.specs}
+        templates = {spec.template for recorded in (recipe, *history) for spec in recorded.recipe.specs}
+        self._templates = {template for template in templates if template.is_whole}
+        self._shared = [each for each in templates - self._templates if isinstance(each, StemTemplate)]
 
     def prefixes(self, source_prefix: str) -> list[str]:
-        """Return what to list: everything that any recipe may have written for sources with a prefix."""
-        wanted = sorted(prefix + source_prefix for prefix in {*self._prefixes, MANIFEST_FOLDER})
+        """Return what to list: everything that any recipe may have written for sources with a prefix.
+
+        Except what has a key that two sources could have.
+        """
+        prefixes = {template.common_prefix(source_prefix) for template in self._templates}
+        wanted = sorted({*prefixes, MANIFEST_FOLDER + source_prefix})
         return [
             prefix for prefix in wanted if not any(prefix != other and prefix.startswith(other) for other in wanted)
         ]
@@ -131,7 +138,9 @@ class Leftovers:
                         yield candidate.leftover
 
     def _candidate(self, listed: ListedObject, source_prefix: str) -> _Candidate | None:
-        """Return an object that no recipe asks for, if it has a key of ours."""
+        """Return an object that no recipe asks for, if it has a key of ours that says of which source it is."""
+        if any(template.matches(listed.key) for template in self._shared):
+            return None
         for keys in self._keys:
             for source_key, spec in keys.written_under(listed.key):
                 if not source_key.startswith(source_prefix):
@@ -187,7 +196,10 @@ class _RecipeKeys:
             if source_key and self._writes_manifest(source_key):
                 yield source_key, None
         for table, spec in self._specs:
-            if not key.startswith(spec.template.prefix):
+            prefix = spec.template.prefix
+            if not spec.template.is_whole or not key.startswith(prefix):
+                continue
+            if not prefix and self._recipe.is_reserved(key):
                 continue
             for source_key in _possible_sources(key, spec):
                 if _is_key_of(spec, source_key, key) and self._makes(table, source_key):
@@ -210,6 +222,8 @@ class _RecipeKeys:
 
 def _possible_sources(key: str, spec: Spec) -> set[str]:
     """Return the keys of sources whose rendition a key may be; most of them are not."""
+    if isinstance(spec.template, StemTemplate):
+        return set(spec.template.possible_sources(key))
     prefix, suffix = spec.template
     rest = key.removeprefix(prefix)
     if suffix is None:

@@ -12,6 +12,9 @@ DISTRIBUTION = "arn:aws:cloudfront::123456789012:distribution/EXAMPLE"
 ORIGINS = "https://www.example.com,https://example.com"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/EXAMPLE"
 OWN_RENDITIONS = """
+[renditions.parts]
+widths = [200, 400]
+key = "{dir}thumbs/{stem}_{width}{source_ext}"
 [renditions.original]
 key = "originals/{key}"
 tags = { project = "shop" }
@@ -28,6 +31,9 @@ format = "jpeg"
 key = "cards/large-{name}/{format}/{key}"
 """
 READER_RENDITIONS = """
+[renditions.everywhere]
+width = 100
+key = "{dir}{stem}{source_ext}"
 [renditions.original]
 key = "img/copies/{key}"
 [renditions.web]

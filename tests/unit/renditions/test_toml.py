@@ -201,7 +201,37 @@ def test_a_number_stays_a_number() -> None:
         ),
         ("[renditions.a]\nkey = '{key}'", "a folder before {key} for renditions.a.key"),
         ("[renditions.a]\nkey = '/x/{key}'", "a folder before {key} for renditions.a.key"),
-        ("[renditions.a]\nkey = 'x/{stem}'", "no fields but {key}, {name}, {hash} for renditions.a.key"),
+        (
+            "[renditions.a]\nkey = 'x/{date}'",
+            "no fields but {key}, {dir}, {stem}, {source_ext}, {name}, {hash} for renditions.a.key",
+        ),
+        ("[renditions.a]\nkey = 'x/{key}.{stem}'", "either {key}, or {dir}, {stem} and {source_ext}, for"),
+        ("[renditions.a]\nkey = 'x/{dir}a'", "{stem} once, at most one {dir} before it, and at most one {source_ext}"),
+        ("[renditions.a]\nkey = '{stem}/{dir}'", "{stem} once, at most one {dir} before it"),
+        ("[renditions.a]\nkey = '{dir}{stem}{stem}'", "{stem} once, at most one {dir} before it"),
+        ("[renditions.a]\nkey = 'x{dir}{stem}{source_ext}'", "a whole folder, or nothing, before {dir} and {stem}"),
+        ("[renditions.a]\nkey = '/{dir}{stem}{source_ext}'", "a whole folder, or nothing, before {dir} and {stem}"),
+        ("[renditions.a]\nkey = '{dir}{stem}.{hash}{source_ext}'", "{hash} after {dir}, {stem} and {source_ext}"),
+        (
+            "shared_stems = true\n[renditions.a]\nwidth = 1\nkey = '{dir}{stem}.{hash}'",
+            "{hash} after {dir}, {stem} and {source_ext}, so that one prefix has all versions of a source,",
+        ),
+        ("[renditions.a]\nkey = '{dir}{stem}{source_ext}.{hash}{hash}'", "{hash} once for renditions.a.key"),
+        (
+            "[renditions.a]\nwidth = 1\nkey = '{dir}{stem}.webp'",
+            "two sources could share the key of rendition a: use all of {dir}, {stem}, {source_ext}, or set "
+            "shared_stems = true at the top to reject the second one",
+        ),
+        (
+            "shared_stems = true\n[renditions.a]\nkey = 'a/{stem}{source_ext}'",
+            "two sources could share the key of rendition a: use all of {dir}, {stem}, {source_ext}",
+        ),
+        (
+            "[renditions.a]\nkey = '{dir}a/{stem}{source_ext}'\n[renditions.b]\nkey = '{dir}{stem}{source_ext}'",
+            "renditions a and b could both write one key: give one of them another name or key",
+        ),
+        ("[renditions.a]\nkey = 'recipes/{dir}{stem}{source_ext}'", "recipes/ and rejected/ are the function's own"),
+        ("[renditions.a]\nkey = 'manifests/{dir}{stem}{source_ext}'", "the folder of the manifests, manifests/"),
         ("[renditions.a]\nkey = '{hash}/{key}'", "{hash} after {key}, so that one prefix"),
         ("[renditions.a]\nkey = 'a/{key}/{hash}.{hash}'", "{hash} once for renditions.a.key"),
         (

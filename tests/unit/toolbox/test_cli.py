@@ -54,6 +54,35 @@ def test_scale_makes_the_renditions_of_a_folder(folder: Path) -> None:
     assert "100 x 75" in done.stdout
 
 
+def test_scale_rejects_the_second_file_of_a_shared_key(folder: Path) -> None:
+    (folder / "in" / "sub" / "logo.jpg").write_bytes(drawing.jpeg())
+    table = '[renditions.t]\nwidth = 9\nformat = "webp"\nkey = "{dir}t/{stem}.{ext}"'
+    (folder / "shared.toml").write_text(f"shared_stems = true\n{table}")
+    for _ in range(2):  # the files of the first run are overwritten
+        done = run("scale", "in", "--out", "out", "--renditions", "shared.toml", "--json", cwd=folder)
+        found = {line["source"]: line for line in map(json.loads, done.stdout.splitlines())}
+        assert found["in/sub/logo.jpg"]["status"] == "ok"
+        assert found["in/sub/logo.png"]["error"]["code"] == "shared_key"
+        assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("tool", ["aws-lambda-image", "firebase"])
+def test_import_says_what_it_cannot_read(tool: str, folder: Path) -> None:
+    for path in ("in/my photo+1.jpg", "missing"):
+        done = run("import", tool, path, cwd=folder)
+        assert done.exit_code == 2
+        assert "cannot read" in done.stderr
+
+
+def test_import_exits_with_two_if_a_picture_changes(folder: Path) -> None:
+    (folder / "config.json").write_text('{"resizes": [{"size": "50%"}, {"size": 300, "directory": "./small"}]}')
+    done = run("import", "aws-lambda-image", "config.json", cwd=folder)
+    assert done.exit_code == 2
+    assert "#   resizes[0].size: there is no option for '50%'" in done.stdout
+    assert "[renditions.small]" in done.stdout
+    assert "resizes[0].size" in done.stderr
+
+
 def test_scale_follows_symbolic_links(folder: Path) -> None:
     (folder / "links").mkdir()
     (folder / "links" / "linked.jpg").symlink_to(folder / "in" / "my photo+1.jpg")

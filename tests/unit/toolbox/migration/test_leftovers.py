@@ -167,3 +167,35 @@ def test_versions_under_keys_with_a_hash_are_named_if_their_rendition_was_droppe
     assert stack.keys(hashed) == []
     (key,) = stack.keys(SMALL)
     assert key.startswith("big/a.jpg.")
+
+
+PARTS = """
+[renditions.small]
+width = 10
+key = "{dir}thumbs/{stem}_10{source_ext}"
+[renditions.big]
+width = 20
+key = "{dir}big/{stem}{source_ext}"
+"""
+ONE_PART = PARTS.partition("[renditions.big]")[0]
+
+
+def test_renditions_under_keys_of_parts_are_named_if_they_were_dropped(stack: Stack) -> None:
+    stack.process(PARTS, "a.jpg", "dir/b", "dir/x.y.png")
+    assert stack.keys(PARTS) == []
+    assert stack.keys(ONE_PART) == ["big/a.jpg", "dir/big/b", "dir/big/x.y.png"]
+    assert stack.keys(ONE_PART, "dir/x") == ["dir/big/x.y.png"]
+
+
+def test_what_a_removal_left_behind_under_keys_of_parts_is_named(stack: Stack) -> None:
+    stack.process(REMOVE + PARTS, "dir/a.jpg", "b.jpg")
+    stack.delete("dir/a.jpg")
+    assert stack.keys(REMOVE + PARTS) == ["dir/big/a.jpg", "dir/thumbs/a_10.jpg", "manifests/dir/a.jpg.json"]
+
+
+def test_a_rendition_that_does_not_say_of_which_source_it_is_is_not_named(stack: Stack) -> None:
+    shared = 'shared_stems = true\n[renditions.small]\nwidth = 10\nformat = "webp"\nkey = "small/{dir}{stem}.webp"\n'
+    stack.process(shared, "a.jpg")
+    stack.process(BOTH, "b")
+    # small/b.image.webp could be that of b.image.png too.
+    assert stack.keys(SMALL.replace("[renditions.small]", "[renditions.tiny]")) == ["big/b.image.webp"]
