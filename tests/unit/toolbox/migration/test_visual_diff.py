@@ -1,15 +1,13 @@
 """The largest visible changes: stored renditions, compared with what a recipe makes of their sources."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import msgspec
 import pytest
 import pyvips
-from moto import mock_aws
 
 from image_scaler.events import SourceEvent
 from image_scaler.manifest import fingerprint
@@ -389,8 +387,6 @@ class FakeStack:
 
     def __init__(self, s3: Any) -> None:
         self.s3 = s3
-        for bucket in ("source", "destination"):
-            s3.create_bucket(Bucket=bucket)
         self.etag = s3.put_object(Bucket="source", Key="a.jpg", Body=PHOTO, ContentType="image/jpeg")["ETag"].strip('"')
         self._old, self._new = parse_recipe(SMALL), parse_recipe(POORER)
         settings = Settings(destination_bucket="destination", recipe=self._old)
@@ -411,11 +407,8 @@ class FakeStack:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStack]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield FakeStack(boto3.client("s3", region_name="us-east-1"))
+def stack(s3: Any) -> FakeStack:
+    return FakeStack(s3)
 
 
 def test_a_sampled_source_is_compared_with_its_renditions_in_s3(stack: FakeStack) -> None:
