@@ -407,7 +407,7 @@ class BucketsOfVersionsWithRemoval(BucketsWithRemoval, BucketsOfVersions):
     renditions = BucketsOfVersions.renditions
 
 
-CASES = int(os.environ.get("ORDER_CASES", 40))
+CASES = int(os.environ.get("ORDER_CASES", 20))
 T = TypeVar("T", bound=type[Buckets])
 
 
