@@ -4,6 +4,8 @@ STAGE ?= dev
 WORKERS ?= auto
 SLS := npx --no-install sls
 READY := .venv/ready node_modules/ready
+# With bytecode, even if it is turned off: without, each process compiles all modules and rewrites all tests again.
+PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest
 # As it was given: make would take a $ in a file's name for a variable of its own.
 override FILES := $(value FILES)
 export FILES
@@ -37,12 +39,12 @@ down: $(READY) ## stop it
 
 .PHONY: check
 check: $(READY) lint ## run the linters and the quick tests
-	@.venv/bin/pytest --numprocesses $(WORKERS) --dist worksteal -m "not (aws or browser or packaging or slow)"
+	@$(PYTEST) --numprocesses $(WORKERS) --dist worksteal -m "not (aws or browser or packaging or slow)"
 
 .PHONY: test
 test: ## run the linters and all tests
 	@$(MAKE) --no-print-directory --jobs $(READY) .venv-audit/ready .venv-oldest/ready lint
-	@.venv/bin/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@$(PYTEST) --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: lint
 lint: .venv/ready

@@ -424,7 +424,7 @@ class BucketsOfParts(BucketsWithRemoval):
     """
 
 
-CASES = int(os.environ.get("ORDER_CASES", 40))
+CASES = int(os.environ.get("ORDER_CASES", 20))
 T = TypeVar("T", bound=type[Buckets])
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from image_scaler.exceptions import ConfigError, RetryError, StorageError
 from image_scaler.renditions.toml import parse_recipe
@@ -106,15 +105,11 @@ def test_without_events_nothing_is_told_and_without_manifests_there_are_none() -
         parse_recipe("events = true\nmanifest = false\n[renditions.a]")
 
 
-def test_an_event_reaches_the_default_bus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        EventBridgeBus().send("Renditions Ready", {"id": "1"})
-        client = boto3.client("events")
-        with Stubber(client) as stub:
-            refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
-            stub.add_response("put_events", refusal)
-            with pytest.raises(StorageError, match="InternalFailure: later"):
-                EventBridgeBus(client).send("Renditions Ready", {"id": "1"})
+def test_an_event_reaches_the_default_bus(aws: boto3.Session) -> None:
+    EventBridgeBus().send("Renditions Ready", {"id": "1"})
+    client = aws.client("events")
+    with Stubber(client) as stub:
+        refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
+        stub.add_response("put_events", refusal)
+        with pytest.raises(StorageError, match="InternalFailure: later"):
+            EventBridgeBus(client).send("Renditions Ready", {"id": "1"})

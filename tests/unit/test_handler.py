@@ -4,7 +4,6 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import boto3
 import botocore
 import pytest
-from moto import mock_aws
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.storage.sdk import MIN_VERSION
@@ -26,19 +24,15 @@ KEY = "Lighthouse at dusk.JPG"
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """S3 with both buckets, and the environment that the stack gives the function."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=SOURCE)
-        client.create_bucket(Bucket=DESTINATION)
-        monkeypatch.setenv("SOURCE_BUCKET", SOURCE)
-        monkeypatch.setenv("DESTINATION_BUCKET", DESTINATION)
-        monkeypatch.setenv("FAILURE_QUEUE_URL", boto3.client("sqs").create_queue(QueueName="failures")["QueueUrl"])
-        yield client
+def s3(aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client with both buckets, and the environment that the stack gives the function."""
+    client = aws.client("s3")
+    client.create_bucket(Bucket=SOURCE)
+    client.create_bucket(Bucket=DESTINATION)
+    monkeypatch.setenv("SOURCE_BUCKET", SOURCE)
+    monkeypatch.setenv("DESTINATION_BUCKET", DESTINATION)
+    monkeypatch.setenv("FAILURE_QUEUE_URL", aws.client("sqs").create_queue(QueueName="failures")["QueueUrl"])
+    return client
 
 
 def cold_start() -> ModuleType:
@@ -55,23 +49,23 @@ def keys(client: Any) -> list[str]:
     return [stored["Key"] for stored in client.list_objects_v2(Bucket=DESTINATION).get("Contents", [])]
 
 
-def test_an_upload_is_copied_byte_for_byte_and_made_into_renditions(aws: Any) -> None:
+def test_an_upload_is_copied_byte_for_byte_and_made_into_renditions(s3: Any) -> None:
     body = drawing.jpeg()
-    aws.put_object(Bucket=SOURCE, Key=KEY, Body=body, ContentType="image/jpeg", Metadata={"album": "Holidays"})
+    s3.put_object(Bucket=SOURCE, Key=KEY, Body=body, ContentType="image/jpeg", Metadata={"album": "Holidays"})
     answer = cold_start().lambda_handler(event("s3-put.json"), None)
     assert answer["statusCode"] == 200
-    copy = aws.get_object(Bucket=DESTINATION, Key=f"resized/{KEY}")
+    copy = s3.get_object(Bucket=DESTINATION, Key=f"resized/{KEY}")
     assert copy["Body"].read() == body
     assert (copy["ContentType"], copy["Metadata"]) == ("image/jpeg", {"album": "Holidays"})
-    assert f"thumbnail/{KEY}.webp" in keys(aws)
-    assert f"web-640/{KEY}.avif" in keys(aws)
+    assert f"thumbnail/{KEY}.webp" in keys(s3)
+    assert f"web-640/{KEY}.avif" in keys(s3)
 
 
-def test_an_upload_that_is_not_an_image_returns_500(aws: Any) -> None:
-    aws.put_object(Bucket=SOURCE, Key=KEY, Body=b"text")
+def test_an_upload_that_is_not_an_image_returns_500(s3: Any) -> None:
+    s3.put_object(Bucket=SOURCE, Key=KEY, Body=b"text")
     answer = cold_start().lambda_handler(event("s3-put.json"), None)
     assert answer == {"statusCode": 500, "body": "Error moving image"}
-    assert keys(aws) == [f"rejected/{KEY}.json"]
+    assert keys(s3) == [f"rejected/{KEY}.json"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +76,7 @@ def test_an_upload_that_is_not_an_image_returns_500(aws: Any) -> None:
     ],
 )
 def test_a_wrong_environment_is_refused_at_the_cold_start(
-    aws: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+    s3: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=sentence):
@@ -118,7 +112,7 @@ def test_an_sdk_that_is_too_old_is_refused_at_the_cold_start(tmp_path: Path) -> 
     )
 
 
-def test_the_line_of_a_cold_start_has_the_version_of_the_sdk(aws: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_line_of_a_cold_start_has_the_version_of_the_sdk(s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
     handler = cold_start()
     for _ in range(2):
         handler.lambda_handler({"bucket": SOURCE, "keys": ["a.jpg"]}, None)
@@ -128,9 +122,9 @@ def test_the_line_of_a_cold_start_has_the_version_of_the_sdk(aws: Any, capsys: p
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("*.json")))
-def test_every_example_of_an_event_succeeds_when_the_samples_are_uploaded(aws: Any, name: str) -> None:
+def test_every_example_of_an_event_succeeds_when_the_samples_are_uploaded(s3: Any, name: str) -> None:
     for key in (KEY, "owl.jpg", "badge.png"):
-        aws.put_object(Bucket=SOURCE, Key=key, Body=drawing.jpeg(drawing.photo(60, 40)), ContentType="image/jpeg")
+        s3.put_object(Bucket=SOURCE, Key=key, Body=drawing.jpeg(drawing.photo(60, 40)), ContentType="image/jpeg")
     answer = cold_start().lambda_handler(event(name), None)
     if name.startswith("sqs"):
         assert answer == {"batchItemFailures": []}

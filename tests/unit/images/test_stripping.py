@@ -16,7 +16,7 @@ from image_scaler.images.attribution import NO_CREDITS, Credits
 from image_scaler.images.stripping import MAX_PARTS, strip
 from image_scaler.renditions.formats import Format
 from tests.properties.fuzz.mutations import mutated
-from tests.properties.fuzz.seeds import Seed, seeds
+from tests.properties.fuzz.seeds import seeds
 from tests.support import drawing
 from tests.support.examples import examples
 
@@ -247,11 +247,11 @@ def test_an_avif_is_not_stripped() -> None:
     assert strip(body, Format.AVIF, 1, NO_CREDITS) is None
 
 
-@pytest.mark.parametrize("seed", [seed for seed in seeds(None) if seed.kind in FORMATS], ids=lambda seed: seed.name)
-def test_a_truncated_file_is_not_stripped(seed: Seed) -> None:
-    format = FORMATS[seed.kind]
-    for length in {*range(0, len(seed.body), 7), len(seed.body) - 1}:
-        assert strip(seed.body[:length], format, 1, NO_CREDITS) is None, length
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_truncated_file_is_not_stripped(kind: str) -> None:
+    for name, body in ((seed.name, seed.body) for seed in seeds(None) if seed.kind == kind):
+        for length in {*range(0, len(body), 7), len(body) - 1}:
+            assert strip(body[:length], FORMATS[kind], 1, NO_CREDITS) is None, (name, length)
 
 
 @examples(80)

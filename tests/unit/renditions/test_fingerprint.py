@@ -181,8 +181,8 @@ def test_a_new_default_has_the_fingerprint_of_its_value() -> None:
 
 
 VALUES = {
-    "width": ["70", "40"],
-    "height": ["66", "90"],
+    "width": ["35", "20"],
+    "height": ["33", "45"],
     "fit": ['"cover"', '"contain"', '"fill"', '"inside"', '"outside"'],
     "position": ['"centre"', '"left top"', '"attention"'],
     "without_enlargement": ["true", "false"],
@@ -191,7 +191,7 @@ VALUES = {
     "animated": ["true", "false"],
     "quality": ["76", "78", "56", "100", '"low"', "{ target = 30 }"],
     "effort": ["2", "3"],
-    "max_bytes": ["700"],
+    "max_bytes": ["300"],
     "progressive": ["true", "false"],
     "chroma_subsampling": ['"4:2:0"', '"4:4:4"'],
     "lossless": ["true", "false"],
@@ -199,7 +199,7 @@ VALUES = {
     "keep_profile": ["true", "false"],
     "keep_copyright": ["true", "false"],
 }
-PICTURES = [drawing.png(drawing.with_alpha(drawing.photo(80, 72))), animation("gif", 80, 72)]
+PICTURES = [drawing.png(drawing.with_alpha(drawing.photo(40, 36))), animation("gif", 40, 36)]
 
 
 @st.composite

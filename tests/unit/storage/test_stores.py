@@ -1,6 +1,5 @@
 """One contract, held by every store."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from image_scaler.exceptions import (
     AccessDeniedError,
@@ -38,27 +36,16 @@ class Case:
         return ref
 
 
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-
-
 @pytest.fixture(params=["in memory", "files", "S3"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     match request.param:
         case "in memory":
-            yield Case(InMemoryStore(), "source", "destination")
+            return Case(InMemoryStore(), "source", "destination")
         case "files":
             (tmp_path / "source").mkdir()
-            yield Case(FileStore(), str(tmp_path / "source"), str(tmp_path / "destination"), keeps_headers=False)
+            return Case(FileStore(), str(tmp_path / "source"), str(tmp_path / "destination"), keeps_headers=False)
         case _:
-            with mock_aws():
-                client = boto3.client("s3")
-                for bucket in ("source", "destination"):
-                    client.create_bucket(Bucket=bucket)
-                yield Case(S3Store(client), "source", "destination")
+            return Case(S3Store(request.getfixturevalue("s3")), "source", "destination")
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "dir/my photo+1.jpg", "100%/ä€😀.jpg", "a%2Fb.jpg", "x" * 200])
@@ -181,18 +168,13 @@ def test_an_object_can_be_copied_onto_itself_with_other_metadata(case: Case) -> 
         assert case.store.head(ref).metadata == {"superseded": "true"}
 
 
-def test_s3_stores_the_tags_that_a_copy_is_given() -> None:
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="source")
-        case = Case(S3Store(client), "source", "source")
-        ref = case.put("a.jpg")
-        head = case.store.head(ref)
-        headers = replace(head.headers, tags={"superseded": "true"})
-        case.store.copy(ref, ref, headers, if_match=head.etag, size=head.size, overwrites=head.etag)
-        assert client.get_object_tagging(Bucket="source", Key="a.jpg")["TagSet"] == [
-            {"Key": "superseded", "Value": "true"}
-        ]
+def test_s3_stores_the_tags_that_a_copy_is_given(s3: Any) -> None:
+    case = Case(S3Store(s3), "source", "source")
+    ref = case.put("a.jpg")
+    head = case.store.head(ref)
+    headers = replace(head.headers, tags={"superseded": "true"})
+    case.store.copy(ref, ref, headers, if_match=head.etag, size=head.size, overwrites=head.etag)
+    assert s3.get_object_tagging(Bucket="source", Key="a.jpg")["TagSet"] == [{"Key": "superseded", "Value": "true"}]
 
 
 def test_keys_are_listed_by_their_prefix(case: Case) -> None:
@@ -214,29 +196,25 @@ def test_copy_of_an_object_that_has_changed_fails_its_precondition_and_writes_no
         case.store.get(ObjectRef(case.destination, f"resized/{ref.key}"))
 
 
-def test_above_its_limit_s3_copies_in_parts_and_keeps_the_metadata() -> None:
-    with mock_aws():
-        client = boto3.client("s3")
-        for bucket in ("source", "destination"):
-            client.create_bucket(Bucket=bucket)
-        body = bytes(range(256)) * 4096 * 12
-        client.put_object(
-            Bucket="source", Key="big.tif", Body=body, ContentType="image/tiff", Metadata={"a": "b"}, Tagging="k=v"
-        )
-        store = S3Store(client, max_copy_bytes=6 * 1024**2, copy_part_bytes=5 * 1024**2)
-        head = store.head(ObjectRef("source", "big.tif"))
-        store.copy(
-            ObjectRef("source", "big.tif"),
-            ObjectRef("destination", "big.tif"),
-            head.headers,
-            if_match=head.etag,
-            size=head.size,
-            overwrites=None,
-        )
-        copied = client.get_object(Bucket="destination", Key="big.tif")
-        assert copied["Body"].read() == body
-        assert (copied["ContentType"], copied["Metadata"]) == ("image/tiff", {"a": "b"})
-        assert copied["ETag"].endswith('-3"')
+def test_above_its_limit_s3_copies_in_parts_and_keeps_the_metadata(s3: Any) -> None:
+    body = bytes(range(256)) * 4096 * 12
+    s3.put_object(
+        Bucket="source", Key="big.tif", Body=body, ContentType="image/tiff", Metadata={"a": "b"}, Tagging="k=v"
+    )
+    store = S3Store(s3, max_copy_bytes=6 * 1024**2, copy_part_bytes=5 * 1024**2)
+    head = store.head(ObjectRef("source", "big.tif"))
+    store.copy(
+        ObjectRef("source", "big.tif"),
+        ObjectRef("destination", "big.tif"),
+        head.headers,
+        if_match=head.etag,
+        size=head.size,
+        overwrites=None,
+    )
+    copied = s3.get_object(Bucket="destination", Key="big.tif")
+    assert copied["Body"].read() == body
+    assert (copied["ContentType"], copied["Metadata"]) == ("image/tiff", {"a": "b"})
+    assert copied["ETag"].endswith('-3"')
 
 
 OWNER = {"ExpectedBucketOwner": "123456789012"}
@@ -253,6 +231,7 @@ SOURCE_OWNER = {"ExpectedSourceBucketOwner": "123456789012"}
     ids=["whose the buckets are is not known", "the source is of another account", "both are ours"],
 )
 def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
+    s3: Any,
     owned: list[str],
     of_source: dict[str, str],
     of_destination: dict[str, str],
@@ -266,24 +245,20 @@ def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
         owners = {name: value for name, value in params.items() if name.endswith("BucketOwner")}
         calls.append((model.name, params["Bucket"], owners))
 
-    with mock_aws():
-        client = boto3.client("s3")
-        for bucket in ("source", "destination"):
-            client.create_bucket(Bucket=bucket)
-        client.put_object(Bucket="source", Key="a.jpg", Body=bytes(6 * 1024**2))
-        client.meta.events.register("before-parameter-build.s3", note)
-        owners = dict.fromkeys(owned, "123456789012")
-        source, destination = ObjectRef("source", "a.jpg"), ObjectRef("destination", "a.jpg")
-        store = S3Store(client, owners=owners)
-        store.head(source)
-        store.get(source)
-        etag = store.put(destination, b"pixels", AS_JPEG)
-        store.delete(destination, if_match=etag)
-        head = S3Store(client).head(source)
-        in_parts = S3Store(client, owners=owners, max_copy_bytes=5 * 1024**2, copy_part_bytes=5 * 1024**2)
-        calls.pop()
-        for copier in (store, in_parts):
-            copier.copy(source, destination, head.headers, if_match=head.etag, size=head.size, overwrites=None)
+    s3.put_object(Bucket="source", Key="a.jpg", Body=bytes(6 * 1024**2))
+    s3.meta.events.register("before-parameter-build.s3", note)
+    owners = dict.fromkeys(owned, "123456789012")
+    source, destination = ObjectRef("source", "a.jpg"), ObjectRef("destination", "a.jpg")
+    store = S3Store(s3, owners=owners)
+    store.head(source)
+    store.get(source)
+    etag = store.put(destination, b"pixels", AS_JPEG)
+    store.delete(destination, if_match=etag)
+    head = S3Store(s3).head(source)
+    in_parts = S3Store(s3, owners=owners, max_copy_bytes=5 * 1024**2, copy_part_bytes=5 * 1024**2)
+    calls.pop()
+    for copier in (store, in_parts):
+        copier.copy(source, destination, head.headers, if_match=head.etag, size=head.size, overwrites=None)
     assert calls[:5] == [
         ("HeadObject", "source", of_source),
         ("GetObject", "source", of_source),
@@ -312,27 +287,25 @@ def test_requests_to_s3_name_the_expected_bucket_owner_if_it_is_known(
     ],
 )
 def test_an_error_of_s3_becomes_a_storage_error_that_names_the_request(
-    code: str, status: int, error: type[Exception]
+    s3: Any, code: str, status: int, error: type[Exception]
 ) -> None:
-    client = boto3.client("s3")
-    with Stubber(client) as stubber:
+    with Stubber(s3) as stubber:
         stubber.add_client_error("get_object", code, "because", status)
         with pytest.raises(error, match=r"cannot read s3://uploads/a\.jpg: .*because") as raised:
-            S3Store(client).get(ObjectRef("uploads", "a.jpg"))
+            S3Store(s3).get(ObjectRef("uploads", "a.jpg"))
         assert type(raised.value) is error
 
 
 @pytest.mark.parametrize("code", ["InvalidObjectState", "ObjectNotInActiveTierError"])
-def test_an_archived_source_is_rejected_with_what_to_do(code: str) -> None:
-    client = boto3.client("s3")
-    with Stubber(client) as stubber:
+def test_an_archived_source_is_rejected_with_what_to_do(s3: Any, code: str) -> None:
+    with Stubber(s3) as stubber:
         stubber.add_client_error("get_object", code, "because", 403)
         with pytest.raises(ArchivedObjectError, match=r"it is in an archive \(Glacier\); restore it first") as raised:
-            S3Store(client).get(ObjectRef("uploads", "a.jpg"))
+            S3Store(s3).get(ObjectRef("uploads", "a.jpg"))
     assert isinstance(raised.value, RejectedError)
 
 
-def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own() -> None:
+def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own(s3: Any) -> None:
     sent: list[dict[str, str]] = []
 
     def note(request: Any, **other: object) -> None:
@@ -340,27 +313,22 @@ def test_a_copy_leaves_tags_and_annotations_which_need_permissions_of_their_own(
             {name.lower(): str(value, "ascii") for name, value in request.headers.items() if isinstance(value, bytes)}
         )
 
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="source")
-        store, source = S3Store(client), ObjectRef("source", "a.jpg")
-        store.put(source, b"pixels", AS_JPEG)
-        head = store.head(source)
-        client.meta.events.register_first("before-send.s3.CopyObject", note)
-        store.copy(
-            source, ObjectRef("source", "b.jpg"), head.headers, if_match=head.etag, size=head.size, overwrites=None
-        )
+    store, source = S3Store(s3), ObjectRef("source", "a.jpg")
+    store.put(source, b"pixels", AS_JPEG)
+    head = store.head(source)
+    s3.meta.events.register_first("before-send.s3.CopyObject", note)
+    store.copy(source, ObjectRef("source", "b.jpg"), head.headers, if_match=head.etag, size=head.size, overwrites=None)
     (headers,) = sent
     assert headers["x-amz-object-annotation-directive"] == "EXCLUDE"
-    copy_input: Any = client.meta.service_model.operation_model("CopyObject").input_shape
+    copy_input: Any = s3.meta.service_model.operation_model("CopyObject").input_shape
     is_known = "IfNoneMatch" in copy_input.members  # not in the oldest SDK
     assert headers.get("if-none-match") == ("*" if is_known else None)  # an object that came in the meantime stays
     assert headers["x-amz-tagging-directive"] == "REPLACE"
     assert "x-amz-object-annotation-directive" in headers["authorization"]  # signed
 
 
-def test_no_answer_from_s3_is_an_error_that_is_retried() -> None:
-    client = boto3.client(
+def test_no_answer_from_s3_is_an_error_that_is_retried(aws: boto3.Session) -> None:
+    client = aws.client(
         "s3", endpoint_url="http://127.0.0.1:9", config=boto3.session.Config(retries={"total_max_attempts": 1})
     )
     with pytest.raises(StorageError, match=r"cannot write s3://renditions/a\.jpg"):
@@ -380,17 +348,16 @@ def test_a_file_store_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
 
 
-def test_a_failure_record_reaches_the_queue() -> None:
-    with mock_aws():
-        client = boto3.client("sqs")
-        url = client.create_queue(QueueName="failures")["QueueUrl"]
-        SqsFailureQueue(url).send({"reason": "not an image"})
-        (message,) = client.receive_message(QueueUrl=url)["Messages"]
-        assert message["Body"] == '{"reason": "not an image"}'
+def test_a_failure_record_reaches_the_queue(aws: boto3.Session) -> None:
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="failures")["QueueUrl"]
+    SqsFailureQueue(url).send({"reason": "not an image"})
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert message["Body"] == '{"reason": "not an image"}'
 
 
-def test_a_missing_queue_is_an_error_that_is_retried() -> None:
-    with mock_aws(), pytest.raises(StorageError, match="cannot send a failure record"):
+def test_a_missing_queue_is_an_error_that_is_retried(aws: boto3.Session) -> None:
+    with pytest.raises(StorageError, match="cannot send a failure record"):
         SqsFailureQueue("https://sqs.us-east-1.amazonaws.com/123456789012/gone").send({})
     queue = InMemoryQueue()
     queue.is_broken = True

@@ -3,13 +3,11 @@
 import base64
 import json
 import shlex
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from image_scaler.renditions.toml import parse_recipe
 from toolbox.aws.deployed import DeployedStack
@@ -27,15 +25,16 @@ renditions = []
 """
 
 
+@pytest.fixture(scope="module")
+def _session() -> boto3.Session:
+    return boto3.Session("testing", "testing", region_name="eu-central-1")
+
+
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        session = boto3.Session(region_name="eu-central-1")
-        configuration: Any = {"LocationConstraint": "eu-central-1"}
-        session.client("s3").create_bucket(Bucket="source", CreateBucketConfiguration=configuration)
-        yield session
+def session(aws: boto3.Session, _session: boto3.Session) -> boto3.Session:
+    configuration: Any = {"LocationConstraint": "eu-central-1"}
+    _session.client("s3").create_bucket(Bucket="source", CreateBucketConfiguration=configuration)
+    return _session
 
 
 def presigned(

@@ -1,12 +1,10 @@
 """`image-scaler url` prints links that work, or why there are none."""
 
 import urllib.parse
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from image_scaler.history import rejection_key
 from image_scaler.renditions.toml import parse_recipe
@@ -35,11 +33,9 @@ NOW = Options(wait=0)
 class Stack:
     """Two buckets, and the function's own scaler."""
 
-    def __init__(self) -> None:
-        self.session = boto3.Session()
-        self.s3 = self.session.client("s3")
-        for bucket in ("source", "destination"):
-            self.s3.create_bucket(Bucket=bucket)
+    def __init__(self, session: boto3.Session, s3: Any) -> None:
+        self.session = session
+        self.s3 = s3
         self.recipe = parse_recipe(RECIPE)
 
     def upload(self, key: str, body: bytes) -> None:
@@ -54,12 +50,8 @@ class Stack:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        yield Stack()
+def stack(aws: boto3.Session, s3: Any) -> Stack:
+    return Stack(aws, s3)
 
 
 def test_each_rendition_and_the_manifest_have_a_link(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError
@@ -21,20 +20,9 @@ REPORT = {"Enabled": True, "Prefix": "recipes/jobs/token"}
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="destination")
-        yield client
-
-
-@pytest.fixture
-def control(s3: Any) -> Iterator[Stubber]:
+def control(aws: boto3.Session) -> Iterator[Stubber]:
     """The responses of S3 Control; its requests are checked against the model of the service."""
-    with Stubber(boto3.client("s3control")) as stub:
+    with Stubber(aws.client("s3control")) as stub:
         yield stub
 
 

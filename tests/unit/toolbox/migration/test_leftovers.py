@@ -1,12 +1,9 @@
 """What no recipe asks for any more is named until it is gone, and nothing that somebody else may have written."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.scaler import build_scaler
@@ -34,10 +31,8 @@ PICTURE = jpeg(photo(40, 30))
 class Stack:
     """Two buckets, the function's own scaler, and what `plan` finds."""
 
-    def __init__(self) -> None:
-        self.s3: Any = boto3.client("s3")
-        for bucket in ("source", "destination"):
-            self.s3.create_bucket(Bucket=bucket)
+    def __init__(self, s3: Any) -> None:
+        self.s3 = s3
 
     def process(self, recipe: str, *keys: str) -> None:
         """Upload sources, and let a function with this recipe process them."""
@@ -74,12 +69,8 @@ class Stack:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        yield Stack()
+def stack(s3: Any) -> Stack:
+    return Stack(s3)
 
 
 def test_what_is_asked_for_is_not_left_over(stack: Stack) -> None:

@@ -258,13 +258,13 @@ def test_a_source_that_is_only_copied_is_never_read(running: Play) -> None:
     assert running.finished(1).pictures["bad.jpg"]["cells"] == {"original": {"status": "copy", "bytes": 8}}
 
 
-def test_200_files_at_once_all_become_pictures(tmp_path: Path) -> None:
-    recipe = '[renditions.card]\nwidth = 12\nformat = "webp"\n'
-    with playing(tmp_path, recipe=recipe) as running, ThreadPoolExecutor(20) as pool:
+def test_100_files_at_once_all_become_pictures(running: Play) -> None:
+    running.reset('[renditions.card]\nwidth = 12\nformat = "webp"\n')
+    with ThreadPoolExecutor(20) as pool:
         body = drawing.jpeg(drawing.quadrants(16, 12))
-        list(pool.map(lambda number: running.upload(f"{number}.jpg", body), range(200)))
-        shown = running.wait(lambda shown: len(shown.pictures) == 200 and shown.is_rendered)
-        assert {one["cells"]["card.webp"]["status"] for one in shown.pictures.values()} == {"made"}
+        list(pool.map(lambda number: running.upload(f"{number}.jpg", body), range(100)))
+    shown = running.wait(lambda shown: len(shown.pictures) == 100 and shown.is_rendered)
+    assert {one["cells"]["card.webp"]["status"] for one in shown.pictures.values()} == {"made"}
 
 
 def test_an_upload_beyond_the_limit_is_refused_with_the_limit_and_not_kept(running: Play) -> None:
@@ -410,6 +410,7 @@ def test_a_process_that_is_killed_costs_one_row_only(tmp_path: Path) -> None:
             "text": "the process that rendered it ended: signal SIGKILL",
         }
         running.ok("PUT", "/recipe", {"text": RECIPE})
+        running.ok("PUT", "/recipe/saved", {})
         running.upload("b.jpg", drawing.jpeg())
         assert running.finished(2).pictures["b.jpg"]["cells"]["card.webp"]["status"] == "made"
 
