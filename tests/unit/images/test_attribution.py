@@ -23,9 +23,10 @@ from tests.support.examples import examples
 lines = st.text(st.characters(codec="utf-8"), max_size=60).map(
     lambda text: " ".join("".join(c if c.isprintable() else " " for c in text).split())
 )
+people = lines.map(lambda text: "; ".join(name.strip() for name in text.split(";") if name.strip()))
 urls = st.sampled_from(["", "https://example.com/licence?a=1&b='2'", "HTTP://example.com/\u5b57"])
 source_types = st.sampled_from(["", "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"])
-any_credits = st.builds(Credits, lines, lines, lines, lines, urls, urls, source_types)
+any_credits = st.builds(Credits, lines, people, lines, lines, urls, urls, source_types)
 packets = st.one_of(
     st.binary(max_size=300),
     st.binary(max_size=300).map(lambda middle: b"<x:xmpmeta>" + middle + b"</x:xmpmeta>"),
