@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, JSHandle, Page, sync_playwright
 
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
@@ -24,3 +25,18 @@ def chromium(*arguments: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=[*_ARGUMENTS, *arguments])
         yield browser
         browser.close()
+
+
+def transfer_of(page: Page, files: Mapping[str, bytes], mime_type: str = "") -> JSHandle:
+    """Return what a drop of files on the page transfers."""
+    return page.evaluate_handle(
+        """([files, type]) => {
+            const transfer = new DataTransfer();
+            for (const [name, body] of Object.entries(files)) {
+                const bytes = Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type }));
+            }
+            return transfer;
+        }""",
+        [{name: b64encode(body).decode() for name, body in files.items()}, mime_type],
+    )

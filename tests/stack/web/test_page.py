@@ -15,6 +15,7 @@ from tests.repository.test_docs import code
 from tests.stack.end_to_end.stack import Stack
 from tests.stack.web.conftest import Presign
 from tests.support import drawing
+from tests.support.chromium import transfer_of
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SAMPLES = ROOT / "samples"
@@ -29,15 +30,7 @@ def choose(page: Page, name: str, body: bytes, mime_type: str = "image/jpeg") ->
 
 def drop(page: Page, name: str, body: bytes) -> Locator:
     """Drop a file on the page, as from a folder window."""
-    transfer = page.evaluate_handle(
-        """([name, body]) => {
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(body)], name, { type: "image/jpeg" }));
-            return transfer;
-        }""",
-        [name, list(body)],
-    )
-    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    page.dispatch_event("body", "drop", {"dataTransfer": transfer_of(page, {name: body}, "image/jpeg")})
     return page.get_by_role("listitem").filter(has_text=name)
 
 

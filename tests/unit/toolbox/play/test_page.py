@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from image_scaler.renditions.formats import Format
 from tests.support import drawing
+from tests.support.chromium import transfer_of
 from tests.unit.toolbox.play.playing import RECIPE, Play, playing
 from toolbox.stack import ROOT
 
@@ -57,14 +58,7 @@ def _photo() -> bytes:
 
 def drop(page: Page, **files: bytes) -> None:
     """Drop files on the page, as from a folder window."""
-    transfer = page.evaluate_handle(
-        """(files) => {
-            const transfer = new DataTransfer();
-            for (const [name, body] of files) transfer.items.add(new File([new Uint8Array(body)], name));
-            return transfer;
-        }""",
-        [[name.replace("_", "."), list(body)] for name, body in files.items()],
-    )
+    transfer = transfer_of(page, {name.replace("_", "."): body for name, body in files.items()})
     page.dispatch_event("body", "dragenter", {"dataTransfer": transfer})
     expect(page.locator("#drop")).to_be_visible()
     page.dispatch_event("body", "drop", {"dataTransfer": transfer})
@@ -96,7 +90,7 @@ def test_dropped_files_become_rows_with_a_cell_for_each_rendition(page: Page, pl
 
 def test_a_key_that_invokes_nothing_says_so_next_to_the_picture(page: Page, play: Play) -> None:
     page.goto(play.address)
-    drop(page, **{"photo.jpg": _photo(), "5f0c71b2": _photo()})
+    drop(page, **{"photo.jpg": drawing.jpeg(), "5f0c71b2": drawing.jpeg()})
     row = page.locator("tr[data-picture='5f0c71b2']")
     expect(row.get_by_text("an upload invokes nothing")).to_be_visible()
     expect(page.locator("tr[data-picture='photo.jpg']").get_by_text("an upload invokes nothing")).to_have_count(0)
