@@ -5,9 +5,10 @@ import shutil
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, JSHandle, Page, sync_playwright
+from playwright.sync_api import Browser, JSHandle, Page, expect, sync_playwright
 
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
@@ -25,6 +26,31 @@ def chromium(*arguments: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=[*_ARGUMENTS, *arguments])
         yield browser
         browser.close()
+
+
+def browser_fixture(milliseconds: int) -> Any:
+    """Return a fixture: Chromium, in whose pages `expect` waits for so long; without one the test is skipped."""
+
+    @pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
+    def browser() -> Iterator[Browser]:
+        expect.set_options(timeout=milliseconds)
+        with chromium() as browser:
+            yield browser
+
+    return browser
+
+
+@contextmanager
+def open_page(browser: Browser, milliseconds: int, **options: Any) -> Iterator[Page]:
+    """Open a page of 1280 x 800 pixels, whose actions wait for so long; no error may occur on it."""
+    errors: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+    context.set_default_timeout(milliseconds)
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
 
 
 def transfer_of(page: Page, files: Mapping[str, bytes], mime_type: str = "") -> JSHandle:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 from typer.testing import CliRunner
 
 from tests.stack.end_to_end.stack import Stack
-from tests.support.chromium import chromium
+from tests.support.chromium import browser_fixture, open_page
 from toolbox import cli
 from toolbox.commands.demo import PARAMETERS, images_address, serving
 from toolbox.local.aws import LocalAws
@@ -39,26 +39,15 @@ def address(stack: Stack) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
-def browser() -> Iterator[Browser]:
-    """Chromium; without one the test is skipped."""
-    expect.set_options(timeout=MILLISECONDS)
-    with chromium() as browser:
-        yield browser
+browser = browser_fixture(MILLISECONDS)
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """The example's page, on which no error may occur."""
-    errors: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(MILLISECONDS)
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    yield page
-    context.close()
-    assert errors == []
+    with open_page(browser, MILLISECONDS) as page:
+        page.goto(address)
+        yield page
 
 
 @pytest.fixture
