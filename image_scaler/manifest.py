@@ -180,7 +180,7 @@ def _prefer_animated(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def _ladder(steps: Sequence[Entry]) -> Ladder:
-    width, height = max((step.width or 1, step.height or 1) for step in steps)
+    width, height = _largest_size(steps)
     return Ladder(
         srcset=_srcsets(steps),
         picture=_picture(steps, steps, []),
@@ -188,6 +188,10 @@ def _ladder(steps: Sequence[Entry]) -> Ladder:
         height=height,
         aspect_ratio=_aspect_ratio(width, height),
     )
+
+
+def _largest_size(steps: Sequence[Entry]) -> tuple[int, int]:
+    return max((step.width or 1, step.height or 1) for step in steps)
 
 
 def _srcsets(steps: Sequence[Entry]) -> dict[str, str]:
@@ -237,7 +241,7 @@ def _sources(steps: Sequence[Entry], media: str | None) -> list[str]:
     """
     size = {}
     if media:
-        size["width"], size["height"] = max(((step.width or 1, step.height or 1) for step in steps), default=(1, 1))
+        size["width"], size["height"] = _largest_size(steps)
     return [
         f"<source{_attributes(media=media, type=type_, srcset=_srcset(steps, type_), sizes=SIZES, **size)}>"
         for type_ in (TYPES if media else _CHOICES)

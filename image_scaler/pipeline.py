@@ -183,10 +183,7 @@ class RenditionPipeline:
     def _is_finished(self, key: str, upload: Upload) -> bool:
         """Return whether an object that the manifest lists exists, is of this version, and is not to be deleted."""
         head = head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key))
-        if head is None or is_superseded(head):
-            return False
-        provenance = Provenance.of(head)
-        return provenance.is_of_version(upload.provenance("")) if provenance else head.etag == upload.head.etag
+        return head is not None and not is_superseded(head) and upload.is_source_of(key, head)
 
     def _open(
         self, version: SourceVersion, deadline: Deadline, report: Report

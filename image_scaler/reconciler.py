@@ -13,7 +13,7 @@ from image_scaler.exceptions import (
 from image_scaler.history import History
 from image_scaler.outcomes import Report, Status
 from image_scaler.pipeline import RenditionPipeline, RunResult
-from image_scaler.publisher import Provenance, Publisher, is_superseded
+from image_scaler.publisher import Publisher, is_superseded
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectRef, ObjectStore, head_or_none
 from image_scaler.upload import SourceVersion, Upload, version_of_head
@@ -138,21 +138,19 @@ class Reconciler:
         upload that found its source gone. Any other upload can only have written: what it wrote has its sequencer, or
         none if it was written for the current source by this function.
 
-        A copy of a multipart upload, or of an object under a KMS key, never has its source's ETag and counts as
-        outdated: it is copied once too often rather than not at all.
+        A copy that does not have its source's ETag counts as outdated: it is copied once too often rather than not at
+        all.
         """
         version = SourceVersion(ref=event.ref, etag=current.etag)
         upload = Upload.of(version, current, self._settings.recipe)
-        expected = upload.provenance("")
-        copies = {target.key for target in upload.plan.copies}
         for key in self._keys_of(upload):
             head = head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key))
             if head and is_superseded(head):
                 return False  # an event of another version may have marked it
-            provenance = Provenance.of(head) if head and key not in copies else None
+            provenance = upload.stored_provenance(key, head) if head else None
             if provenance and provenance.is_of_other(event.ref.key):
                 continue  # its events are those of the other source
-            if head and (provenance.is_of_version(expected) if provenance else head.etag == current.etag):
+            if head and upload.is_source_of(key, head):
                 continue
             may_be_mine = head is not None and (provenance is None or provenance.sequencer in (None, event.sequencer))
             if has_removed or may_be_mine:

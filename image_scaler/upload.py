@@ -72,6 +72,19 @@ class Upload:
             focal_point=_text(point) if point else None,
         )
 
+    def is_source_of(self, key: str, stored: ObjectHead) -> bool:
+        """Return whether an object under one of its keys is of this version: by its ETag if it is a copy.
+
+        Never true for a copy of a multipart upload, or of an object under a KMS key: these have another ETag.
+        """
+        provenance = self.stored_provenance(key, stored)
+        return provenance.is_of_version(self.provenance("")) if provenance else stored.etag == self.head.etag
+
+    def stored_provenance(self, key: str, stored: ObjectHead) -> Provenance | None:
+        """Return the provenance of an object under one of its keys; None for a copy: its metadata is the uploader's."""
+        is_copy = any(target.key == key for target in self.plan.copies)
+        return None if is_copy else Provenance.of(stored)
+
     def rendition_provenance(self, spec: RenditionSpec) -> Provenance:
         """Return what is stored with a rendition: also the source's key, if another source could have its key."""
         provenance = self.provenance(spec.fingerprint)
