@@ -65,12 +65,13 @@ def test_jpg_and_center_are_accepted_spellings() -> None:
 @pytest.mark.parametrize(
     ("quality", "target", "lowest", "highest"),
     [
-        ('"visually_lossless"', 90, 10, 95),
-        ('"high"', 70, 10, 95),
-        ('"medium"', 50, 10, 95),
+        ('"visually_lossless"', 90, 40, 95),
+        ('"high"', 70, 30, 95),
+        ('"medium"', 50, 20, 95),
         ('"low"', 30, 10, 95),
         ("{ target = 72.5, min = 30, max = 88 }", 72.5, 30, 88),
-        ("{ target = 72 }", 72, 10, 95),
+        ("{ target = 72 }", 72, 31, 95),
+        ("{ target = 90, max = 20 }", 90, 20, 20),
     ],
 )
 def test_a_quality_may_be_what_people_see(quality: str, target: float, lowest: int, highest: int) -> None:
