@@ -45,7 +45,8 @@ def one(body: bytes, table: str, deadline: Deadline = NO_DEADLINE, effort: Searc
 def test_every_step_and_format_of_a_ladder_has_the_same_score(source: pyvips.Image) -> None:
     body = drawing.png(source)
     exact = {item.size: decoded(item.body) for item in render(body, 'widths = [200, 400]\nformat = "png"')}
-    ladder = render(body, 'widths = [200, 400]\nformats = ["avif", "webp", "jpeg"]\nquality = { target = 70, min = 10 }')
+    searched = 'formats = ["avif", "webp", "jpeg"]\nquality = { target = 70, min = 10 }'
+    ladder = render(body, f"widths = [200, 400]\n{searched}")
     assert len(ladder) == 6
     for item in ladder:
         score = Reference(exact[item.size]).score(decoded(item.body))

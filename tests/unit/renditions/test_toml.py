@@ -397,13 +397,9 @@ def test_settings_that_cannot_work_are_refused_in_one_sentence(environ: dict[str
     assert sentence in str(refusal.value)
 
 
-@pytest.mark.parametrize(("memory", "vcpus"), [("128", 1), ("1792", 1), ("3538", 2), ("10240", 6)])
-def test_the_number_of_vcpus_follows_from_the_memory_of_the_function(memory: str, vcpus: int) -> None:
-    settings = Settings.load(
-        {"DESTINATION_BUCKET": "renditions", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}, PROJECT_RENDITIONS
-    )
-    assert settings.vcpus == vcpus
-    assert settings.limits.memory == int(memory) * 1024**2
+def test_the_limit_of_memory_is_that_of_the_function() -> None:
+    environ = {"DESTINATION_BUCKET": "renditions", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538"}
+    assert Settings.load(environ, PROJECT_RENDITIONS).limits.memory == 3538 * 1024**2
 
 
 def test_the_schema_for_editors_is_that_of_the_code() -> None:
