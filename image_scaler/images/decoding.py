@@ -39,7 +39,7 @@ def decode(
 
     def decoded(body: bytes) -> list[pyvips.Image]:
         return [
-            _upright(_strip_metadata(_in_srgb(image, keep_profile), keep_profile), header.orientation)
+            turn_upright(_strip_metadata(_in_srgb(image, keep_profile), keep_profile), header.orientation)
             for image in (
                 _decode_colours(resize(image, stored), header) for image in _load(body, header, stored, frames)
             )
@@ -197,7 +197,8 @@ def _strip_metadata(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     return pixels
 
 
-def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+def turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    """Return an image in memory that is turned as EXIF says."""
     if orientation == 1:
         return image
     image = image.copy()
@@ -205,14 +206,28 @@ def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
     return image.autorot().copy_memory()
 
 
-def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
-    """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
-    is_cmyk, is_grey = image.interpretation == "cmyk", image.interpretation in GREYS
-    profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
+def keeps_colours(body: bytes, keep_profile: bool) -> bool:
+    """Return whether `decode` converts no colours of a file that libvips reads."""
+    return _keeps_colours(open_buffer(body), keep_profile)
+
+
+def _keeps_colours(image: pyvips.Image, keep_profile: bool) -> bool:
+    is_cmyk, is_grey, profile = image.interpretation == "cmyk", image.interpretation in GREYS, _profile(image)
     # Greys are always converted: WebP and AVIF hold no profile for them.
     can_keep = keep_profile and not is_grey and not is_cmyk and colour.is_complete(profile)
-    if not (profile or is_cmyk) or can_keep or (not is_cmyk and colour.is_srgb(profile)):
+    return not (profile or is_cmyk) or can_keep or (not is_cmyk and colour.is_srgb(profile))
+
+
+def _profile(image: pyvips.Image) -> bytes:
+    return bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else b""
+
+
+def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
+    """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
+    if _keeps_colours(image, keep_profile):
         return _in_8_bits(image)
+    is_cmyk, is_grey = image.interpretation == "cmyk", image.interpretation in GREYS
+    profile = _profile(image)
     try:
         converted = image.icc_transform(
             "srgb",
