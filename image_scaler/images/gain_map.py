@@ -13,6 +13,7 @@ import pyvips
 from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
 from image_scaler.images import decoding, stripping
 from image_scaler.images.attribution import NO_CREDITS
+from image_scaler.images.colour import is_complete
 from image_scaler.images.gain_map_file import GainMapFile, UnusableMapError, find_gain_map, wrap_map
 from image_scaler.images.header import Header, read_header
 from image_scaler.images.vips import VIPS_ERRORS, open_buffer
@@ -27,6 +28,9 @@ MAP_QUALITY = 85
 With 76 the light of three photographs is up to 11 % further from their source's (of one in full size 63 %), and
 renditions have 1 to 16 % fewer bytes. With 92 it is up to 10 % nearer, and they have 2 to 19 % more.
 """
+
+MAX_PROFILE_BYTES = 64 * 1024
+"""Of the profile of a map, which is in each rendition. One of primaries and a curve has less than 4 kB."""
 
 MAP_BYTES = 12.0
 """Peak memory in bytes per pixel of a map: decoded, scaled, and sampled with two numbers for each place."""
@@ -70,6 +74,8 @@ def open_gain_map(body: bytes, picture: Header, limits: Limits) -> "GainMap | No
         raise UnusableMapError(DroppedMap.TOO_LARGE) from error
     except (UnsupportedImageError, *VIPS_ERRORS) as error:
         raise UnusableMapError(DroppedMap.DAMAGED) from error
+    if not gain_map.has_usable_profile:
+        raise UnusableMapError(DroppedMap.COLOURS)
     if header.format is not Format.JPEG or gain_map.bands not in (1, 3):
         raise UnusableMapError(DroppedMap.DAMAGED)
     return gain_map
@@ -90,6 +96,11 @@ class GainMap:
         has_profile = not file.gains.uses_base_colours and image.get_typeof("icc-profile-data")
         self._profile = image.get("icc-profile-data") if has_profile else None
         self._image: pyvips.Image | None = None
+
+    @property
+    def has_usable_profile(self) -> bool:
+        """Whether it needs no profile of its own, or has one that is whole and no larger than is allowed."""
+        return self._profile is None or (is_complete(self._profile) and len(self._profile) <= MAX_PROFILE_BYTES)
 
     @property
     def size(self) -> Size:
