@@ -6,6 +6,7 @@ the picture apart from it. Its pixels are no colours. They are never converted, 
 stay.
 """
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyvips
@@ -27,6 +28,13 @@ MAP_QUALITY = 85
 
 With 76 the light of three photographs is up to 11 % further from their source's (of one in full size 63 %), and
 renditions have 1 to 16 % fewer bytes. With 92 it is up to 10 % nearer, and they have 2 to 19 % more.
+"""
+
+MAX_COLOUR_SPREAD = 0.1
+"""Up to so many stops a gain may differ between red, green and blue if the picture is converted to other primaries.
+
+Three photographs with numbers for each channel have 0.03 to 0.07 stops in the mean: from Display P3 to sRGB, their
+light is wrong by 0.4 to 0.6 % then, a fifth of what encoding does to it.
 """
 
 MAX_PROFILE_BYTES = 64 * 1024
@@ -107,14 +115,6 @@ class GainMap:
         """Its size when upright."""
         return Size(*self._stored[::-1]) if self._orientation >= 5 else self._stored
 
-    @property
-    def needs_base_colours(self) -> bool:
-        """Whether it is wrong for a picture that was converted to other primaries.
-
-        A gain that is equal for red, green and blue is right for all: it commutes with the conversion.
-        """
-        return self._profile is None and not (self.bands == 1 and self._file.gains.is_grey)
-
     def scaled_size(self, scale: tuple[float, float]) -> Size:
         """Return its size when it is scaled as its picture, but not enlarged."""
         width, height = (max(1, round(side * min(1.0, by))) for side, by in zip(self.size, scale, strict=True))
@@ -135,14 +135,36 @@ class GainMap:
         except VIPS_ERRORS as error:
             raise UnusableMapError(DroppedMap.DAMAGED) from error
 
+    def needs_base_colours(self) -> bool:
+        """Return whether it is wrong for a picture that was converted to other primaries.
+
+        A gain that is equal for red, green and blue is right for all of them: it commutes with the conversion.
+        """
+        return self._profile is None and self._colour_spread > MAX_COLOUR_SPREAD
+
+    @cached_property
+    def _colour_spread(self) -> float:
+        """Return by how many stops the gains of red, green and blue are apart, in the mean of all pixels."""
+        level = pyvips.Image.identity() / 255
+        tables = [
+            level ** float(1 / gamma) * float(high - low) + float(low)
+            for low, high, gamma in zip(*self._file.gains[:3], strict=True)
+        ]
+        gains = self._decoded().maplut(tables[0].bandjoin(tables[1:]))
+        highest, lowest = (gains[0].bandrank([gains[1], gains[2]], index=index) for index in (2, 0))
+        return float((highest - lowest).avg())
+
+    def _decoded(self) -> pyvips.Image:
+        if self._image is None:
+            raise ValueError("the map is not decoded")
+        return self._image
+
     def encode(self, window: Window, scale: tuple[float, float]) -> bytes:
         """Return the map of a rendition that shows a window of the picture at a scale, for `gain_map_file.join`.
 
         What is beyond the edges of the picture gets no gain. Raises UnusableMapError if that is not possible.
         """
-        if self._image is None:
-            raise ValueError("the map is not decoded")
-        image = decoding.resize(self._image, self.scaled_size(scale))
+        image = decoding.resize(self._decoded(), self.scaled_size(scale))
         if window != WHOLE:
             image = _cut(image, window, self._no_gain() if _is_beyond(window) else None)
         return self._save(image)

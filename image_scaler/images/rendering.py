@@ -401,7 +401,7 @@ class Rendering:
         gain_map, spec = self._source.gain_map, item.target.spec
         if not isinstance(gain_map, GainMap):
             return gain_map
-        if gain_map.needs_base_colours and not decoding.keeps_colours(self._source.body, spec.keep_profile):
+        if not decoding.keeps_colours(self._source.body, spec.keep_profile) and gain_map.needs_base_colours():
             return DroppedMap.COLOURS
         try:
             made = gain_map.encode(_window(item.plan, spec, composed).within(group.window), _scale(item, group))

@@ -16,7 +16,7 @@ class DroppedMap(enum.StrEnum):
     BASE_IS_HDR = "base_is_hdr"
     """The picture itself is HDR, and the map makes it darker."""
     COLOURS = "colours"
-    """It has gains for red, green and blue, and the picture was converted to other ones; or it is CMYK."""
+    """Its gains for red, green and blue differ, and the picture was converted to other primaries; or that is CMYK."""
     BARS = "bars"
     """It cannot leave the bars of `contain` as they are."""
     MAX_BYTES = "max_bytes"

@@ -23,8 +23,8 @@ from tests.support.ultra_hdr import linear
 
 ALLOWED = 1.5
 """Twice is what is promised; in thousands of geometries it was 1.3 at most."""
-SIZE = (322, 246)
-"""Of the stored picture: even the middle of a crop is seldom at a pixel of the map."""
+SIZE = (320, 240)
+"""Of the stored picture. libjpeg decodes other sizes than multiples of 8 up to half a pixel of the rendition apart."""
 
 
 class Geometry(NamedTuple):
@@ -112,9 +112,10 @@ def check(geometry: Geometry) -> float:
     hdr = ultra_hdr.seen(rendition.body)
     assert hdr is not None
     assert rendition.made.hdr is True
-    assert max(hdr.gain_map.width, hdr.gain_map.height) <= -(-max(SIZE) // geometry.shrink) + 1, "it is enlarged"
     sdr = rendering.original(target)[:3].numpy()
     plan = target.lay_out(SourceImage(body).size)
+    if not plan.canvas:
+        assert max(hdr.gain_map.width, hdr.gain_map.height) <= -(-max(SIZE) // geometry.shrink), "it is enlarged"
     expected = scaled(light, *plan.resize)
     if plan.crop:
         picture = pyvips.Image.new_from_buffer(body, "").autorot().numpy()

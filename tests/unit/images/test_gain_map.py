@@ -61,6 +61,12 @@ def test_the_numbers_of_a_map_stay_in_either_notation(colourful: bool, notation:
     assert found.gains == kept.gains
 
 
+def test_libvips_computes_the_light_that_the_tests_expect() -> None:
+    body = render(source(*SIZE), f"{HDR}width = 100\nheight = 80").body
+    light = ultra_hdr.light_by_libvips(body)
+    assert np.abs(light - hdr(body).light).mean() < 0.003 * light.mean()
+
+
 def test_what_a_rendition_says_in_xmp_is_what_it_says_in_iso() -> None:
     body = render(source(*SIZE, colourful=True)).body
     without = (
