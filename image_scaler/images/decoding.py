@@ -78,6 +78,13 @@ def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
     return premultiplied.resize(x, vscale=y).unpremultiply().cast(image.format)
 
 
+def open_jpeg(body: bytes, full: Size, size: Size) -> pyvips.Image:
+    """Open a JPEG of size `full`, at 1/2, 1/4 or 1/8 of it if `size` is no larger: that takes libjpeg much less time."""
+    spare = min(full.width / size.width, full.height / size.height)
+    shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
+    return open_buffer(body, access="sequential", shrink=shrink)
+
+
 def rgba(image: pyvips.Image) -> bytes:
     """Return an image from `decode` or `resize` as bytes in 8-bit sRGB with alpha: four bytes per pixel."""
     image = _in_srgb(image, keep_profile=False)
@@ -92,11 +99,7 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
     """Return the frames as stored, scaled down by the decoder as far as that is free."""
     match header.format:
         case Format.JPEG:
-            # libjpeg decodes at 1/2, 1/4 or 1/8 of the size in much less time than at full size.
-            full = header.as_stored(header.size)
-            spare = min(full.width / stored.width, full.height / stored.height)
-            shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
-            return [open_buffer(body, access="sequential", shrink=shrink)]
+            return [open_jpeg(body, header.as_stored(header.size), stored)]
         case Format.GIF:
             return islice(compose_frames(body), frames)
         case Format.WEBP if frames > 1:

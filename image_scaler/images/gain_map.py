@@ -7,7 +7,7 @@ stay.
 """
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyvips
 
@@ -41,7 +41,7 @@ MAX_PROFILE_BYTES = 64 * 1024
 """Of the profile of a map, which is in each rendition. One of primaries and a curve has less than 4 kB."""
 
 MAP_BYTES = 12.0
-"""Peak memory in bytes per pixel of a map: decoded, scaled, and sampled with two numbers for each place."""
+"""Peak memory in bytes per pixel of a map at the largest scale; measured with three channels: 8 to 11."""
 
 
 class Window(NamedTuple):
@@ -129,7 +129,8 @@ class GainMap:
         """Decode it at the size that the largest rendition needs; raises UnusableMapError if it is damaged."""
         stored = Size(*size[::-1]) if self._orientation >= 5 else size
         try:
-            image = decoding.resize(self._open(access="sequential"), stored)
+            opened = decoding.open_jpeg(self._file.jpeg, self._stored, stored)
+            image = decoding.resize(self._translate(opened), stored)
             pixels = pyvips.Image.new_from_memory(image.write_to_memory(), *stored, self.bands, "uchar")
             self._image = decoding.turn_upright(pixels.copy(interpretation=image.interpretation), self._orientation)
         except VIPS_ERRORS as error:
@@ -173,17 +174,17 @@ class GainMap:
         """Return the map with its own pixels, not turned, like `encode`; None if it cannot be read."""
         if self._file.codes:
             try:
-                return self._save(self._open())
+                return self._save(self._translate(open_buffer(self._file.jpeg)))
             except VIPS_ERRORS:
                 return None
         stripped = stripping.strip(self._file.jpeg, Format.JPEG, 1, NO_CREDITS)
         return stripped and wrap_map(stripped, self._file.gains)
 
-    def _open(self, **options: Any) -> pyvips.Image:
-        image = open_buffer(self._file.jpeg, **options)
-        if self._file.codes:
-            image = image.maplut(pyvips.Image.new_from_memory(self._file.codes, 256, 1, 1, "uchar"))
-        return image
+    def _translate(self, image: pyvips.Image) -> pyvips.Image:
+        """Return the map with pixels that mean what its numbers say."""
+        if self._file.codes is None:
+            return image
+        return image.maplut(pyvips.Image.new_from_memory(self._file.codes, 256, 1, 1, "uchar"))
 
     def _save(self, image: pyvips.Image) -> bytes:
         if self._profile:
