@@ -79,7 +79,7 @@ def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
 
 
 def open_jpeg(body: bytes, full: Size, size: Size) -> pyvips.Image:
-    """Open a JPEG of size `full`, at 1/2, 1/4 or 1/8 of it if `size` is no larger: that takes libjpeg much less time."""
+    """Open a JPEG of size `full`, at 1/2, 1/4 or 1/8 of it if `size` is no larger: libjpeg takes less time for that."""
     spare = min(full.width / size.width, full.height / size.height)
     shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
     return open_buffer(body, access="sequential", shrink=shrink)
