@@ -1,12 +1,11 @@
 """Image bytes -> pixels: upright, in 8-bit sRGB, no larger than needed."""
 
-import io
 from collections.abc import Iterable
 from itertools import islice
 
 import pyvips
 
-from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
+from image_scaler.exceptions import DamagedImageError
 from image_scaler.images import bmp, colour
 from image_scaler.images.avif import open_avif
 from image_scaler.images.avif_sequence import decode_frames, is_sequence
@@ -14,6 +13,7 @@ from image_scaler.images.containers import JPEG_END_MARKER
 from image_scaler.images.gif import compose_frames
 from image_scaler.images.hdr import to_sdr
 from image_scaler.images.header import Header
+from image_scaler.images.heic import open_heic
 from image_scaler.images.refusals import is_cut_off, why_damaged
 from image_scaler.images.svg import with_size
 from image_scaler.images.vips import VIPS_ERRORS, open_buffer, reason
@@ -112,7 +112,7 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
         case Format.AVIF if header.heif:
             return [open_avif(body, header.heif)]
         case Format.HEIC:
-            return [_open_heic(body, to_8_bits=not header.is_hdr)]
+            return [open_heic(body, to_8_bits=not header.is_hdr)]
         case Format.TIFF if header.tiff:
             return [header.tiff.open(body)]
         case Format.BMP:
@@ -153,33 +153,6 @@ def _is_nearly_whole(body: bytes, header: Header) -> bool:
     except VIPS_ERRORS:
         return False
     return height > 0
-
-
-def _open_heic(body: bytes, *, to_8_bits: bool) -> pyvips.Image:
-    """Decode HEVC with libheif's own binding: the wheel of libvips has no decoder for it."""
-    try:
-        # Imported here, because few sources need it and it costs a cold start 50 ms. The package is optional.
-        import pillow_heif
-    except ImportError:
-        raise UnsupportedImageError(
-            "HEIC images are not read, because the package pillow-heif was left out of requirements/function.in"
-        ) from None
-    try:
-        picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=to_8_bits)
-        # Grey of more than 8 bits is I;16: convert_hdr_to_8bit ignores it.
-        mode, _, wide = picture.mode.partition(";")
-        is_wide, bands, row = wide == "16", len(mode), picture.stride
-        pixels = bytes(picture.data)
-    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
-        raise DamagedImageError(why_damaged(body, Format.HEIC), " ".join(str(error).split())) from error
-    # Rows may be padded: read them with the padding, and crop it off.
-    sample = "ushort" if is_wide else "uchar"
-    image = pyvips.Image.new_from_memory(pixels, row // bands // (2 if is_wide else 1), picture.size[1], bands, sample)
-    kind = ("rgb16" if is_wide else "srgb") if bands >= 3 else "grey16" if is_wide else "b-w"
-    image = image.crop(0, 0, *picture.size).copy(interpretation=kind)
-    if profile := picture.info.get("icc_profile"):
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return image
 
 
 def _strip_metadata(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import pyvips
 
-from image_scaler.exceptions import ImageTooLargeError, UnsupportedImageError
+from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
 from image_scaler.images import decoding, stripping
 from image_scaler.images.attribution import NO_CREDITS
 from image_scaler.images.colour import is_complete
-from image_scaler.images.gain_map_file import GainMapFile, UnusableMapError, find_gain_map, wrap_map
+from image_scaler.images.gain_map_file import GainMapFile, UnusableMapError, find_gain_map, read_apple_map, wrap_map
 from image_scaler.images.header import Header, read_header
+from image_scaler.images.heic import open_auxiliary
 from image_scaler.images.vips import VIPS_ERRORS, open_buffer
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Size
@@ -42,6 +43,12 @@ MAX_PROFILE_BYTES = 64 * 1024
 
 MAP_BYTES = 12.0
 """Peak memory in bytes per pixel of a map at the largest scale; measured with three channels: 8 to 11."""
+
+
+HEIC_MAP = "urn:com:apple:photo:2020:aux:hdrgainmap"
+"""The kind of auxiliary picture that is the gain map of an iPhone's HEIC."""
+MAX_SHAPE_DIFFERENCE = 1.1
+"""By so much the aspect ratio of such a map may differ from that of its picture: else it is not turned as that is."""
 
 
 class Window(NamedTuple):
@@ -70,23 +77,43 @@ def open_gain_map(body: bytes, picture: Header, limits: Limits) -> "GainMap | No
 
     Raises UnusableMapError if it has one that cannot be kept in any rendition.
     """
-    found = find_gain_map(body) if picture.format is Format.JPEG else None
-    if found is None:
-        return None
-    if picture.is_cmyk:
-        raise UnusableMapError(DroppedMap.COLOURS)
     try:
+        found = _find(body, picture, limits)
+        if found is None:
+            return None
         header = read_header(found.jpeg, limits)
         gain_map = GainMap(found, header, picture.orientation)
     except ImageTooLargeError as error:
         raise UnusableMapError(DroppedMap.TOO_LARGE) from error
-    except (UnsupportedImageError, *VIPS_ERRORS) as error:
+    except (DamagedImageError, UnsupportedImageError, *VIPS_ERRORS) as error:
         raise UnusableMapError(DroppedMap.DAMAGED) from error
+    if picture.is_cmyk:
+        raise UnusableMapError(DroppedMap.COLOURS)
     if not gain_map.has_usable_profile:
         raise UnusableMapError(DroppedMap.COLOURS)
     if header.format is not Format.JPEG or gain_map.bands not in (1, 3):
         raise UnusableMapError(DroppedMap.DAMAGED)
     return gain_map
+
+
+def _find(body: bytes, picture: Header, limits: Limits) -> GainMapFile | None:
+    """Return the gain map of a file, as a JPEG."""
+    if picture.format is Format.JPEG:
+        return find_gain_map(body)
+    if picture.format is not Format.HEIC:
+        return None
+
+    def check(size: Size) -> None:
+        limits.check_pixels(*size, 1, must_buffer=True)
+        limits.check_memory(*size, 1, Format.HEIC.traits.decoding_bytes, len(body))
+
+    image = open_auxiliary(body, HEIC_MAP, check)
+    if image is None:
+        return None
+    shapes = [size.width / size.height for size in (Size(image.width, image.height), picture.size)]
+    if image.bands != 1 or image.format != "uchar" or max(shapes) > MAX_SHAPE_DIFFERENCE * min(shapes):
+        raise UnusableMapError(DroppedMap.DAMAGED)
+    return read_apple_map(bytes(image.jpegsave_buffer(Q=100, keep="none")), picture.fields.get("exif-data", b""))
 
 
 class GainMap:

@@ -181,7 +181,7 @@ def _read_second(jpeg: bytes, exif: bytes) -> GainMapFile | None:
         if (gains := _read_xmp(root)) is not None:
             return GainMapFile(jpeg, gains)
         headroom = _read_apple_headroom(root, exif)
-        return None if headroom is None else GainMapFile(jpeg, _apple_gains(headroom), _apple_codes(headroom))
+        return None if headroom is None else _apple_map(jpeg, headroom)
     except _STRUCTURE_ERRORS as error:
         raise UnusableMapError(DroppedMap.DAMAGED) from error
 
@@ -324,15 +324,27 @@ _MAKER_NOTE = b"Apple iOS\0\0\1MM"
 _EXIF_DIRECTORY, _EXIF_MAKER_NOTE, _HEADROOM, _GAIN = 0x8769, 0x927C, 33, 48
 
 
+def read_apple_map(jpeg: bytes, exif: bytes) -> GainMapFile:
+    """Return the map of an iPhone's HEIC, as a JPEG; raises UnusableMapError without notes on it in the EXIF block."""
+    try:
+        return _apple_map(jpeg, _noted_headroom(exif.removeprefix(_EXIF)))
+    except _STRUCTURE_ERRORS as error:
+        raise UnusableMapError(DroppedMap.DAMAGED) from error
+
+
+def _apple_map(jpeg: bytes, headroom: float) -> GainMapFile:
+    """Return a map that multiplies light by up to `headroom`; raises ValueError if that is no headroom."""
+    if not 1 < headroom < 2**MAX_STOPS:
+        raise ValueError("no headroom")
+    return GainMapFile(jpeg, _apple_gains(headroom), _apple_codes(headroom))
+
+
 def _read_apple_headroom(root: "Element", exif: bytes) -> float | None:
     """Return by how much a map of an iPhone multiplies light at most; None if it is no such map."""
     values = dict(_properties(root, _APPLE))
     if "HDRGainMapVersion" not in values:
         return None
-    headroom = float(values["HDRGainMapHeadroom"][0]) if "HDRGainMapHeadroom" in values else _noted_headroom(exif)
-    if not 1 < headroom < 2**MAX_STOPS:
-        raise ValueError("no headroom")
-    return headroom
+    return float(values["HDRGainMapHeadroom"][0]) if "HDRGainMapHeadroom" in values else _noted_headroom(exif)
 
 
 def _noted_headroom(exif: bytes) -> float:

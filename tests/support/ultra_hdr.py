@@ -1,12 +1,15 @@
 """JPEG files with a gain map, as phones and programs write them, and the light that a HDR display shows of them."""
 
+import io
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+import pillow_heif
 import pyvips
+from PIL import Image
 
 from tests.support import drawing
 
@@ -189,3 +192,21 @@ def light_by_libvips(body: bytes) -> np.ndarray:
     with _loader():
         light: np.ndarray = pyvips.Image.uhdrload_buffer(body).uhdr2scRGB().numpy()
     return light
+
+
+def heic(picture: pyvips.Image, gain: pyvips.Image, exif: bytes) -> bytes:
+    """A HEIC with the gain map of an iPhone: it is saved as alpha, and then called a map."""
+    pixels = np.concatenate([picture.numpy(), gain.numpy().reshape(gain.height, gain.width, 1)], -1)
+    file = pillow_heif.from_pillow(Image.fromarray(pixels))
+    file.info["exif"] = exif
+    buffer = io.BytesIO()
+    file.save(buffer, quality=95, chroma=444)
+    body = bytearray(buffer.getvalue())
+    alpha, gain_map = b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:com:apple:photo:2020:aux:hdrgainmap\0"
+    assert body.count(alpha) == 1
+    longer = len(gain_map) - len(alpha)
+    boxes = [body.index(name) - 4 for name in (b"meta", b"iprp", b"ipco", b"auxC")]
+    items = body.index(b"iloc") + 12  # 18 bytes for each of three, with its place in the file after two numbers
+    for at in (*boxes, *(items + 18 * number + 4 for number in range(3))):
+        body[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", body, at)[0] + longer)
+    return bytes(body.replace(alpha, gain_map))

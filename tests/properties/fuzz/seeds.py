@@ -87,6 +87,7 @@ def _drawn() -> dict[str, bytes]:
         "plain.heic": _heic(photo, "RGB"),
         "alpha.heic": _heic(clear, "RGBA"),
         "grey.heic": _heic(photo, "L"),
+        "gain-map.heic": ultra_hdr.heic(photo, grey, b"Exif\0\0MM\0*"),
         "two.heic": _two_in_one_heic(photo, fields),
         "plain.tif": bytes(photo.tiffsave_buffer()),
         "lzw.tif": bytes(photo.tiffsave_buffer(compression="lzw", predictor="horizontal")),

@@ -15,7 +15,7 @@ from image_scaler.images.containers import jpeg_segments
 from image_scaler.images.gain_map_file import UnusableMapError, find_gain_map
 from image_scaler.images.rendering import Rendition, SourceImage
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
-from image_scaler.renditions.limits import Limits
+from image_scaler.renditions.limits import IDLE_MEMORY, Limits
 from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing, ultra_hdr
 from tests.support.drawing import decoded
@@ -415,6 +415,39 @@ def test_an_iphones_map_is_converted_next_to_the_sources_own_pixels_too() -> Non
     assert (rendition.made.quality, rendition.made.hdr) == (None, True)
     converted = render(body, f"{HDR}quality = 20")
     assert np.abs(hdr(rendition.body).gain_map.numpy().astype(int) - hdr(converted.body).gain_map.numpy()).max() <= 8
+
+
+NOTED = noted((33, 1.5), (48, 0.005))
+
+
+def test_the_map_in_the_heic_of_an_iphone_is_kept() -> None:
+    body = ultra_hdr.heic(PICTURE, GAIN, NOTED)
+    seen = hdr(render(body, f'{HDR}chroma_subsampling = "4:4:4"\nquality = 95').body)
+    headroom = 2**2.65
+    assert seen.numbers["hdr-capacity-max"] == pytest.approx(headroom)
+    level = GAIN.numpy()[..., None] / 255
+    linear = np.where(level < 0.081, level / 4.5, ((level + 0.099) / 1.099) ** (1 / 0.45))
+    expected = ultra_hdr.linear(PICTURE.numpy()) * (1 + (headroom - 1) * linear)
+    assert np.abs(seen.light - expected).mean() < 0.03 * expected.mean()
+    cropped = hdr(render(body, f'{HDR}width = 60\nheight = 90\nposition = "right"').body)
+    assert (cropped.gain_map.width, cropped.gain_map.height) == (60, 90)
+    assert render(body, 'format = "jpeg"').made.hdr is msgspec.UNSET
+
+
+def test_the_map_of_a_heic_without_a_headroom_is_dropped() -> None:
+    made = render(ultra_hdr.heic(PICTURE, GAIN, b"Exif\0\0MM\0*" + bytes(60))).made
+    assert (made.hdr, made.hdr_dropped) == (False, "damaged")
+
+
+def test_the_map_of_a_heic_that_does_not_fit_in_memory_is_dropped() -> None:
+    body = ultra_hdr.heic(PICTURE, GAIN, NOTED)
+    made = render(body, HDR, Limits().in_memory(IDLE_MEMORY + len(body) + 450_000)).made
+    assert (made.hdr, made.hdr_dropped) == (False, "too_large")
+
+
+def test_a_heic_without_a_map_is_rendered_as_ever() -> None:
+    body = ultra_hdr.heic(PICTURE, GAIN, NOTED).replace(b"hdrgainmap", b"hdrgainmop")
+    assert render(body).made.hdr is msgspec.UNSET
 
 
 # Hostile files
