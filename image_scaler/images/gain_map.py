@@ -38,6 +38,9 @@ Three photographs with numbers for each channel have 0.03 to 0.07 stops in the m
 light is wrong by 0.4 to 0.6 % then, a fifth of what encoding does to it.
 """
 
+MAX_SPREAD_SIDE = 256
+"""The longest side in pixels at which that is looked at."""
+
 MAX_PROFILE_BYTES = 64 * 1024
 """Of the profile of a map, which is in each rendition. One of primaries and a curve has less than 4 kB."""
 
@@ -130,7 +133,6 @@ class GainMap:
         """How many values each pixel has."""
         has_profile = not file.gains.uses_base_colours and image.get_typeof("icc-profile-data")
         self._profile = image.get("icc-profile-data") if has_profile else None
-        self._image: pyvips.Image | None = None
 
     @property
     def has_usable_profile(self) -> bool:
@@ -147,28 +149,21 @@ class GainMap:
         width, height = (max(1, round(side * min(1.0, by))) for side, by in zip(self.size, scale, strict=True))
         return Size(width, height)
 
-    def memory(self, size: Size) -> int:
-        """Return the peak memory in bytes to decode it at a size, and to make the map of a rendition of that."""
-        decoder = round(self._stored.width * self._stored.height * (Format.JPEG.traits.decoding_bytes or 0.0))
-        return (decoder if self._must_buffer else 0) + round(size.width * size.height * MAP_BYTES)
-
-    def decode(self, size: Size) -> None:
-        """Decode it at the size that the largest rendition needs; raises UnusableMapError if it is damaged."""
-        stored = Size(*size[::-1]) if self._orientation >= 5 else size
-        try:
-            opened = decoding.open_jpeg(self._file.jpeg, self._stored, stored)
-            image = decoding.resize(self._translate(opened), stored)
-            pixels = pyvips.Image.new_from_memory(image.write_to_memory(), *stored, self.bands, "uchar")
-            self._image = decoding.turn_upright(pixels.copy(interpretation=image.interpretation), self._orientation)
-        except VIPS_ERRORS as error:
-            raise UnusableMapError(DroppedMap.DAMAGED) from error
+    def memory(self, scale: tuple[float, float]) -> int:
+        """Return the peak memory in bytes to make the map of a rendition at a scale."""
+        width, height = self.scaled_size(scale)
+        decoder = self._stored.width * self._stored.height * Format.JPEG.traits.decoding_bytes
+        return round((decoder if self._must_buffer else 0) + width * height * MAP_BYTES)
 
     def needs_base_colours(self) -> bool:
-        """Return whether it is wrong for a picture that was converted to other primaries.
+        """Return whether it is wrong for a picture that was converted to other primaries; raises UnusableMapError.
 
         A gain that is equal for red, green and blue is right for all of them: it commutes with the conversion.
         """
-        return self._profile is None and self._colour_spread > MAX_COLOUR_SPREAD
+        try:
+            return self._profile is None and self._colour_spread > MAX_COLOUR_SPREAD
+        except VIPS_ERRORS as error:
+            raise UnusableMapError(DroppedMap.DAMAGED) from error
 
     @cached_property
     def _colour_spread(self) -> float:
@@ -178,24 +173,34 @@ class GainMap:
             level ** float(1 / gamma) * float(high - low) + float(low)
             for low, high, gamma in zip(*self._file.gains[:3], strict=True)
         ]
-        gains = self._decoded().maplut(tables[0].bandjoin(tables[1:]))
+        scale = min(1.0, MAX_SPREAD_SIDE / max(self._stored))
+        gains = self._decode((scale, scale)).maplut(tables[0].bandjoin(tables[1:]))
         highest, lowest = (gains[0].bandrank([gains[1], gains[2]], index=index) for index in (2, 0))
         return float((highest - lowest).avg())
 
-    def _decoded(self) -> pyvips.Image:
-        if self._image is None:
-            raise ValueError("the map is not decoded")
-        return self._image
+    def _decode(self, scale: tuple[float, float]) -> pyvips.Image:
+        """Return the map in memory, upright, at a scale; raises VIPS_ERRORS.
+
+        It is decoded for each rendition, and not scaled from that of a larger one: it has few pixels as a rule.
+        """
+        size = self.scaled_size(scale)
+        stored = Size(*size[::-1]) if self._orientation >= 5 else size
+        image = decoding.resize(self._translate(decoding.open_jpeg(self._file.jpeg, self._stored, stored)), stored)
+        pixels = pyvips.Image.new_from_memory(image.write_to_memory(), *stored, self.bands, "uchar")
+        return decoding.turn_upright(pixels.copy(interpretation=image.interpretation), self._orientation)
 
     def encode(self, window: Window, scale: tuple[float, float]) -> bytes:
         """Return the map of a rendition that shows a window of the picture at a scale, for `gain_map_file.join`.
 
-        What is beyond the edges of the picture gets no gain. Raises UnusableMapError if that is not possible.
+        What is beyond the edges of the picture gets no gain. Raises UnusableMapError if that is not possible, or if the
+        map is damaged.
         """
-        image = decoding.resize(self._decoded(), self.scaled_size(scale))
-        if window != WHOLE:
-            image = _cut(image, window, self._no_gain() if _is_beyond(window) else None)
-        return self._save(image)
+        background = self._no_gain() if _is_beyond(window) else None
+        try:
+            image = self._decode(scale)
+            return self._save(image if window == WHOLE else _cut(image, window, background))
+        except VIPS_ERRORS as error:
+            raise UnusableMapError(DroppedMap.DAMAGED) from error
 
     def as_stored(self) -> bytes | None:
         """Return the map with its own pixels, not turned, like `encode`; None if it cannot be read."""

@@ -149,7 +149,7 @@ class SourceImage:
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
         credits = read_credits(self._header.fields, self._body)
-        gain_map = self._decode_gain_map(members) if any(map(_keeps_gain_map, targets)) else None
+        gain_map = self._open_gain_map(members) if any(map(_keeps_gain_map, targets)) else None
         source = _Source(self._body, self._header, credits, focal_point, pyramid, shape, gain_map)
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
@@ -175,22 +175,14 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return _Group(whole, window, [_Pyramid(image) for image in images], planned)
 
-    def _decode_gain_map(self, groups: Sequence[_Group]) -> GainMap | DroppedMap | None:
-        """Decode the gain map at the smallest scale that the renditions with one need; return why that cannot be."""
+    def _open_gain_map(self, groups: Sequence[_Group]) -> GainMap | DroppedMap | None:
+        """Return the gain map for the renditions that keep it, why none can, or None if the source has none."""
+        kept = [(item, group) for group in groups for item in group.planned if _keeps_gain_map(item.target)]
         try:
             gain_map = open_gain_map(self._body, self._header, self._limits)
-            if gain_map is None:
-                return None
-            scaled = [
-                (item, gain_map.scaled_size(_scale(item, group)))
-                for group in groups
-                for item in group.planned
-                if _keeps_gain_map(item.target)
-            ]
-            size = Size(max(size.width for _, size in scaled), max(size.height for _, size in scaled))
-            for item, _ in scaled:
-                self._check_output(item, len(groups), gain_map.memory(size))
-            gain_map.decode(size)
+            if gain_map is not None:
+                for item, group in kept:
+                    self._check_output(item, len(groups), gain_map.memory(_scale(item, group)))
         except ImageTooLargeError:
             return DroppedMap.TOO_LARGE
         except UnusableMapError as error:
@@ -401,9 +393,9 @@ class Rendering:
         gain_map, spec = self._source.gain_map, item.target.spec
         if not isinstance(gain_map, GainMap):
             return gain_map
-        if not decoding.keeps_colours(self._source.body, spec.keep_profile) and gain_map.needs_base_colours():
-            return DroppedMap.COLOURS
         try:
+            if not decoding.keeps_colours(self._source.body, spec.keep_profile) and gain_map.needs_base_colours():
+                return DroppedMap.COLOURS
             made = gain_map.encode(_window(item.plan, spec, composed).within(group.window), _scale(item, group))
         except UnusableMapError as error:
             return error.reason
