@@ -65,14 +65,17 @@ class Encoder:
         delays: Sequence[int] = (),
         loop: int = 0,
         credits: Credits = NO_CREDITS,
+        gain_map_bytes: int = 0,
     ) -> None:
         """Several frames become an animation, each shown for its delay in milliseconds.
 
         The frames have no metadata but a colour profile, as `decoding.decode` returns them. The result holds the
-        pixels, `credits` unless the spec drops them, and that profile with `keep_profile`.
+        pixels, `credits` unless the spec drops them, and that profile with `keep_profile`. `max_bytes` has to leave
+        room for `gain_map_bytes`.
         """
         self._spec = spec
         self._format = format
+        self._gain_map_bytes = gain_map_bytes
         frames = [_drop_needless_alpha(frame, spec, format) for frame in frames]
         self.pixels = frames[0]
         """What is encoded; of an animation, its first frame."""
@@ -132,7 +135,10 @@ class Encoder:
         `encoded`: the rendition at this quality. Without time, the best so far.
         """
         max_bytes = self._spec.max_bytes
-        if max_bytes is None or len(encoded) <= max_bytes or "max_bytes" not in self._format.traits.options:
+        if max_bytes is None or "max_bytes" not in self._format.traits.options:
+            return quality, encoded
+        max_bytes -= self._gain_map_bytes
+        if len(encoded) <= max_bytes:
             return quality, encoded
         low, high = 1, quality  # `high` is too large; `low` may be too large as well, but there is nothing below it
         encoded = self.encode(low)

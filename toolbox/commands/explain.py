@@ -94,7 +94,8 @@ def _describe(target: Target) -> str:
     spec = target.spec
     box = f"{' x '.join(str(side or 'any') for side in spec.box)}, " if any(spec.box) else ""
     fit = f"{spec.fit}, " if all(spec.box) else ""
-    return f"{box}{fit}{target.format}{_describe_quality(target)}"
+    gain_map = ", with the gain map of its source" if spec.hdr and spec.has_effect("hdr", target.format) else ""
+    return f"{box}{fit}{target.format}{_describe_quality(target)}{gain_map}"
 
 
 def _describe_quality(target: RenditionTarget) -> str:

@@ -183,6 +183,13 @@ def test_explain_says_which_quality_is_searched(folder: Path) -> None:
     assert ["quality from 30 to 95 for a score of 70" in text for text in found] == [False, True]
 
 
+def test_explain_says_which_renditions_keep_a_gain_map(folder: Path) -> None:
+    toml = '[renditions.w]\nwidths = [90]\nformats = ["webp", "jpeg"]\nhdr = "keep"'
+    (folder / "hdr.toml").write_text(toml, encoding="utf-8")
+    lines = run("explain", "a.jpg", "--renditions", "hdr.toml", cwd=folder).stdout.splitlines()
+    assert ["gain map" in line for line in lines if "w-90" in line] == [False, True]
+
+
 def test_explain_has_json_too(folder: Path) -> None:
     done = run("explain", "a.jpg", "b.png", "--renditions", "r.toml", "--json", cwd=folder)
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
