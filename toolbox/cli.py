@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.toml import load_recipe
+from image_scaler.recipe_file import load_recipe
 from toolbox.console import CommandError, print_error
 from toolbox.stack import ROOT
 

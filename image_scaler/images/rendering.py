@@ -12,6 +12,7 @@ from image_scaler.images import avif_sequence, decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.encoding import MAX_SAMPLED_FRAMES
 from image_scaler.images.header import Header, read_header
+from image_scaler.images.overlay import OverlayPainter, overlay_memory
 from image_scaler.images.quality_search import EncodedImage, SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
@@ -133,7 +134,11 @@ class SourceImage:
         by_pixels: dict[tuple[bool, bool], list[RenditionTarget]] = {}
         for target in targets:
             by_pixels.setdefault(decoded_alike(target.spec), []).append(target)
-        groups = {pixels: self._decode_for(members, *pixels, len(by_pixels)) for pixels, members in by_pixels.items()}
+        overlays = overlay_memory(target.spec.overlay for target in targets)
+        groups = {
+            pixels: self._decode_for(members, *pixels, len(by_pixels), overlays)
+            for pixels, members in by_pixels.items()
+        }
         least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
@@ -142,8 +147,13 @@ class SourceImage:
         source = _Source(self._body, self._header, credits, focal_point, pyramid, shape)
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
-    def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
-        """Decode at the smallest scale that these targets need, and plan them."""
+    def _decode_for(
+        self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int, overlays: int
+    ) -> _Group:
+        """Decode at the smallest scale that these targets need, and plan them.
+
+        `groups`: how many there are of such targets; `overlays`: the memory of all overlays in bytes.
+        """
         size, images = self._header.size, []
         if trim:
             frames = max(_max_frame_count(self._header, target) for target in targets)
@@ -152,7 +162,7 @@ class SourceImage:
             size = Size(images[0].width, images[0].height)
         planned = [_TargetLayout(target, target.lay_out(size)) for target in targets]
         for item in planned:
-            self._check_output(item, groups)
+            self._check_output(item, groups, overlays)
         planned.sort(key=lambda item: item.plan.resize.width * item.plan.resize.height, reverse=True)
         if not trim:
             size = Size(
@@ -163,7 +173,7 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return _Group([_Pyramid(image) for image in images], planned)
 
-    def _check_output(self, item: _TargetLayout, groups: int) -> None:
+    def _check_output(self, item: _TargetLayout, groups: int, overlays: int) -> None:
         """Raise ImageTooLargeError if a rendition is beyond the limits."""
         spec, format = item.target.spec, item.target.format
         largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
@@ -178,7 +188,8 @@ class SourceImage:
             encoding_bytes = max(encoding_bytes, SCORING_BYTES * min(frames, MAX_SAMPLED_FRAMES))
         # Of an animation all frames are held, and one after the other is encoded.
         held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
-        self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, len(self._body))
+        body = len(self._body) + overlays
+        self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, body)
 
 
 class Rendering:
@@ -203,6 +214,7 @@ class Rendering:
         self._deadline = deadline
         self._search_effort = search_effort
         self._kept_points: dict[RenditionSpec, Point] = {}
+        self._painter = OverlayPainter()
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
@@ -263,7 +275,7 @@ class Rendering:
         group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
         larger = group.planned[: group.planned.index(item) + 1]
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
-        return _compose(image, item.plan, target.spec, self._kept_point(item, group)).copy_memory()
+        return self._finish(image, item, self._kept_point(item, group)).copy_memory()
 
     @property
     def has_alpha(self) -> bool:
@@ -304,7 +316,7 @@ class Rendering:
         target = spec.goal_for(format)
         count = _frame_count(self._source.header, item)
         point = self._kept_point(item, group)
-        frames = [_compose(pyramid.at(item.plan.resize), item.plan, spec, point) for pyramid in group.pyramids[:count]]
+        frames = [self._finish(pyramid.at(item.plan.resize), item, point) for pyramid in group.pyramids[:count]]
         if target:  # they are encoded more than once
             frames = [frame.copy_memory() for frame in frames]
         encoder = encoding.Encoder(
@@ -322,7 +334,8 @@ class Rendering:
             quality = spec.fixed_quality(format)
             quality, body = encoder.fit(quality, encoder.encode(quality), self._deadline)
             encoded = EncodedImage(body, quality)
-        has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not (spec.trim or spec.sharpen)
+        is_changed = spec.trim or spec.sharpen or spec.overlay
+        has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not is_changed
         if not has_own_pixels or len(encoded.body) < len(self._source.body):
             return encoded
         if self._source.header.format is format:
@@ -332,6 +345,12 @@ class Rendering:
             lossless = encoder.encode_lossless()
             return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
         return encoded
+
+    def _finish(self, image: pyvips.Image, item: _TargetLayout, focal_point: Point | None) -> pyvips.Image:
+        """Return a scaled frame as it is encoded."""
+        composed = _compose(image, item.plan, item.target.spec, focal_point)
+        overlay = item.target.spec.overlay
+        return self._painter.draw(composed, overlay) if overlay else composed
 
     def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: EncodedImage) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""

@@ -22,7 +22,8 @@ from image_scaler.renditions.keys import (
     check_key,
 )
 from image_scaler.renditions.limits import Limits
-from image_scaler.renditions.spec import CopySpec, CopyTarget, Flag, RenditionTarget, Spec, Tags, Target
+from image_scaler.renditions.overlay import OverlayImage
+from image_scaler.renditions.spec import CopySpec, CopyTarget, Flag, RenditionSpec, RenditionTarget, Spec, Tags, Target
 
 MAX_SHARED_KEY_BYTES = 1500
 """The longest key of a source in the metadata of its rendition, percent-encoded: S3 allows 2 KB for all metadata."""
@@ -217,6 +218,12 @@ class Recipe:
     def specs(self) -> tuple[Spec, ...]:
         """Every recipe, in the order of renditions.toml."""
         return tuple(spec for specs in self.by_name.values() for spec in specs)
+
+    @property
+    def overlays(self) -> Mapping[str, OverlayImage]:
+        """The images of all overlays, by their names in renditions.toml."""
+        overlays = (spec.overlay for spec in self.specs if isinstance(spec, RenditionSpec))
+        return {overlay.image: overlay.file for overlay in overlays if overlay}
 
     @cached_property
     def id(self) -> str:

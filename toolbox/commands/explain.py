@@ -94,7 +94,8 @@ def _describe(target: Target) -> str:
     spec = target.spec
     box = f"{' x '.join(str(side or 'any') for side in spec.box)}, " if any(spec.box) else ""
     fit = f"{spec.fit}, " if all(spec.box) else ""
-    return f"{box}{fit}{target.format}{_describe_quality(target)}"
+    overlay = f", {spec.overlay.image} of {spec.overlay.width} at {spec.overlay.position}" if spec.overlay else ""
+    return f"{box}{fit}{target.format}{_describe_quality(target)}{overlay}"
 
 
 def _describe_quality(target: RenditionTarget) -> str:

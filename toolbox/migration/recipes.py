@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from image_scaler import manifest
 from image_scaler.exceptions import ConfigError, RejectedError
+from image_scaler.history import read_recipe_record
 from image_scaler.renditions.keys import RECIPE_FOLDER
 from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.renditions.spec import Spec
-from image_scaler.renditions.toml import parse_recipe
 from toolbox.aws.errors import call_errors
 from toolbox.migration.listing import list_objects
 
@@ -90,6 +90,6 @@ def _read(s3: "S3Client", bucket: str) -> Iterator[RecordedRecipe]:
             body = s3.get_object(Bucket=bucket, Key=listed.key)["Body"].read()
         try:
             record = json.loads(body)
-            yield RecordedRecipe(parse_recipe(record["toml"]), record["recipes"], record["manifest_version"])
+            yield RecordedRecipe(read_recipe_record(record), record["recipes"], record["manifest_version"])
         except (ValueError, KeyError, TypeError, ConfigError):
             continue  # of a version with other options: what it made is read from the manifests

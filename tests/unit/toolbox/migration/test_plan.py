@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_scaler.history import read_recipe_record, recipe_record
 from image_scaler.manifest import fingerprint
 from image_scaler.publisher import Provenance
+from image_scaler.renditions.overlay import OverlayImage
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.storage.base import ObjectRef
 from tests.support.stores import AS_JPEG, InMemoryStore
@@ -158,6 +160,23 @@ def test_another_recipe_keeps_rewrites_makes_and_leaves_over() -> None:
         "versioned": (1, 0, 0, 1, 0),
         "added": (1, 0, 0, 0, 0),
         "gone": (0, 0, 0, 0, 1),
+    }
+
+
+def test_another_logo_rewrites_only_what_it_is_drawn_on() -> None:
+    toml = NEW.replace("width = 11", 'width = 11\noverlay = { image = "overlays/logo.png" }')
+    old, new = (parse_recipe(toml, read_overlay=lambda name, d=digit: OverlayImage(d * 64)) for digit in "01")
+    kept = RecordedRecipe(read_recipe_record(json.loads(recipe_record(old))))
+    comparer = Comparer(RecordedRecipe(new), RecipeHistory([kept]), lambda key: {})
+    plan = new.plan_for("a.jpg")
+    state = State("e", fingerprint(old.plan_for("a.jpg")))
+    assert not is_up_to_date(listed("a.jpg"), plan, state, RecordedRecipe(new))
+    change = comparer.change(listed("a.jpg"), plan, state)
+    assert {name: (counts.rewrite, counts.keep) for name, counts in change.by_rendition.items()} == {
+        "copy": (0, 1),
+        "small": (1, 0),
+        "versioned": (0, 1),
+        "added": (0, 1),
     }
 
 
