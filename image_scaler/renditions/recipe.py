@@ -63,6 +63,8 @@ class SourcePlan:
     page: PageOptions
     rule: str | None = None
     """The pattern of the rule that chose the renditions; None if no rule matches the source."""
+    names: tuple[str, ...] = ()
+    """The tables of renditions.toml whose renditions are made."""
 
     @cached_property
     def renditions(self) -> tuple[RenditionTarget, ...]:
@@ -243,20 +245,24 @@ class Recipe:
         """Return the first rule that matches a source's key; None if none does."""
         return next((rule for rule in self._rules if rule.pattern.matches(source_key)), None)
 
-    def plan_for(self, source_key: str) -> SourcePlan:
+    def plan_for(self, source_key: str, asked: Collection[str] | None = None) -> SourcePlan:
         """Return what is written for a source: the renditions of the first rule that matches its key, or all.
 
-        Raises DestinationKeyError if S3 cannot store one of the keys.
+        `asked`: the names of those that the source's own metadata asks for, and no others are made; None if it does not
+        say. Also without any, there is a manifest, so that a page is told. Raises DestinationKeyError if S3 cannot
+        store one of the keys.
         """
         rule = self.rule_for(source_key)
-        names = rule.renditions if rule else tuple(self.by_name)
-        has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
+        allowed = rule.renditions if rule else tuple(self.by_name)
+        has_manifest = self._has_manifest and any(self.by_name[name] for name in allowed)
+        names = allowed if asked is None else tuple(name for name in allowed if name in asked)
         return SourcePlan(
             source_key=source_key,
             targets=tuple(self._target(spec, source_key) for name in names for spec in self.by_name[name]),
             manifest_key=check_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
             page=self._page_for(names),
             rule=rule.pattern.text if rule else None,
+            names=names,
         )
 
     def _target(self, spec: Spec, source_key: str) -> Target:
