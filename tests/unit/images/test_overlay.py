@@ -259,4 +259,4 @@ def test_the_memory_of_overlays_counts() -> None:
     assert render(body, logo, overlay="", limits=Limits(memory=enough))
     with pytest.raises(ImageTooLargeError):
         render(body, logo, limits=Limits(memory=enough))
-    assert render(body, logo, limits=Limits(memory=enough + 8_000_000))
+    assert render(body, logo, limits=Limits(memory=enough + 32_000_000))
