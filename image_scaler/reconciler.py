@@ -70,8 +70,7 @@ class Reconciler:
             return Status.IGNORED
         if result.rejection and not self._removes:
             raise result.rejection
-        may_remove = self._removes and (result.asks_for_less or self._may_be_removed(event.ref, result))
-        if result.is_final and not may_remove:
+        if result.is_final and not (self._removes and self._may_have_leftovers(event.ref, result)):
             status = Status.OK
         else:
             is_current = self._converge(event, result, deadline, report)
@@ -82,12 +81,15 @@ class Reconciler:
             raise missing
         return status
 
-    def _may_be_removed(self, ref: ObjectRef, result: RunResult) -> bool:
-        """Return whether a removal may have been handled before all renditions of this run existed.
+    def _may_have_leftovers(self, ref: ObjectRef, result: RunResult) -> bool:
+        """Return whether there may be renditions to remove.
 
-        If the source was replaced and not deleted, the newer event sees to everything, unless it was rejected or asks
-        for less.
+        An earlier version may have asked for more, or a removal may have been handled before all renditions of this run
+        existed. If the source was replaced and not deleted, the newer event sees to everything, unless it was rejected
+        or asks for less.
         """
+        if result.asks_for_less:
+            return True
         current = head_or_none(self._store, ref)
         if current is None:
             return True
