@@ -38,6 +38,14 @@ It lets print on white ring into what is brighter than white: documents need 0.9
 drawings 0.98 and photographs 1.00, in 1.25 times the CPU.
 """
 
+DRAFT_EFFORT = 2
+DRAFT_LOSSES = {3: 0.98, 4: 0.92}
+"""The quality of an AVIF of a high effort is searched with drafts of this effort.
+
+By effort: the loss of a rendition (100 minus its score) divided by that of its draft, as a median of 12 pictures; for
+photographs it is 0.87 to 0.95 at effort 4. A draft takes a third of the time of effort 3, and an eighth of effort 4.
+"""
+
 MAX_SAMPLED_FRAMES = 3
 """How many frames of an animation are scored."""
 
@@ -80,6 +88,19 @@ class Encoder:
     def encode(self, quality: int) -> bytes:
         """Return the rendition."""
         return bytes(SAVERS[self._format](self._image, quality, self._spec, keep=self._keep))
+
+    @property
+    def draft_loss(self) -> float | None:
+        """What the rendition loses of what its draft loses; None if a draft would not be much faster."""
+        if self._format is not Format.AVIF or self.is_animated or self._spec.lossless:
+            return None
+        efforts = [effort for effort in DRAFT_LOSSES if effort <= _effort(self._image, self._spec, Format.AVIF)]
+        return DRAFT_LOSSES[max(efforts)] if efforts else None
+
+    def draft(self, quality: int) -> bytes:
+        """Return about what `encode` returns, without metadata, and much faster."""
+        spec = msgspec.structs.replace(self._spec, effort=DRAFT_EFFORT)
+        return bytes(SAVERS[self._format](self._image, quality, spec, keep="none"))
 
     def encode_sample(self, quality: int) -> bytes:
         """Return what is scored, without metadata."""

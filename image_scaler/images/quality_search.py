@@ -32,12 +32,18 @@ class Precision(NamedTuple):
     max_trials: int
 
 
-FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
+FIRST_STEP = Precision(1.5, 3.0, max_trials=4)
 """For the first step of a ladder: its trials cost little, and all other steps depend on it."""
-LATER_SMALL_STEP = Precision(2.5, 4.0, max_trials=3)
+LATER_SMALL_STEP = Precision(2.0, 4.0, max_trials=3)
 """For later small steps: 75 to 90 % need one trial."""
 LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
 """For large steps: one trial may take as long as all smaller steps together."""
+
+
+DRAFTS = Precision(3.0, 3.0, max_trials=3)
+"""For drafts: from so near the curve leads to the goal."""
+AFTER_DRAFTS = Precision(1.5, 5.0, max_trials=2)
+"""For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly."""
 
 
 def precision_of_step(*, is_first: bool, pixels: int) -> Precision:

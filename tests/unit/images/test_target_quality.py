@@ -45,11 +45,13 @@ def one(body: bytes, table: str, deadline: Deadline = NO_DEADLINE, effort: Searc
 def test_every_step_and_format_of_a_ladder_has_the_same_score(source: pyvips.Image) -> None:
     body = drawing.png(source)
     exact = {item.size: decoded(item.body) for item in render(body, 'widths = [200, 400]\nformat = "png"')}
-    ladder = render(body, 'widths = [200, 400]\nformats = ["avif", "webp", "jpeg"]\nquality = "high"')
+    searched = 'formats = ["avif", "webp", "jpeg"]\nquality = { target = 70, min = 10 }'
+    ladder = render(body, f"widths = [200, 400]\n{searched}")
     assert len(ladder) == 6
     for item in ladder:
         score = Reference(exact[item.size]).score(decoded(item.body))
-        assert item.made.score == round(score.overall, 1)
+        # Of an AVIF, libavif's decoder that the search uses and libheif's differ by a level here and there.
+        assert item.made.score == pytest.approx(score.overall, abs=0.3 if item.target.format is Format.AVIF else 0.06)
         assert item.made.searched
         assert 67 <= score.overall <= 75
 
