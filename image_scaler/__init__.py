@@ -16,6 +16,7 @@ The path of one event, in this order; each module knows only what comes after it
     outcomes       what was done for a source, and how long it took
     events         any AWS event -> source events
     settings       the environment -> Settings
+    recipe_file    renditions.toml and the images of its overlays -> Recipe
     deadline       how long the function may still run
     exceptions     what can go wrong, and whether a retry may succeed
 

@@ -6,8 +6,9 @@ a new recipe changes. The rejections tell `plan` for which version and recipe no
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from image_scaler.exceptions import (
     ConfigError,
@@ -19,6 +20,7 @@ from image_scaler.exceptions import (
 from image_scaler.manifest import HEADERS, VERSION
 from image_scaler.publisher import Provenance, Publisher
 from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
+from image_scaler.renditions.overlay import OverlayImage
 from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.settings import Settings
@@ -92,7 +94,7 @@ class History:
     def _read(self, ref: ObjectRef) -> Recipe | None:
         """Return a recipe that was kept; None if it is gone, or not one that this version of the code can read."""
         with suppress(ObjectNotFoundError, ConfigError, ValueError, KeyError, TypeError):
-            return parse_recipe(json.loads(self._store.get(ref).read())["toml"])
+            return read_recipe_record(json.loads(self._store.get(ref).read()))
         return None
 
 
@@ -108,14 +110,28 @@ def recipe_key(recipe: Recipe) -> str:
 
 
 def recipe_record(recipe: Recipe) -> bytes:
-    """Return a recipe as JSON: renditions.toml, and the fingerprints of its renditions in this version of the code."""
-    record = {
+    """Return a recipe as JSON: renditions.toml, and the fingerprints of its renditions in this version of the code.
+
+    With overlays, it also has the hashes of their images: the fingerprints depend on them.
+    """
+    record: dict[str, Any] = {
         "id": recipe.id,
         "manifest_version": VERSION,
         "recipes": [spec.fingerprint for spec in recipe.specs],
         "toml": recipe.toml,
     }
+    if recipe.overlays:
+        record["overlays"] = {name: file.digest for name, file in recipe.overlays.items()}
     return json.dumps(record, ensure_ascii=False, indent=1).encode()
+
+
+def read_recipe_record(record: Mapping[str, Any]) -> Recipe:
+    """Return the recipe in a record; nothing can be rendered with its overlays, of which only the hashes are kept.
+
+    Raises ConfigError, KeyError or TypeError if this version of the code cannot read it.
+    """
+    digests = record.get("overlays", {})
+    return parse_recipe(record["toml"], read_overlay=lambda name: OverlayImage(digests[name]))
 
 
 def rejection_key(source_key: str) -> str:

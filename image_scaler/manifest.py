@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
@@ -51,6 +51,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     animated: bool | None = None
     focal_point: tuple[Share, Share] | None = None
     """From the left and from the top, if the upload's metadata has one."""
+    asked: Sequence[str] | UnsetType = UNSET
+    """The renditions that the upload's metadata asks for, if it names any; empty for `none`."""
+    unknown: Sequence[str] | UnsetType = UNSET
+    """Next to `asked`: the words of the metadata that are no rendition that the rules allow."""
 
 
 class Entry(MadeRendition, frozen=True, kw_only=True):

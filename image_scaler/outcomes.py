@@ -120,10 +120,12 @@ class Report:
 
     source_bytes: int = 0
     """The size of the source in bytes; 0 if that is not known."""
+    unknown_renditions: tuple[str, ...] = ()
+    """What the source's metadata asks for without effect, because the rules allow no rendition of this name."""
     writes: list[Write] = field(default_factory=list)
     """What the destination has of this version of the source, in the order of the plan's targets."""
     removed: list[str] = field(default_factory=list)
-    """The keys of the renditions that were deleted with their source."""
+    """The keys of the renditions that were deleted: with their source, or because it does not ask for them."""
     search: SearchEffort = field(default_factory=SearchEffort)
     timer: StageTimer = field(default_factory=StageTimer)
 

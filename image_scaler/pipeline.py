@@ -29,7 +29,7 @@ from image_scaler.renditions.spec import CopyTarget, Target
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, ObjectStore, StoredObject, head_or_none
 from image_scaler.stored_manifest import read_manifest
-from image_scaler.upload import SourceVersion, Upload
+from image_scaler.upload import SourceVersion, Upload, asked_renditions
 
 DEFAULT_CACHE_CONTROL = "public, max-age=86400"
 """Of renditions if neither renditions.toml nor the source has one. Not for ever: the content of a key changes when its
@@ -49,6 +49,8 @@ class RunResult:
     """The source is a rendition that came back; nothing was made of it."""
     is_final: bool = False
     """True if no concurrent event can have interfered."""
+    asks_for_less: bool = False
+    """Whether the version asks for less than the rules allow: an earlier one may have asked for more."""
     rejection: RejectedError | None = None
     """Why the version was rejected."""
 
@@ -113,10 +115,11 @@ class Run:
         statuses = {write.status for write in self.finished()}
         statuses |= {self.manifest_status} if self.manifest_status else set()
         # Renditions with a hash may have wrong marks, unless there was no manifest.
-        has_marks = self.upload.plan.is_versioned and self.manifest_status is not WriteStatus.CREATED
+        has_marks = self.upload.allowed.is_versioned and self.manifest_status is not WriteStatus.CREATED
         return RunResult(
             version=None if WriteStatus.STALE in statuses else self.upload.name,
             is_final=not (has_marks or statuses & {WriteStatus.OVERWRITTEN, WriteStatus.STALE}),
+            asks_for_less=self.upload.asks_for_less,
             rejection=rejection,
         )
 
@@ -170,15 +173,15 @@ class RenditionPipeline:
             if ref is None or stored is None or head is None or version.etag not in (None, head.etag):
                 return None
             upload = Upload.of(version, head, self._settings.recipe)
-            fingerprint = manifest.fingerprint(plan)
-            if not stored.has(upload.provenance(fingerprint)):
+            fingerprint = manifest.fingerprint(upload.asked)
+            if not stored.has(upload.manifest_provenance(fingerprint)):
                 return None
             if not all(self._is_finished(rendition.key, upload) for rendition in stored.renditions):
                 return None
-        report.source_bytes = head.size
+        report.source_bytes, report.unknown_renditions = head.size, upload.unknown_renditions
         report.writes.extend(Write(rendition=made, status=WriteStatus.UP_TO_DATE) for made in stored.renditions)
         self._announcer.ready(upload, fingerprint, manifest=ref, body=stored.body)  # a run may have ended before it
-        return RunResult(version=upload.name, is_final=not plan.is_versioned)
+        return RunResult(version=upload.name, is_final=not plan.is_versioned, asks_for_less=upload.asks_for_less)
 
     def _is_finished(self, key: str, upload: Upload) -> bool:
         """Return whether an object that the manifest lists exists, is of this version, and is not to be deleted."""
@@ -200,8 +203,9 @@ class RenditionPipeline:
         head = stored or self._store.head(version.ref)
         if version.etag not in (None, head.etag):
             raise PreconditionFailedError(f"{version.ref} has the ETag {head.etag}, no longer {version.etag}")
-        report.source_bytes = head.size
-        return Upload.of(version, head, self._settings.recipe), stored
+        upload = Upload.of(version, head, self._settings.recipe)
+        report.source_bytes, report.unknown_renditions = head.size, upload.unknown_renditions
+        return upload, stored if upload.plan.renditions else None
 
     def _take_steps(self, run: Run) -> RunResult:
         try:
@@ -275,14 +279,14 @@ class RenditionPipeline:
             return
         is_repaired = run.upload.version.is_repair and all(write.status is WriteStatus.UP_TO_DATE for write in writes)
         # The fingerprint is that of the plan whose keys have no hash yet, as `image-scaler plan` knows it.
-        fingerprint = manifest.fingerprint(self._settings.recipe.plan_for(run.upload.version.ref.key))
+        fingerprint = manifest.fingerprint(run.upload.asked)
         body = _manifest(run, fingerprint, [write.rendition for write in writes if write.is_stored])
         with run.report.timer.timed(Stage.STORE):
             written = self._publisher.put(
                 key,
                 body,
                 manifest.HEADERS,
-                run.upload.provenance(fingerprint),
+                run.upload.manifest_provenance(fingerprint),
                 is_same=Provenance.is_of_version if is_repaired else None,
             )
             run.manifest_status = written.status
@@ -380,6 +384,8 @@ def _manifest(run: Run, fingerprint: str, made: Sequence[MadeRendition]) -> byte
     head = run.upload.head
     point = run.upload.focal_point
     source = manifest.Source(key=run.upload.version.ref.key, etag=head.etag, bytes=head.size, focal_point=point)
+    if (asked := asked_renditions(head.metadata)) is not None:
+        source = msgspec.structs.replace(source, asked=asked, unknown=run.upload.unknown_renditions)
     thumbhash, dominant_colour, placeholder = None, None, None
     if run.image and run.rendering:  # otherwise the source was only copied
         preview, size = run.rendering.preview(), run.image.size

@@ -54,6 +54,8 @@ class Provenance:
     """As the source's metadata says it; None without one."""
     source_key: str | None = None
     """Only under a key that another source could have too; None under others."""
+    asked: str | None = None
+    """Only of a manifest: the renditions that the source's metadata asks for; None if it does not say."""
 
     def as_metadata(self) -> dict[str, str]:
         """Return it as user metadata."""
@@ -63,6 +65,7 @@ class Provenance:
             "source-sequencer": self.sequencer,
             "source-focal-point": self.focal_point,
             "source-key": source_key,
+            "source-renditions": self.asked,
         }
         return metadata | {name: value for name, value in optional.items() if value}
 
@@ -78,6 +81,7 @@ class Provenance:
             fingerprint=metadata["recipe"],
             focal_point=metadata.get("source-focal-point"),
             source_key=unquote(metadata["source-key"]) if "source-key" in metadata else None,
+            asked=metadata.get("source-renditions"),
         )
 
     def is_of_other(self, source_key: str) -> bool:
@@ -86,7 +90,8 @@ class Provenance:
 
     def is_of_version(self, other: "Provenance") -> bool:
         """Return whether both are of the same version of the source."""
-        return (self.source_etag, self.focal_point) == (other.source_etag, other.focal_point)
+        own, others = ((one.source_etag, one.focal_point, one.asked) for one in (self, other))
+        return own == others
 
     def is_of_version_and_recipe(self, other: "Provenance") -> bool:
         """Return whether both are of the same version and the same recipe, whatever their events."""
@@ -218,11 +223,18 @@ class Publisher:
         """Return whether any version of a rendition is stored; raises StorageError."""
         return head_or_none(self._store, ObjectRef(self._bucket, key)) is not None
 
-    def remove(self, key: str, source: ObjectRef, rejected: str | None = None, *, is_shared: bool = False) -> bool:
+    def remove(
+        self,
+        key: str,
+        source: ObjectRef,
+        may_remove: Callable[[ObjectHead | None], bool] = lambda current: current is None,
+        *,
+        is_shared: bool = False,
+    ) -> bool:
         """Delete an object if its source is gone; return whether it was deleted.
 
-        A source with the ETag `rejected` counts as gone. `is_shared`: another source could have this key; then only
-        its own rendition is deleted.
+        `may_remove` returns whether the current source, None if there is none, counts as gone. `is_shared`: another
+        source could have this key; then only its own rendition is deleted.
         """
         ref = ObjectRef(self._bucket, key)
         head = head_or_none(self._store, ref)
@@ -231,8 +243,7 @@ class Publisher:
         if is_shared and (provenance := Provenance.of(head)) and provenance.is_of_other(source.key):
             return False
         # Look at the source after the rendition: whatever is written from now on has another ETag.
-        current = head_or_none(self._store, source)
-        if current is not None and current.etag != rejected:
+        if not may_remove(head_or_none(self._store, source)):
             return False
         try:
             self._store.delete(ref, if_match=head.etag)

@@ -1,5 +1,7 @@
 """Bring the destination in line with the current source: write, remove, and look again."""
 
+from collections.abc import Callable
+
 from image_scaler.announcements import Announcer
 from image_scaler.deadline import Deadline
 from image_scaler.events import SourceEvent
@@ -68,7 +70,7 @@ class Reconciler:
             return Status.IGNORED
         if result.rejection and not self._removes:
             raise result.rejection
-        if result.is_final and not (self._removes and self._may_be_removed(event.ref, result)):
+        if result.is_final and not (self._removes and self._may_have_leftovers(event.ref, result)):
             status = Status.OK
         else:
             is_current = self._converge(event, result, deadline, report)
@@ -79,15 +81,21 @@ class Reconciler:
             raise missing
         return status
 
-    def _may_be_removed(self, ref: ObjectRef, result: RunResult) -> bool:
-        """Return whether a removal may have been handled before all renditions of this run existed.
+    def _may_have_leftovers(self, ref: ObjectRef, result: RunResult) -> bool:
+        """Return whether there may be renditions to remove.
 
-        If the source was replaced and not deleted, the newer event sees to everything, unless it was rejected.
+        An earlier version may have asked for more, or a removal may have been handled before all renditions of this run
+        existed. If the source was replaced and not deleted, the newer event sees to everything, unless it was rejected
+        or asks for less.
         """
+        if result.asks_for_less:
+            return True
         current = head_or_none(self._store, ref)
         if current is None:
             return True
-        return version_of_head(current) != result.version and self._history.has_rejected(ref.key, current.etag)
+        if version_of_head(current) == result.version:
+            return False
+        return self._upload_of(ref, current).asks_for_less or self._history.has_rejected(ref.key, current.etag)
 
     def _converge(self, event: SourceEvent, result: RunResult, deadline: Deadline, report: Report) -> bool:
         """Look at the source and act, until nothing is left to do; return whether `result` is of the current version.
@@ -113,6 +121,12 @@ class Reconciler:
                     self._announcer.removed(event)
                 return was_current
             if current is None or is_done or self._is_converged(event, current, has_removed=has_removed):
+                if current and self._removes and not is_rejected:
+                    removed = self._remove_unasked(event.ref, current, is_done=is_done)
+                    report.removed.extend(removed)
+                    if removed:
+                        has_removed = True
+                        continue
                 if not self._versions.align(event.ref.key):
                     return was_current
             else:
@@ -141,8 +155,7 @@ class Reconciler:
         A copy that does not have its source's ETag counts as outdated: it is copied once too often rather than not at
         all.
         """
-        version = SourceVersion(ref=event.ref, etag=current.etag)
-        upload = Upload.of(version, current, self._settings.recipe)
+        upload = self._upload_of(event.ref, current)
         for key in self._keys_of(upload):
             head = head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key))
             if head and is_superseded(head):
@@ -156,6 +169,9 @@ class Reconciler:
             if has_removed or may_be_mine:
                 return False
         return True
+
+    def _upload_of(self, ref: ObjectRef, current: ObjectHead) -> Upload:
+        return Upload.of(SourceVersion(ref=ref, etag=current.etag), current, self._settings.recipe)
 
     def _has_gaps(self, source_key: str) -> bool:
         """Return whether the manifest of a source lists an object that does not exist."""
@@ -171,7 +187,7 @@ class Reconciler:
         keys = list(upload.plan.keys)
         if upload.plan.is_versioned and upload.plan.manifest_key:
             listing = self._versions.read_manifest(upload.plan.manifest_key)
-            if listing and listing.is_of_version(upload.provenance("")):
+            if listing and listing.is_of_version(upload.manifest_provenance("")):
                 return [*(key for key in keys if not upload.plan.has_version(key)), *listing.keys]
         return keys
 
@@ -188,11 +204,45 @@ class Reconciler:
         shared = {target.key for target in targets if not target.spec.template.is_whole}
         records = [] if rejected else self._history.keys_of(source.key)
         keys = [*manifests, *self._versions.find(plans), *plain, *records]
-        return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, rejected, key in shared)]
 
-    def _remove_one(self, key: str, source: ObjectRef, rejected: str | None, is_shared: bool) -> bool:
+        def is_gone(current: ObjectHead | None) -> bool:
+            return current is None or current.etag == rejected
+
+        return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, is_gone, key in shared)]
+
+    def _remove_unasked(self, source: ObjectRef, current: ObjectHead, *, is_done: bool) -> list[str]:
+        """Remove what an earlier version asked for, and the current one does not; return the keys.
+
+        Not before the current version has its own renditions: if it is rejected, those of an earlier one stay.
+        `is_done`: it has. Keys with a hash are marked as always.
+        """
+        upload = self._upload_of(source, current)
+        if not upload.asks_for_less or not (is_done or self._is_published(upload)):
+            return []
+        unasked = [target for target in upload.allowed.targets if target not in upload.asked.targets]
+        version = version_of_head(current)
+
+        def is_current(found: ObjectHead | None) -> bool:
+            return found is not None and version_of_head(found) == version
+
+        return [
+            target.key
+            for target in unasked
+            if not target.spec.template.has_hash
+            and self._remove_one(target.key, source, is_current, not target.spec.template.is_whole)
+        ]
+
+    def _is_published(self, upload: Upload) -> bool:
+        """Return whether the renditions of a version exist: its manifest, or without manifests all of them."""
+        keys = [upload.plan.manifest_key] if upload.plan.manifest_key else upload.plan.keys
+        heads = {key: head_or_none(self._store, ObjectRef(self._settings.destination_bucket, key)) for key in keys}
+        return all(head is not None and upload.is_source_of(key, head) for key, head in heads.items())
+
+    def _remove_one(
+        self, key: str, source: ObjectRef, may_remove: Callable[[ObjectHead | None], bool], is_shared: bool
+    ) -> bool:
         try:
-            return self._publisher.remove(key, source, rejected, is_shared=is_shared)
+            return self._publisher.remove(key, source, may_remove, is_shared=is_shared)
         except AccessDeniedError:
             if key in self._settings.recipe.plan_for(source.key).keys:
                 raise

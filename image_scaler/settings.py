@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_scaler.exceptions import ConfigError
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.limits import Limits
 from image_scaler.renditions.recipe import Recipe
-from image_scaler.renditions.toml import load_recipe
 
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 """The names that S3 allows for a bucket."""

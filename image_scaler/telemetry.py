@@ -98,6 +98,7 @@ class Telemetry:
             "status": outcome.status,
             "written": [made.key for made in _new(outcome)],
             "removed": list(outcome.report.removed),
+            "unknown_renditions": outcome.report.unknown_renditions or None,
             "bytes_in": outcome.report.source_bytes,
             "bytes_out": sum(made.bytes for made in _new(outcome)),
             "ms": outcome.report.timer.milliseconds,

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.toml import load_recipe
+from image_scaler.recipe_file import load_recipe
 from toolbox.console import CommandError, print_error
 from toolbox.stack import ROOT
 
@@ -248,6 +248,9 @@ def presign(
     ] = None,
     expires: Annotated[int, typer.Option(min=1, max=604_800, help="The seconds for which it can be sent.")] = 300,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Also if a source with this key exists.")] = False,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="The renditions to make, separated by commas, or none.")
+    ] = None,
     renditions: RenditionsFile = PROJECT_RENDITIONS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a curl command.")] = False,
 ) -> None:
@@ -261,7 +264,7 @@ def presign(
     def command() -> int:
         loaded = load_recipe(renditions)
         session, deployed = _find(stage, region, source_bucket, destination_bucket, function)
-        options = Options(is_post=post, size=size, type=type, expires=expires, overwrites=overwrite)
+        options = Options(is_post=post, size=size, type=type, expires=expires, overwrites=overwrite, only=only)
         return presign(session, deployed, loaded, key, options, as_json=as_json)
 
     _exit(command)

@@ -14,7 +14,7 @@ from html import escape
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from image_scaler.images.containers import png_chunks
+from image_scaler.images.containers import GIF_XMP, png_chunks
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -138,8 +138,8 @@ NO_CREDITS = Credits()
 def read_credits(fields: Mapping[str, Any], body: bytes = b"") -> Credits:
     """Return an image's credits from its libvips metadata fields, and from what only the file itself has.
 
-    EXIF takes precedence over XMP, XMP over IPTC, and IPTC over the texts of a PNG. A TIFF has EXIF's tags itself. All
-    this comes from an upload: what cannot be read is ignored.
+    EXIF takes precedence over XMP, XMP over IPTC, and IPTC over the texts of a PNG. A TIFF has EXIF's tags itself, and
+    a GIF only XMP. All this comes from an upload: what cannot be read is ignored.
     """
     sources = (
         _from_exif(fields.get("exif-data")),
@@ -147,6 +147,7 @@ def read_credits(fields: Mapping[str, Any], body: bytes = b"") -> Credits:
         _from_xmp(fields.get("xmp-data")),
         _from_iptc(fields.get("iptc-data")),
         _from_png(body),
+        _from_xmp(_gif_xmp(body)),
     )
     return Credits(
         *(
@@ -268,6 +269,16 @@ def _from_xmp(packet: object) -> dict[str, str]:
         attributes = (element.get(tag, "") for element in root.iter())
         found[name] = next((text for text in chain(texts, attributes) if text.strip()), "")
     return found
+
+
+def _gif_xmp(body: bytes) -> bytes:
+    """Return the XMP packet of a GIF, which libvips does not read; b"" without one.
+
+    It is searched for and not reached block by block: a hostile GIF has a hundred million blocks.
+    """
+    start = body.find(GIF_XMP) if body.startswith(b"GIF8") else -1
+    packet, end, _ = body[start : start + MAX_XMP_BYTES].partition(b"</x:xmpmeta>") if start >= 0 else (b"", b"", b"")
+    return packet + end
 
 
 def _xmp_text(element: "Element") -> str:

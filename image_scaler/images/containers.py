@@ -157,6 +157,22 @@ def gif_blocks(body: bytes) -> Iterator[bytes]:
         yield body[start:at]
 
 
+GIF_XMP = b"!\xff\x0bXMP DataXMP"
+"""How the extension with an XMP packet begins (XMP specification, part 3)."""
+_GIF_MAGIC_TRAILER = bytes([1, *range(255, -1, -1), 0])
+"""Readers that take the packet's bytes for the lengths of blocks get into it somewhere, and to its end from there."""
+
+
+def gif_with_xmp(body: bytes, packet: bytes) -> bytes:
+    """Return a GIF with an XMP packet, unless that is empty; the packet has no zero bytes."""
+    if not packet:
+        return body
+    end = len(body) - 1
+    if body[end] != GIF_END:
+        raise ValueError("no end of the image")
+    return b"GIF89a" + body[6:end] + GIF_XMP + packet + _GIF_MAGIC_TRAILER + body[end:]
+
+
 def _gif_palette_length(packed: int) -> int:
     """Return the length of the palette that such a byte announces."""
     return 3 << ((packed & 7) + 1) if packed & 0x80 else 0

@@ -10,6 +10,7 @@ import pyvips
 from image_scaler.deadline import Deadline
 from image_scaler.images import avif_sequence
 from image_scaler.images.attribution import NO_CREDITS, Credits
+from image_scaler.images.containers import gif_with_xmp
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE
 from image_scaler.renditions.spec import RenditionSpec
@@ -213,7 +214,9 @@ def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
 
 
 def _save_gif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    return image.gifsave_buffer(effort=_effort(image, spec, Format.GIF), **options)
+    encoded = image.gifsave_buffer(effort=_effort(image, spec, Format.GIF), **options)
+    # libvips writes no metadata into a GIF.
+    return gif_with_xmp(encoded, image.get("xmp-data")) if "xmp" in options["keep"] else encoded
 
 
 SAVERS: dict[Format, Callable[..., Any]] = {

@@ -15,6 +15,7 @@ from image_scaler.images.encoding import MAX_SAMPLED_FRAMES
 from image_scaler.images.gain_map import WHOLE, GainMap, Window, open_gain_map
 from image_scaler.images.gain_map_file import UnusableMapError, join, joined_bytes
 from image_scaler.images.header import Header, read_header
+from image_scaler.images.overlay import OverlayPainter, overlay_memory
 from image_scaler.images.quality_search import EncodedImage, SearchEffort
 from image_scaler.images.target_quality import SCORING_BYTES, TargetQuality
 from image_scaler.images.vips import VIPS_ERRORS, reason
@@ -143,18 +144,27 @@ class SourceImage:
         by_pixels: dict[tuple[bool, bool], list[RenditionTarget]] = {}
         for target in targets:
             by_pixels.setdefault(decoded_alike(target.spec), []).append(target)
-        groups = {pixels: self._decode_for(members, *pixels, len(by_pixels)) for pixels, members in by_pixels.items()}
+        overlays = overlay_memory(target.spec.overlay for target in targets)
+        groups = {
+            pixels: self._decode_for(members, *pixels, len(by_pixels), overlays)
+            for pixels, members in by_pixels.items()
+        }
         least_changed = min(groups)  # neither trimmed nor in other colours than sRGB, if there is a choice
         pyramid = groups[least_changed].pyramids[0]
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
         credits = read_credits(self._header.fields, self._body)
-        gain_map = self._open_gain_map(members) if any(map(_keeps_gain_map, targets)) else None
+        gain_map = self._open_gain_map(members, overlays) if any(map(_keeps_gain_map, targets)) else None
         source = _Source(self._body, self._header, credits, focal_point, pyramid, shape, gain_map)
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
-    def _decode_for(self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int) -> _Group:
-        """Decode at the smallest scale that these targets need, and plan them."""
+    def _decode_for(
+        self, targets: Sequence[RenditionTarget], trim: bool, keep_profile: bool, groups: int, overlays: int
+    ) -> _Group:
+        """Decode at the smallest scale that these targets need, and plan them.
+
+        `groups`: how many there are of such targets; `overlays`: the memory of all overlays in bytes.
+        """
         size, images, window = self._header.size, [], WHOLE
         if trim:
             frames = max(_max_frame_count(self._header, target) for target in targets)
@@ -164,7 +174,7 @@ class SourceImage:
         whole = size
         planned = [_TargetLayout(target, target.lay_out(size)) for target in targets]
         for item in planned:
-            self._check_output(item, groups)
+            self._check_output(item, groups, overlays)
         planned.sort(key=lambda item: item.plan.resize.width * item.plan.resize.height, reverse=True)
         if not trim:
             size = Size(
@@ -175,21 +185,21 @@ class SourceImage:
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
         return _Group(whole, window, [_Pyramid(image) for image in images], planned)
 
-    def _open_gain_map(self, groups: Sequence[_Group]) -> GainMap | DroppedMap | None:
+    def _open_gain_map(self, groups: Sequence[_Group], overlays: int) -> GainMap | DroppedMap | None:
         """Return the gain map for the renditions that keep it, why none can, or None if the source has none."""
         kept = [(item, group) for group in groups for item in group.planned if _keeps_gain_map(item.target)]
         try:
             gain_map = open_gain_map(self._body, self._header, self._limits)
             if gain_map is not None:
                 for item, group in kept:
-                    self._check_output(item, len(groups), gain_map.memory(_scale(item, group)))
+                    self._check_output(item, len(groups), overlays + gain_map.memory(_scale(item, group)))
         except ImageTooLargeError:
             return DroppedMap.TOO_LARGE
         except UnusableMapError as error:
             return error.reason
         return gain_map
 
-    def _check_output(self, item: _TargetLayout, groups: int, gain_map_bytes: int = 0) -> None:
+    def _check_output(self, item: _TargetLayout, groups: int, extra_bytes: int) -> None:
         """Raise ImageTooLargeError if a rendition is beyond the limits."""
         spec, format = item.target.spec, item.target.format
         largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
@@ -204,7 +214,7 @@ class SourceImage:
             encoding_bytes = max(encoding_bytes, SCORING_BYTES * min(frames, MAX_SAMPLED_FRAMES))
         # Of an animation all frames are held, and one after the other is encoded.
         held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
-        other_bytes = len(self._body) + gain_map_bytes
+        other_bytes = len(self._body) + extra_bytes
         self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, other_bytes)
 
 
@@ -230,6 +240,7 @@ class Rendering:
         self._deadline = deadline
         self._search_effort = search_effort
         self._kept_points: dict[RenditionSpec, Point] = {}
+        self._painter = OverlayPainter()
 
     def __iter__(self) -> Iterator[Rendition]:
         """Yield each rendition when it is encoded; raises DamagedImageError if libvips cannot make one."""
@@ -290,7 +301,7 @@ class Rendering:
         group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
         larger = group.planned[: group.planned.index(item) + 1]
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
-        return _compose(image, item.plan, target.spec, self._kept_point(item, group)).copy_memory()
+        return self._finish(image, item, self._kept_point(item, group)).copy_memory()
 
     @property
     def has_alpha(self) -> bool:
@@ -334,7 +345,7 @@ class Rendering:
         target = spec.goal_for(format)
         count = _frame_count(self._source.header, item)
         point = self._kept_point(item, group)
-        frames = [_compose(pyramid.at(item.plan.resize), item.plan, spec, point) for pyramid in group.pyramids[:count]]
+        frames = [self._finish(pyramid.at(item.plan.resize), item, point) for pyramid in group.pyramids[:count]]
         if target:  # they are encoded more than once
             frames = [frame.copy_memory() for frame in frames]
         gain_map = self._make_gain_map(item, group, frames[0]) if _keeps_gain_map(item.target) else None
@@ -363,7 +374,8 @@ class Rendering:
     ) -> EncodedImage:
         """Return the source's own pixels if these are what is asked for, and smaller; or else `encoded`."""
         spec, format = item.target.spec, item.target.format
-        has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not (spec.trim or spec.sharpen)
+        is_changed = spec.trim or spec.sharpen or spec.overlay
+        has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not is_changed
         if not has_own_pixels or len(encoded.body) < len(self._source.body):
             return encoded
         if self._source.header.format is format:
@@ -373,6 +385,12 @@ class Rendering:
             lossless = encoder.encode_lossless()
             return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
         return encoded
+
+    def _finish(self, image: pyvips.Image, item: _TargetLayout, focal_point: Point | None) -> pyvips.Image:
+        """Return a scaled frame as it is encoded."""
+        composed = _compose(image, item.plan, item.target.spec, focal_point)
+        overlay = item.target.spec.overlay
+        return self._painter.draw(composed, overlay) if overlay else composed
 
     def _strip_source(self, target: RenditionTarget, frames: int, encoded: EncodedImage) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""

@@ -21,6 +21,7 @@ from image_scaler.images.containers import (
     frame_chunks,
     gif_blocks,
     gif_header,
+    gif_with_xmp,
     jpeg_segments,
     png_chunks,
     webp_chunks,
@@ -53,8 +54,8 @@ def strip(body: bytes, format: Format, orientation: int, credits: Credits) -> by
                 return _strip_png(body, credits)
             case Format.WEBP if orientation == 1:
                 return _strip_webp(body, credits)
-            case Format.GIF:  # has no place for credits
-                return _strip_gif(body)
+            case Format.GIF:
+                return gif_with_xmp(_strip_gif(body), credits.as_xmp())
     except (struct.error, zlib.error, LookupError, ValueError):
         return None
     return None

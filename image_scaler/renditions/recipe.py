@@ -22,6 +22,7 @@ from image_scaler.renditions.keys import (
     check_key,
 )
 from image_scaler.renditions.limits import Limits
+from image_scaler.renditions.overlay import OverlayImage
 from image_scaler.renditions.spec import CopySpec, CopyTarget, Flag, RenditionSpec, RenditionTarget, Spec, Tags, Target
 
 MAX_SHARED_KEY_BYTES = 1500
@@ -66,6 +67,8 @@ class SourcePlan:
     page: PageOptions
     rule: str | None = None
     """The pattern of the rule that chose the renditions; None if no rule matches the source."""
+    names: tuple[str, ...] = ()
+    """The tables of renditions.toml whose renditions are made."""
 
     @cached_property
     def renditions(self) -> tuple[RenditionTarget, ...]:
@@ -225,6 +228,12 @@ class Recipe:
         """Every recipe, in the order of renditions.toml."""
         return tuple(spec for specs in self.by_name.values() for spec in specs)
 
+    @property
+    def overlays(self) -> Mapping[str, OverlayImage]:
+        """The images of all overlays, by their names in renditions.toml."""
+        overlays = (spec.overlay for spec in self.specs if isinstance(spec, RenditionSpec))
+        return {overlay.image: overlay.file for overlay in overlays if overlay}
+
     @cached_property
     def id(self) -> str:
         """A short hash of everything that is made of any source, and of what is rejected."""
@@ -243,20 +252,24 @@ class Recipe:
         """Return the first rule that matches a source's key; None if none does."""
         return next((rule for rule in self._rules if rule.pattern.matches(source_key)), None)
 
-    def plan_for(self, source_key: str) -> SourcePlan:
+    def plan_for(self, source_key: str, asked: Collection[str] | None = None) -> SourcePlan:
         """Return what is written for a source: the renditions of the first rule that matches its key, or all.
 
-        Raises DestinationKeyError if S3 cannot store one of the keys.
+        `asked`: the names of those that the source's own metadata asks for, and no others are made; None if it does not
+        say. Also without any, there is a manifest, so that a page is told. Raises DestinationKeyError if S3 cannot
+        store one of the keys.
         """
         rule = self.rule_for(source_key)
-        names = rule.renditions if rule else tuple(self.by_name)
-        has_manifest = self._has_manifest and any(self.by_name[name] for name in names)
+        allowed = rule.renditions if rule else tuple(self.by_name)
+        has_manifest = self._has_manifest and any(self.by_name[name] for name in allowed)
+        names = allowed if asked is None else tuple(name for name in allowed if name in asked)
         return SourcePlan(
             source_key=source_key,
             targets=tuple(self._target(spec, source_key) for name in names for spec in self.by_name[name]),
             manifest_key=check_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
             page=self._page_for(names),
             rule=rule.pattern.text if rule else None,
+            names=names,
         )
 
     def _target(self, spec: Spec, source_key: str) -> Target:

@@ -19,6 +19,7 @@ from image_scaler.renditions.keys import (
     split_extension,
 )
 from image_scaler.renditions.limits import Count
+from image_scaler.renditions.overlay import Overlay, OverlayOptions
 from image_scaler.renditions.quality import Quality, QualityGoal, quality_goal
 from image_scaler.renditions.stems import Template, may_collide
 
@@ -53,6 +54,14 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Shown behind transparency in JPEG, and around the image in `contain`."""
     trim: Flag = False
     """Cut off a border of one colour, before anything else is done."""
+    overlay: (
+        Annotated[
+            OverlayOptions,
+            Meta(description='a table like { image = "overlays/logo.png", width = "15%", position = "right bottom" }'),
+        ]
+        | None
+    ) = None
+    """A logo or a watermark on the finished picture."""
     sharpen: Flag = False
     """Sharpen mildly, after the image was scaled."""
     animated: Flag = True
@@ -93,6 +102,7 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
     format: Format | None = None
     """None: the format of the source's key, or WebP if browsers do not show that."""
     tags: Tags | None = None
+    overlay: Overlay | None = None
 
     @property
     def background_rgba(self) -> tuple[int, int, int, int]:
@@ -190,6 +200,8 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
                 return self.chroma_subsampling or format.traits.chroma_subsampling
             case "aspect_ratio":
                 return self.ratio
+            case "overlay":
+                return self.overlay and self.overlay.meaning
         return getattr(self, option)
 
     @cached_property

@@ -7,7 +7,6 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from image_scaler.renditions.formats import OUTPUT_FORMATS, Format, formats_with
 from image_scaler.renditions.geometry import Fit
 from image_scaler.renditions.keys import HASH, KeyPattern, KeyTemplate
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE, LimitOptions, Limits
+from image_scaler.renditions.overlay import Overlay, OverlayImage, OverlayOptions, ReadOverlay
 from image_scaler.renditions.quality import quality_goal
 from image_scaler.renditions.recipe import PictureChoice, Recipe, Rule, TopLevel
 from image_scaler.renditions.spec import CopySpec, Flag, RenditionOptions, RenditionSpec, Spec
@@ -85,25 +85,22 @@ class RenditionsFile(TopLevel, forbid_unknown_fields=True, kw_only=True):
     inputs: InputsTable = msgspec.field(default_factory=InputsTable)
 
 
-_NOT_BY_ITSELF = ("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright")
+_NOT_BY_ITSELF = (
+    *("fit", "position", "without_enlargement", "background", "cache_control", "keep_copyright"),
+    "overlay",
+)
 """Options that mean nothing to a byte-for-byte copy, and do not make it another rendition."""
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check renditions.toml.
+def _refuse_overlay(image: str) -> OverlayImage:
+    raise ConfigError("this text is not in a folder with images")
 
-    Raises ConfigError for the first mistake, with all others in it. The sentence of each says which field, what was
-    expected, and what was received.
+
+def parse_recipe(text: str, name: str = "renditions.toml", read_overlay: ReadOverlay = _refuse_overlay) -> Recipe:
+    """Check the text of a renditions.toml; see `recipe_file.load_recipe`.
+
+    `read_overlay` returns the images of overlays.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    return parse_recipe(text, path.name)
-
-
-def parse_recipe(text: str, name: str = "renditions.toml") -> Recipe:
-    """Check the text of a renditions.toml; see `load_recipe`."""
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -120,7 +117,7 @@ def parse_recipe(text: str, name: str = "renditions.toml") -> Recipe:
     tables = data["renditions"] if isinstance(data.get("renditions"), dict) else {}
     for rendition, table in tables.items():
         with _collect(mistakes):
-            by_name[rendition] = _specs(rendition, table)
+            by_name[rendition] = _specs(rendition, table, read_overlay)
     for index, table in enumerate(data["rules"] if isinstance(data.get("rules"), list) else []):
         with _collect(mistakes):
             rules.append(_rule(("rules", index), table, tables))
@@ -153,7 +150,7 @@ def _collect(mistakes: list[ConfigError]) -> Iterator[None]:
         mistakes += error.mistakes
 
 
-def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
+def _specs(name: str, raw: Any, read_overlay: ReadOverlay) -> tuple[Spec, ...]:
     """Return the specs of one table: one, or one for each width and format of a ladder."""
     field = ("renditions", name)
     if not re.fullmatch(NAME, name):
@@ -166,7 +163,8 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
     if not raw.keys() - {"key", "tags", *_NOT_BY_ITSELF}:
         return (CopySpec(name=name, template=_template(name, table, None, None), tags=tags),)
     widths: list[int | None] = [*table.widths] if table.widths else [table.width]
-    options = {field: getattr(table, field) for field in RenditionOptions.__struct_fields__}
+    options = {option: getattr(table, option) for option in RenditionOptions.__struct_fields__}
+    options["overlay"] = _overlay(table.overlay, field, read_overlay)
     return tuple(
         RenditionSpec(
             name=f"{name}-{width}" if table.widths else name,
@@ -181,6 +179,17 @@ def _specs(name: str, raw: Any) -> tuple[Spec, ...]:
     )
 
 
+def _overlay(options: OverlayOptions | None, field: Field, read_overlay: ReadOverlay) -> Overlay | None:
+    """Return an overlay with its image; raises ConfigError if that cannot be used."""
+    if options is None:
+        return None
+    try:
+        return Overlay(**msgspec.structs.asdict(options), file=read_overlay(options.image))
+    except ConfigError as error:
+        at = (*field, "overlay", "image")
+        raise ConfigError(f"cannot use {options.image} for {_show_field(at)}: {error.message}", at) from error
+
+
 def _formats(table: RenditionTable) -> list[Format | None]:
     """Return the formats of a table; None is the format that the source's key decides."""
     named: Sequence[str | None] = table.formats or (table.format,)
@@ -190,7 +199,7 @@ def _formats(table: RenditionTable) -> list[Format | None]:
 def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Iterator[ConfigError]:
     """Yield the mistakes in a table whose fields are all right by themselves."""
     where = _show_field(field)
-    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
+    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats"), ("hdr", "overlay")):
         if one in raw and many in raw:
             yield ConfigError(f"{where} has both {one} and {many}: remove one of them", (*field, many))
     if table.aspect_ratio is not None:
@@ -230,17 +239,25 @@ def _find_shape_mistakes(table: RenditionTable, field: Field) -> Iterator[Config
         yield ConfigError(f"{where}.aspect_ratio means nothing in {table.fit}: it is for cover, contain", shape)
 
 
+_SPELLINGS = {"center": "centre", "jpg": "jpeg"} | {
+    f"{down} {across}": f"{across} {down}" for down in ("top", "bottom") for across in ("left", "right")
+}
+
+
 def _normalise_spelling(raw: Any) -> Any:
-    """Return a table with `centre` and `jpeg` instead of `center` and `jpg`."""
+    """Return a table with `centre`, `jpeg` and `left top` instead of `center`, `jpg` and `top left`."""
     if not isinstance(raw, dict):
         return raw
 
     def normalise(value: Any) -> Any:
         if isinstance(value, list):
             return [normalise(item) for item in value]
-        return {"center": "centre", "jpg": "jpeg"}.get(value, value) if isinstance(value, str) else value
+        return _SPELLINGS.get(value, value) if isinstance(value, str) else value
 
-    return raw | {field: normalise(raw[field]) for field in ("position", "format", "formats") if field in raw}
+    spelled = {field: normalise(raw[field]) for field in ("position", "format", "formats") if field in raw}
+    if "overlay" in raw:
+        spelled["overlay"] = _normalise_spelling(raw["overlay"])
+    return raw | spelled
 
 
 def _find_encoding_mistakes(

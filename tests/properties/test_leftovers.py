@@ -8,7 +8,7 @@ way. In the end the manifest and the objects agree in both directions.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -21,8 +21,9 @@ from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef, StoredObject
-from image_scaler.upload import focal_point_of
+from image_scaler.upload import asked_renditions, focal_point_of
 from tests.properties.test_order import (
+    ASKED,
     DESTINATION,
     KEY,
     MANIFEST,
@@ -114,19 +115,19 @@ class Leftovers(Buckets):
         recipe = parse_recipe(f'on_source_delete = "{self.on_source_delete}"\n{toml}')
         return Settings(destination_bucket=DESTINATION, recipe=recipe, keeps_history=True)
 
-    @rule(version=st.integers(1, 3), point=st.sampled_from(POINTS), steps=STEPS)
-    def upload(self, version: int, steps: int, point: str | None = None) -> None:
-        self._place(self.picture(version), steps, point)
+    @rule(version=st.integers(1, 3), point=st.sampled_from(POINTS), asked=st.sampled_from(ASKED), steps=STEPS)
+    def upload(self, version: int, steps: int, asked: str | None = None, point: str | None = None) -> None:
+        self._place(self.picture(version), steps, point, asked)
 
     @rule(steps=STEPS)
     def upload_no_image(self, steps: int) -> None:
         self._place(b"no image", steps, None)
 
-    def _place(self, body: bytes, steps: int, point: str | None) -> None:
+    def _place(self, body: bytes, steps: int, point: str | None, asked: str | None = None) -> None:
         ref = ObjectRef(SOURCE, KEY)
         if old := self.store.objects.get(ref):
             self.older_versions.append(old)
-        metadata = {"focal-point": point} if point else {}
+        metadata = ({"focal-point": point} if point else {}) | ({"renditions": asked} if asked else {})
         self.store.put(ref, body, AS_PNG.__class__(content_type="image/png", metadata=metadata))
         source = self.store.objects[ref]
         self.is_older_version = False
@@ -186,7 +187,10 @@ class Leftovers(Buckets):
     def _check_current(self, source: StoredObject, content: dict[str, Any], made: dict[str, StoredObject]) -> None:
         """Check that all that is listed is of the current version, and of one recipe."""
         assert content["source"]["etag"] == source.etag, "the manifest is stale"
-        recipe = next(found for found in self.deployed if _fingerprint(found.recipe) == content["recipe"]).recipe
+        asked = asked_renditions(source.metadata)
+        recipe = next(found for found in self.deployed if _fingerprint(found.recipe, asked) == content["recipe"]).recipe
+        names = {spec.name for spec in recipe.specs}
+        assert {entry["name"] for entry in content["renditions"]} == (names if asked is None else names & {*asked})
         fingerprints = {spec.name: spec.fingerprint for spec in recipe.specs}
         point = focal_point_of(source.metadata)
         for entry in content["renditions"]:
@@ -204,8 +208,8 @@ class Leftovers(Buckets):
         return any(setting.recipe.plan_for(KEY).has_version(key) for setting in self.deployed)
 
 
-def _fingerprint(recipe: Recipe) -> str:
-    return manifest.fingerprint(recipe.plan_for(KEY))
+def _fingerprint(recipe: Recipe, asked: Collection[str] | None) -> str:
+    return manifest.fingerprint(recipe.plan_for(KEY, asked))
 
 
 class LeftoversWithRemoval(Leftovers):

@@ -25,11 +25,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from image_scaler.exceptions import RetryError
 from image_scaler.images.rendering import SourceImage
 from image_scaler.publisher import is_superseded
+from image_scaler.renditions.recipe import SourcePlan
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.scaler import FailureQueues, build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
-from image_scaler.upload import focal_point_of, version_of
+from image_scaler.upload import asked_renditions, focal_point_of, version_of
 from tests.support.drawing import decoded
 from tests.support.stores import AS_PNG, InMemoryBus, InMemoryQueue, InMemoryStore
 
@@ -188,6 +189,9 @@ class SteppedBus:
 IN_PARTS = "-2"
 """At the end of the ETag of what was uploaded in two parts."""
 
+ASKED = [None, None, None, "small", "copy, other", "none", "unknown"]
+"""What the metadata of an upload asks for; None: nothing special."""
+
 STEPS = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 99])  # 99: to its end
 
 
@@ -204,6 +208,7 @@ class Buckets(RuleBasedStateMachine):
         self.bus = InMemoryBus()
         self.newest_first = self.in_parts = False
         self.may_leave_litter = False  # of a killed run that no event repeats
+        self.has_asked = False  # some version asked for less than the rules allow
         self.events: list[dict[str, Any]] = []
         self.done: list[dict[str, Any]] = []  # those that some run has brought to its end
         self.runs: list[tuple[Run, dict[str, Any]]] = []
@@ -214,15 +219,16 @@ class Buckets(RuleBasedStateMachine):
         self.newest_first = newest_first
         self.in_parts = in_parts
 
-    @rule(version=st.integers(1, 3), steps=STEPS)
-    def upload(self, version: int, steps: int) -> None:
-        source = self.place(version)
+    @rule(version=st.integers(1, 3), asked=st.sampled_from(ASKED), steps=STEPS)
+    def upload(self, version: int, steps: int, asked: str | None = None) -> None:
+        source = self.place(version, asked)
         self.happen("ObjectCreated:Put", steps, eTag=source.etag, size=source.size)
 
-    def place(self, version: int) -> StoredObject:
-        """From now on this version is the source."""
+    def place(self, version: int, asked: str | None = None) -> StoredObject:
+        """From now on this version is the source, and asks for these renditions."""
         ref = ObjectRef(SOURCE, KEY)
-        self.store.put(ref, self.picture(version), AS_PNG)
+        self.has_asked |= asked is not None
+        self.store.put(ref, self.picture(version), replace(AS_PNG, metadata={"renditions": asked} if asked else {}))
         if self.in_parts:
             self.store.objects[ref] = replace(self.store.objects[ref], etag=self.store.objects[ref].etag + IN_PARTS)
         return self.store.objects[ref]
@@ -291,14 +297,15 @@ class Buckets(RuleBasedStateMachine):
             told_of = [detail_type for detail_type, _ in self.bus.sent]
             assert "Renditions Ready" not in told_of or self.on_source_delete == "keep" or "Source Removed" in told_of
             return
-        keys = set(
-            self.settings.recipe.plan_for(KEY).of_version(version_of(source.etag, focal_point_of(source.metadata))).keys
-        )
+        plan = self.settings.recipe.plan_for(KEY, asked_renditions(source.metadata))
+        keys = set(plan.of_version(version_of(source.etag, focal_point_of(source.metadata))).keys)
         # A format that does not pay may have been left out. If it exists it is current, whether or not it is listed.
-        left_out = self.left_out(source.read())
+        left_out = self.left_out(source.read(), plan)
         keys -= left_out - made.keys()
         assert made.keys() >= keys
-        assert self.may_leave_litter or made.keys() == keys
+        # What an earlier version asked for, and this one does not, cannot be deleted where renditions stay.
+        may_have_more = self.may_leave_litter or (self.has_asked and self.on_source_delete == "keep")
+        assert may_have_more or made.keys() == keys
         made = {key: made[key] for key in keys}
         copies = [key for key in keys if key.startswith("copy/")]
         assert [made[key].read() for key in copies] == [source.read()] * len(copies), "a copy is stale"
@@ -307,16 +314,16 @@ class Buckets(RuleBasedStateMachine):
             assert decoded(made[key].read()).width == width, f"{key} is stale"
         manifest = json.loads(made[MANIFEST].read())
         assert manifest["source"]["etag"] == source.etag, "the manifest is stale"
-        known = None if self.renditions == COPY else width  # a source that is only copied is not looked into
+        known = width if plan.renditions else None  # a source that is only copied is not looked into
         listed = {entry["key"]: (entry["width"], entry["bytes"]) for entry in manifest["renditions"]}
         existing = {key: (known, made[key].size) for key in made if key != MANIFEST}
         assert listed.items() <= existing.items(), "the manifest is wrong"
         assert existing.keys() - listed.keys() <= left_out, "the manifest is not complete"
         assert manifest in [detail.get("manifest") for _, detail in self.bus.sent], "nobody was told"
 
-    def left_out(self, source: bytes) -> set[str]:
+    def left_out(self, source: bytes, plan: SourcePlan) -> set[str]:
         """The keys of formats that are larger than others."""
-        renditions = self.settings.recipe.plan_for(KEY).renditions
+        renditions = plan.renditions
         if not any(target.spec.skip_larger for target in renditions):
             return set()
         return {item.target.key for item in SourceImage(source).render(renditions) if item.is_larger}
@@ -397,7 +404,8 @@ class BucketsOfVersions(Buckets):
                 for entry in content["renditions"]
             }
             widths = {decoded(stored.read()).width for stored in listed.values()}
-            assert widths == ({content["source"]["width"]} if listed else set()), "a mixed set"
+            assert len(widths) == (1 if listed else 0), "a mixed set"
+            assert content["source"]["width"] in (None, *widths)
             self.seen |= listed
         for key, stored in self.seen.items():
             assert self.store.objects[ObjectRef(DESTINATION, key)].read() == stored.read()

@@ -1,6 +1,7 @@
 """How many requests an upload costs: the least there are for a new image, and few in every other case."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,9 +46,16 @@ class CountingStore(InMemoryStore):
         super().delete(ref, if_match=if_match)
 
 
-def upload(store: InMemoryStore, body: bytes = b"", sequencer: str = "01", name: str = "ObjectCreated:Put") -> Any:
+def upload(
+    store: InMemoryStore,
+    body: bytes = b"",
+    sequencer: str = "01",
+    name: str = "ObjectCreated:Put",
+    asked: str | None = None,
+) -> Any:
     ref = ObjectRef("source", "a.png")
-    etag = store.put(ref, body or drawing.png(), AS_PNG)
+    metadata = {} if asked is None else {"renditions": asked}
+    etag = store.put(ref, body or drawing.png(), replace(AS_PNG, metadata=metadata))
     return event(sequencer, name, eTag=etag, size=store.objects[ref].size)
 
 
@@ -135,6 +143,23 @@ def test_a_removal_looks_at_each_rendition_and_deletes_it() -> None:
     assert found["delete destination"] == 3
     assert found["head destination"] == 6  # each once more, as it may have been written again in the meantime
     assert found.keys() == {"delete destination", "head destination", "head source"}
+
+
+@pytest.mark.parametrize(
+    ("toml", "asked", "expected"),
+    [
+        (TWO, "small", {"get source": 1, "put destination": 2}),
+        (TWO, "none", {"get source": 1, "put destination": 1}),
+        (COPY, "none", {"head source": 1, "put destination": 1}),
+        (REMOVE + TWO, "small tiny", {"get source": 1, "put destination": 3, "head source": 1}),
+        (REMOVE + TWO, "none", {"get source": 1, "put destination": 1, "head source": 1, "head destination": 2}),
+    ],
+)
+def test_an_image_that_asks_for_less_costs_less_and_with_removal_a_look_at_what_it_does_not_ask_for(
+    toml: str, asked: str, expected: dict[str, int]
+) -> None:
+    store = CountingStore()
+    assert requests(toml, store, upload(store, asked=asked)) == expected
 
 
 def test_a_removal_of_a_source_that_exists_again_removes_nothing() -> None:

@@ -6,6 +6,7 @@ The state machine of test_order with two sources, whose renditions would have th
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,9 +39,14 @@ class SharedStems(Buckets):
     """
 
     @rule(version=st.integers(1, 3), steps=STEPS)
-    def upload_the_other(self, version: int, steps: int) -> None:
+    def upload(self, version: int, steps: int, asked: str | None = None) -> None:
+        """Upload a version that asks for all: else each of the two could own one of the keys."""
+        super().upload(version, steps, asked)
+
+    @rule(version=st.integers(1, 3), steps=STEPS)
+    def upload_the_other(self, version: int, steps: int, asked: str | None = None) -> None:
         ref = ObjectRef(SOURCE, OTHER)
-        self.store.put(ref, self.picture(version), AS_PNG)
+        self.store.put(ref, self.picture(version), replace(AS_PNG, metadata={"renditions": asked} if asked else {}))
         source = self.store.objects[ref]
         self.happen("ObjectCreated:Put", steps, key=OTHER, eTag=source.etag, size=source.size)
 
@@ -106,6 +112,24 @@ def test_a_source_takes_over_the_keys_of_one_that_was_removed() -> None:
     buckets.upload_the_other(version=2, steps=99)
     buckets.teardown()
     assert {provenance.source_key for provenance in buckets._shared()} == {OTHER}
+
+
+def test_a_source_takes_over_the_keys_that_the_first_one_does_not_ask_for_any_more() -> None:
+    buckets = SharedStemsWithRemoval()
+    buckets.upload(version=1, steps=99)
+    buckets.upload(version=3, steps=99, asked="own")
+    assert buckets._shared() == []
+    buckets.upload_the_other(version=2, steps=99)
+    buckets.settle()
+    assert [provenance.source_key for provenance in buckets._shared()] == [OTHER, OTHER]
+
+
+def test_what_another_source_owns_is_not_removed_by_one_that_does_not_ask_for_it() -> None:
+    buckets = SharedStemsWithRemoval()
+    buckets.upload(version=1, steps=99)
+    buckets.upload_the_other(version=2, steps=99, asked="own")
+    buckets.teardown()
+    assert [provenance.source_key for provenance in buckets._shared()] == [KEY, KEY]
 
 
 def test_the_first_of_two_sources_keeps_its_renditions() -> None:

@@ -19,6 +19,7 @@ from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
 from image_scaler.renditions.made import DroppedMap, MadeRendition
+from image_scaler.renditions.overlay import OverlayImage, OverlayOptions
 from image_scaler.renditions.recipe import PageOptions
 from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_recipe
 from image_scaler.storage.base import ObjectRef
@@ -86,7 +87,7 @@ def test_the_readme_is_a_page() -> None:
 
 def test_the_sample_renditions_are_those_of_the_project() -> None:
     shipped = parse_recipe((ROOT / "renditions.toml").read_text(encoding="utf-8"))
-    sample, _shape, _parts, _hashed, limits = code("docs/configuration.md", "toml")
+    sample, *_, limits = code("docs/configuration.md", "toml")
     (short,) = code("README.md", "toml")
     assert parse_recipe(sample).specs == parse_recipe(short).specs == shipped.specs
     assert [target.key for target in parse_recipe(sample).plan_for("avatars/me.jpg").targets] == [
@@ -100,7 +101,8 @@ def test_every_recipe_to_copy_is_valid() -> None:
     recipes = code("docs/recipes.md", "toml")
     assert len(recipes) == PAGES["docs/recipes.md"].count("\n## ")
     for text in recipes:
-        assert parse_recipe(text).plan_for("folder/photo.jpg").targets
+        recipe = parse_recipe(text, read_overlay=lambda name: OverlayImage("0" * 64))
+        assert recipe.plan_for("folder/photo.jpg").targets
 
 
 def test_the_function_for_terraform_is_that_of_the_stack() -> None:
@@ -130,6 +132,15 @@ def test_the_table_of_the_top_level_has_every_setting_with_its_default() -> None
     assert {name for cell in rows for name in words(cell)} == defaults.keys()
     for name, default in defaults.items():
         assert f"`{str(default).lower()}`" in rows[f"`{name}`"].split("|")[3]
+
+
+def test_the_table_of_an_overlay_has_every_field_with_its_default() -> None:
+    rows = table("docs/configuration.md", "in `overlay`")
+    fields = {field.name: field for field in msgspec.structs.fields(OverlayOptions)}
+    assert {name for cell in rows for name in words(cell)} == fields.keys()
+    for name, field in fields.items():
+        if not field.required:
+            assert f"{field.default}".removesuffix(".0") in words(rows[f"`{name}`"].split("|")[3])
 
 
 def test_the_values_of_fit_format_and_position_are_complete() -> None:

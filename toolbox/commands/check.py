@@ -1,11 +1,14 @@
 """`image-scaler check`: check renditions.toml and the stack's settings before anything is deployed."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from image_scaler.exceptions import ConfigError
-from image_scaler.renditions.toml import did_you_mean, load_recipe
+from image_scaler.recipe_file import load_recipe
+from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.spec import RenditionSpec
+from image_scaler.renditions.toml import did_you_mean
 from image_scaler.settings import BUCKET
 from toolbox import stack
 from toolbox.aws.session import account_of, open_session
@@ -50,9 +53,24 @@ def check(file: Path, stage: str, params: Sequence[str], region: str | None, *, 
     _check_stack(stage, params, session.region_name)
     if recipe.allow_svg and ".svg" not in stack.suffixes():
         err.print("Note: no upload of an SVG invokes the function: add events for .svg to serverless.yml.")
+    for note in small_overlays(recipe):
+        err.print(f"Note: {note}", soft_wrap=True)
     names = ", ".join(recipe.by_name)
     out.print(f"{file.name} and the settings of stage {stage} are valid. Recipe: {names}")
     return 0
+
+
+def small_overlays(recipe: Recipe) -> Iterator[str]:
+    """Yield which overlays are smaller than renditions.toml asks for, because they are not enlarged."""
+    asked: dict[tuple[str, int], tuple[int, str]] = {}
+    for spec in recipe.specs:
+        if isinstance(spec, RenditionSpec) and spec.overlay and spec.overlay.file.size and spec.box[0]:
+            own, width = spec.overlay.file.size.width, spec.overlay.width_on(spec.box[0])
+            if width > own:
+                image = (spec.overlay.image, own)
+                asked[image] = max(asked.get(image, (0, "")), (width, spec.name))
+    for (name, own), (width, rendition) in asked.items():
+        yield f"{name} is {own:,} pixels wide and is not enlarged, but {rendition} has room for {width:,}"
 
 
 def _substitute(text: str, known: Mapping[str, str]) -> str:

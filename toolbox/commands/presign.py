@@ -14,6 +14,7 @@ from image_scaler.renditions.keys import split_extension
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
+from image_scaler.upload import ASKED, NO_RENDITIONS, asked_words
 from toolbox import stack
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import call_errors
@@ -37,6 +38,15 @@ class Options:
     """Seconds for which the request can be sent."""
     overwrites: bool = False
     """Whether the key may be that of an existing source."""
+    only: str | None = None
+    """The names of the renditions to make of it; None: all that the rules allow."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The user metadata of the upload, which is signed."""
+        if self.only is None:
+            return {}
+        return {ASKED: " ".join(asked_words({ASKED: self.only})) or NO_RENDITIONS}
 
 
 class PresignedRequest(NamedTuple):
@@ -93,19 +103,19 @@ def presigned_request(s3: "S3Client", ref: ObjectRef, max_bytes: int, options: O
     A POST may be of any size from 1 to `max_bytes`. It overwrites what exists: S3 has no condition for it.
     """
     type_ = options.type or _type_of(ref.key)
+    metadata = {f"x-amz-meta-{name}": value for name, value in options.metadata.items()}
     with call_errors("sign a request"):
         if options.is_post:
-            conditions = [{"Content-Type": type_}, ["content-length-range", 1, max_bytes]]
-            form = s3.generate_presigned_post(
-                *(ref.bucket, ref.key, {"Content-Type": type_}, conditions), ExpiresIn=options.expires
-            )
+            fields = {"Content-Type": type_} | metadata
+            conditions = [*({name: value} for name, value in fields.items()), ["content-length-range", 1, max_bytes]]
+            form = s3.generate_presigned_post(*(ref.bucket, ref.key, fields, conditions), ExpiresIn=options.expires)
             return PresignedRequest("POST", form["url"], {}, form["fields"])
         condition = {} if options.overwrites else {"IfNoneMatch": "*"}
-        signed = {"ContentType": type_, "ContentLength": options.size, **condition}
+        signed = {"ContentType": type_, "ContentLength": options.size, "Metadata": options.metadata, **condition}
         url = s3.generate_presigned_url(
             "put_object", Params={"Bucket": ref.bucket, "Key": ref.key, **signed}, ExpiresIn=options.expires
         )
-    headers = {"Content-Type": type_, "Content-Length": str(options.size)}
+    headers = {"Content-Type": type_, "Content-Length": str(options.size)} | metadata
     return PresignedRequest("PUT", url, headers | ({} if options.overwrites else {"If-None-Match": "*"}), {})
 
 
@@ -114,8 +124,13 @@ def _check(deployed: DeployedStack, recipe: Recipe, key: str, options: Options) 
     if "${filename}" in key:
         raise CommandError("the key has ${filename}, which would let the uploader choose it")
     try:
-        if not recipe.plan_for(key).targets:
+        plan = recipe.plan_for(key)
+        if not plan.targets:
             raise CommandError("a rule of renditions.toml makes nothing of this key")
+        for name in asked_words(options.metadata):
+            if name not in plan.names:
+                names = ", ".join(plan.names)
+                raise CommandError(f"expected some of {names}, or none, for --only but received {name!r}")
         if options.size is not None:
             recipe.limits.check_bytes(options.size)
     except (DestinationKeyError, ImageTooLargeError) as error:

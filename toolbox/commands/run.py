@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from image_scaler.exceptions import DestinationKeyError
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.keys import MANIFEST_FOLDER
 from image_scaler.renditions.recipe import Recipe, SourcePlan
-from image_scaler.renditions.toml import load_recipe
 from image_scaler.text import on_one_line, plural
 from toolbox.aws.failure_records import read_record, take
 from toolbox.commands.up import wanted_port

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from image_scaler.renditions.toml import load_recipe
+from image_scaler.recipe_file import load_recipe
 from toolbox.local.aws import DEFAULT_PORT, LOCAL, LocalAws, LocalAwsError
 from toolbox.local.package_cache import architecture, locked
 from toolbox.processes import signals_as_exit

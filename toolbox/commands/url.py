@@ -12,9 +12,10 @@ import msgspec
 from image_scaler.exceptions import DestinationKeyError
 from image_scaler.history import rejection_key
 from image_scaler.renditions.recipe import Recipe, SourcePlan
-from image_scaler.storage.base import ObjectRef, head_or_none
+from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
 from image_scaler.storage.s3 import S3Store
 from image_scaler.text import on_one_line
+from image_scaler.upload import asked_renditions
 from toolbox import stack
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import call_errors
@@ -67,13 +68,14 @@ class Uploads:
 
         Raises CallError, and DestinationKeyError if the key has no renditions.
         """
-        plan, etag = self._recipe.plan_for(key), self._etag(key)
-        if etag is None:
+        head = self._head(key)
+        if head is None:
             return []
+        plan = self._recipe.plan_for(key, asked_renditions(head.metadata))
         if plan.manifest_key is None:
             return self._links_without_manifest(plan)
         manifest = read_manifest(self._s3, self._deployed.destination_bucket, plan.manifest_key)
-        if manifest is None or manifest.source.etag != etag:
+        if manifest is None or manifest.source.etag != head.etag:
             return []
         links = [
             Link(made.name, made.key, f"{made.width} x {made.height} {made.type or ''}".strip())
@@ -91,22 +93,24 @@ class Uploads:
             found.append(Link(target.spec.name, target.key, head.content_type))
         return found
 
-    def _etag(self, key: str) -> str | None:
+    def _head(self, key: str) -> ObjectHead | None:
         ref = ObjectRef(self._deployed.source_bucket, key)
         with call_errors(f"look at {ref}"):
-            head = head_or_none(self._store, ref)
-        return head.etag if head else None
+            return head_or_none(self._store, ref)
 
     def final_reason(self, key: str) -> str | None:
         """Return why a source will get no renditions; None if they may still come."""
-        etag = self._etag(key)
-        if etag is None:
+        head = self._head(key)
+        if head is None:
             return f"s3://{self._deployed.source_bucket} has no object with this key"
-        if not self._recipe.plan_for(key).targets:
+        plan = self._recipe.plan_for(key)
+        if not plan.targets:
             return "a rule of renditions.toml makes nothing of this key"
+        if plan.manifest_key is None and not self._recipe.plan_for(key, asked_renditions(head.metadata)).targets:
+            return "the metadata of this upload asks for no rendition"
         record = read_object(self._s3, self._deployed.destination_bucket, rejection_key(key))
         with_reason = msgspec.json.decode(record) if record else {}
-        if with_reason.get("source", {}).get("etag") == etag:
+        if with_reason.get("source", {}).get("etag") == head.etag:
             return f"rejected: {with_reason['error']['text']}"
         if not stack.source_filter(self._deployed.delivery, self._deployed.any_suffix)(key):
             return stack.INVOKES_NOTHING

@@ -24,15 +24,16 @@ import boto3
 from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint, rejection_key
-from image_scaler.renditions.recipe import Recipe
+from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.storage.base import ObjectRef, head_or_none
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from image_scaler.text import plural
+from image_scaler.upload import asked_renditions
 from toolbox.aws import prices
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.costs import Function
-from toolbox.migration.files import Item, MigrationPlan, progress_path
+from toolbox.migration.files import Item, MigrationPlan, Orphan, progress_path
 from toolbox.migration.limiter import LATER_CODES, Limiter, RefusedError
 from toolbox.migration.listing import MANIFEST_SUFFIX, in_manifest_order, in_order, list_objects
 from toolbox.migration.recipes import RecordedRecipe
@@ -294,7 +295,8 @@ class Applier:
             self._is_verified = True
             return
         state = self._look_at(plan.manifest_key)
-        if state is None or state.fingerprint != self._recorded.of_manifest(plan):
+        made = state and self._recorded.plan_for(item.key, state.asked)
+        if state is None or made is None or state.fingerprint != self._recorded.of_manifest(made):
             name = self._deployed.function
             raise CallError(f"{name} has another renditions.toml than the plan: run make deploy, then apply again")
         self._is_verified = True
@@ -312,20 +314,19 @@ class Applier:
     def orphans(self) -> Iterator[str]:
         """Yield the keys that no recipe asks for any more; those of sources to process only once that is done."""
         for orphan in self._plan.orphans():
-            plan = self._recorded.plan_for(orphan.source_key)
-            is_made = plan is None or orphan.key in plan.keys or plan.has_version(orphan.key)
             if orphan.waits and not self.progress.is_done(orphan.source_key):
                 continue
-            if not is_made or self._is_deleted(orphan.source_key):
+            if not _is_made(self._recorded.plan_for(orphan.source_key), orphan.key) or self._is_unasked(orphan):
                 yield orphan.key
 
-    def _is_deleted(self, source_key: str) -> bool:
-        """Return whether a source does not exist, in a stack that removes renditions with it; raises CallError."""
-        if self._recipe.on_source_delete != "remove":
-            return False
-        ref = ObjectRef(self._deployed.source_bucket, source_key)
+    def _is_unasked(self, orphan: Orphan) -> bool:
+        """Return whether a source does not ask for what the rules allow, or is deleted; raises CallError."""
+        ref = ObjectRef(self._deployed.source_bucket, orphan.source_key)
         with call_errors(f"look at {ref}"):
-            return self.limiter.call(lambda: head_or_none(self._store, ref)) is None
+            head = self.limiter.call(lambda: head_or_none(self._store, ref))
+        if head is None:
+            return self._recipe.on_source_delete == "remove"
+        return not _is_made(self._recorded.plan_for(orphan.source_key, asked_renditions(head.metadata)), orphan.key)
 
     def delete(self, keys: Iterable[str]) -> Iterator[int]:
         """Delete objects of the destination; yield how many, again and again. Raises CallError."""
@@ -353,6 +354,11 @@ class Applier:
 
         with call_errors(f"delete {plural(len(left), 'orphan')} in {bucket}"):
             self.limiter.call(delete)
+
+
+def _is_made(plan: SourcePlan | None, key: str) -> bool:
+    """Return whether a plan has a key, in whatever version; True if it is not known."""
+    return plan is None or key in plan.keys or plan.has_version(key)
 
 
 def check_plan(plan: MigrationPlan, deployed: DeployedStack, recipe: Recipe) -> None:

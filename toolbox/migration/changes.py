@@ -136,7 +136,7 @@ class Comparer:
     def _old(self, source: ListedObject, plan: SourcePlan, state: State | None) -> ExistingObjects:
         if state is None or plan.manifest_key is None:
             return ExistingObjects({}, {}, is_current=False)
-        made = self._history.find(source.key, state.fingerprint)
+        made = self._history.find(source.key, state.fingerprint, state.asked)
         if made is None:
             names = self._listed_keys(plan.manifest_key)
             return ExistingObjects(dict.fromkeys(names), names, is_current=False)

@@ -10,7 +10,7 @@ made. An object is named only if nobody else can have written it:
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, Self
@@ -38,6 +38,12 @@ class KnownSource(NamedTuple):
 
     etag: str
     is_to_process: bool
+    asked: frozenset[str] | None
+    """The renditions that its metadata asks for; None if it does not say, or was not processed yet."""
+
+    def asks_for(self, table: str | None) -> bool:
+        """Return whether it gets the renditions of a table, or, with None, a manifest, if the rules allow them."""
+        return self.asked is None or table is None or table in self.asked
 
 
 class KnownKeys:
@@ -46,13 +52,17 @@ class KnownKeys:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a temporary file, which SQLite deletes
         self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("CREATE TABLE sources (key PRIMARY KEY, etag, is_to_process) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE sources (key PRIMARY KEY, etag, is_to_process, asked) WITHOUT ROWID")
         self._database.execute("CREATE TABLE orphans (key PRIMARY KEY) WITHOUT ROWID")
         self._database.execute("BEGIN")
 
     def add_source(self, key: str, etag: str) -> None:
         """Remember a source."""
-        self._database.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, 0)", (key, etag))
+        self._database.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, 0, NULL)", (key, etag))
+
+    def add_asked(self, key: str, asked: Collection[str]) -> None:
+        """Remember which renditions the metadata of a source asks for."""
+        self._database.execute("UPDATE sources SET asked = ? WHERE key = ?", (" ".join(asked), key))
 
     def add_change(self, key: str, orphans: Iterable[str]) -> None:
         """Remember that a source is processed, and the orphans that are known of it."""
@@ -61,8 +71,11 @@ class KnownKeys:
 
     def source(self, key: str) -> KnownSource | None:
         """Return a source; None if it was not listed."""
-        row = self._database.execute("SELECT etag, is_to_process FROM sources WHERE key = ?", (key,)).fetchone()
-        return KnownSource(row[0], bool(row[1])) if row else None
+        row = self._database.execute("SELECT etag, is_to_process, asked FROM sources WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        etag, is_to_process, asked = row
+        return KnownSource(etag, bool(is_to_process), None if asked is None else frozenset(asked.split()))
 
     def has_orphan(self, key: str) -> bool:
         """Return whether an orphan is known."""
@@ -142,12 +155,13 @@ class Leftovers:
         if any(template.matches(listed.key) for template in self._shared):
             return None
         for keys in self._keys:
-            for source_key, spec in keys.written_under(listed.key):
+            for source_key, table, spec in keys.written_under(listed.key):
                 if not source_key.startswith(source_prefix):
                     continue
-                if keys is self._keys[0] and not self._removes:
-                    return None  # the recipe asks for it, and renditions survive their source
                 source = self._known.source(source_key)
+                is_asked = keys is self._keys[0] and (source is None or source.asks_for(table))
+                if is_asked and not self._removes:
+                    return None  # renditions survive their source
                 if not self._is_unasked(source_key, source, listed.key) or self._known.has_orphan(listed.key):
                     return None
                 waits = source is not None and source.is_to_process
@@ -156,10 +170,11 @@ class Leftovers:
         return None
 
     def _is_unasked(self, source_key: str, source: KnownSource | None, key: str) -> bool:
-        """Return whether the recipe does not ask for a key: it never does, or its source was deleted."""
+        """Return whether nobody asks for a key: the recipe never does, its source does not, or that was deleted."""
         if source is None:
             return self._removes  # else renditions survive their source
-        return all(found != source_key for found, _ in self._keys[0].written_under(key))
+        written = self._keys[0].written_under(key)
+        return not any(found == source_key and source.asks_for(table) for found, table, _ in written)
 
     def _is_ours(self, candidate: _Candidate) -> bool:
         """Return whether the function wrote an object, and its source did not come back since the listing."""
@@ -189,12 +204,12 @@ class _RecipeKeys:
         self._specs = [(table, spec) for table, specs in recipe.by_name.items() for spec in specs]
         self._has_manifest: dict[Rule | None, bool] = {}
 
-    def written_under(self, key: str) -> Iterator[tuple[str, Spec | None]]:
-        """Yield each source, and its rendition, that is written under a key; None for a manifest."""
+    def written_under(self, key: str) -> Iterator[tuple[str, str | None, Spec | None]]:
+        """Yield each source that is written under a key, its rendition and that one's table; None for a manifest."""
         if key.startswith(MANIFEST_FOLDER) and key.endswith(MANIFEST_SUFFIX):
             source_key = key.removeprefix(MANIFEST_FOLDER).removesuffix(MANIFEST_SUFFIX)
             if source_key and self._writes_manifest(source_key):
-                yield source_key, None
+                yield source_key, None, None
         for table, spec in self._specs:
             prefix = spec.template.prefix
             if not spec.template.is_whole or not key.startswith(prefix):
@@ -203,7 +218,7 @@ class _RecipeKeys:
                 continue
             for source_key in _possible_sources(key, spec):
                 if _is_key_of(spec, source_key, key) and self._makes(table, source_key):
-                    yield source_key, spec
+                    yield source_key, table, spec
 
     def _makes(self, table: str, source_key: str) -> bool:
         rule = self._recipe.rule_for(source_key)

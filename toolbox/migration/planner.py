@@ -175,7 +175,7 @@ class Planner:
                 totals = Totals.of_rules(self._recipe.patterns)
                 states = with_states(self._sources(options, known), self._manifests(options.prefix), index, self._look)
                 comparer = Comparer(self._recorded, history, self._listed_keys)
-                for change in self._changes(states, comparer, totals, skipped, options, observer):
+                for change in self._changes(states, comparer, totals, skipped, options, observer, known):
                     totals.add(change)
                     sample.offer(change)
                     usd = requests_usd(change.puts, change.gets)
@@ -260,12 +260,16 @@ class Planner:
         skipped: set[tuple[str, str]],
         options: Options,
         observer: Observer,
+        known: KnownKeys,
     ) -> Iterator[Change]:
         """Yield what changes, source by source."""
         for source, state in states:
             plan = self._recorded.plan_for(source.key)
             if plan is not None and not plan.targets:
                 continue
+            if state and state.asked is not None and state.source_etag == source.etag:
+                plan = self._recorded.plan_for(source.key, state.asked)
+                known.add_asked(source.key, state.asked)
             if plan:
                 totals.see(source, plan.rule)
             else:

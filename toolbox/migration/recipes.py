@@ -1,15 +1,15 @@
 """The recipes that were used before: what each of them made of a source."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from image_scaler import manifest
 from image_scaler.exceptions import ConfigError, RejectedError
+from image_scaler.history import read_recipe_record
 from image_scaler.renditions.keys import RECIPE_FOLDER
 from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.renditions.spec import Spec
-from image_scaler.renditions.toml import parse_recipe
 from toolbox.aws.errors import call_errors
 from toolbox.migration.listing import list_objects
 
@@ -41,10 +41,13 @@ class RecordedRecipe:
         parts = [(self._fingerprints[target.spec], target.key) for target in plan.targets]
         return manifest.fingerprint_of(parts, plan.page, self._version)
 
-    def plan_for(self, key: str) -> SourcePlan | None:
-        """Return what it makes of a source; None if S3 cannot store one of the keys."""
+    def plan_for(self, key: str, asked: Collection[str] | None = None) -> SourcePlan | None:
+        """Return what it makes of a source; None if S3 cannot store one of the keys.
+
+        `asked`: the renditions that the source's metadata asks for; None if it does not say.
+        """
         try:
-            return self.recipe.plan_for(key)
+            return self.recipe.plan_for(key, asked)
         except RejectedError:
             return None
 
@@ -67,10 +70,10 @@ class RecipeHistory:
         """All of them."""
         return tuple(self._recipes)
 
-    def find(self, key: str, fingerprint: str) -> PastPlan | None:
+    def find(self, key: str, fingerprint: str, asked: Collection[str] | None = None) -> PastPlan | None:
         """Return what made the manifest of a source that has this fingerprint; None if it is not kept."""
         for index, candidate in enumerate(self._recipes):
-            plan = candidate.plan_for(key)
+            plan = candidate.plan_for(key, asked)
             if plan is not None and candidate.of_manifest(plan) == fingerprint:
                 self._recipes.insert(0, self._recipes.pop(index))  # that of the next source is probably the same
                 return PastPlan(candidate, plan)
@@ -90,6 +93,6 @@ def _read(s3: "S3Client", bucket: str) -> Iterator[RecordedRecipe]:
             body = s3.get_object(Bucket=bucket, Key=listed.key)["Body"].read()
         try:
             record = json.loads(body)
-            yield RecordedRecipe(parse_recipe(record["toml"]), record["recipes"], record["manifest_version"])
+            yield RecordedRecipe(read_recipe_record(record), record["recipes"], record["manifest_version"])
         except (ValueError, KeyError, TypeError, ConfigError):
             continue  # of a version with other options: what it made is read from the manifests

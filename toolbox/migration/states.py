@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.keys import MANIFEST_FOLDER, RECIPE_FOLDER
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
+from image_scaler.upload import asked_in
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
 
@@ -38,6 +39,8 @@ class State(NamedTuple):
     source_etag: str
     fingerprint: str
     """Of the recipe that made it."""
+    asked: tuple[str, ...] | None = None
+    """The renditions that the source's metadata asks for; None if it does not say."""
 
 
 class ReadManifest(NamedTuple):
@@ -85,7 +88,8 @@ class Index:
 
     def add(self, line: IndexEntry) -> None:
         """Write a line of the next index; keys come in order."""
-        self._new.write(json.dumps([line.key, line.etag, *line.state]) + "\n")
+        state = line.state[: 2 if line.state.asked is None else 3]
+        self._new.write(json.dumps([line.key, line.etag, *state]) + "\n")
 
     def finish(self) -> IO[bytes]:
         """Return the file of the next index."""
@@ -112,8 +116,8 @@ def read_index(s3: "S3Client", bucket: str) -> Iterator[IndexEntry]:
             raise
         with closing(body), gzip.open(body, "rt", encoding="utf-8") as lines:
             for line in lines:
-                key, etag, source_etag, fingerprint = json.loads(line)
-                yield IndexEntry(key, etag, State(source_etag, fingerprint))
+                key, etag, source_etag, fingerprint, *asked = json.loads(line)
+                yield IndexEntry(key, etag, State(source_etag, fingerprint, tuple(asked[0]) if asked else None))
 
 
 def with_states(
@@ -164,7 +168,9 @@ def look_at_manifest(store: ObjectStore, bucket: str, key: str) -> ReadManifest:
     with call_errors(f"look at s3://{bucket}/{key}"):
         head = head_or_none(store, ObjectRef(bucket, key))
     provenance = Provenance.of(head) if head else None
-    state = State(provenance.source_etag, provenance.fingerprint) if provenance else None
+    state = None
+    if provenance:
+        state = State(provenance.source_etag, provenance.fingerprint, asked_in(provenance.asked))
     return ReadManifest(head.etag if head else None, state)
 
 

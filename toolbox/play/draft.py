@@ -5,16 +5,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from image_scaler.exceptions import ConfigError
+from image_scaler.recipe_file import parse_recipe_in
 from image_scaler.renditions.dependencies import depends_on, scaled_from
 from image_scaler.renditions.geometry import Fit, Point, Size
 from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.renditions.spec import CopySpec, RenditionSpec, Spec
-from image_scaler.renditions.toml import parse_recipe
 
 MAX_TEXT_BYTES = 64 * 1024
 
@@ -45,6 +46,8 @@ class Draft:
     """A renditions.toml that can work."""
 
     text: str
+    folder: Path
+    """Has the images of overlays."""
     recipe: Recipe
     _cache_keys: dict[tuple[str, Size | None, Point | None], Mapping[str, str]] = field(
         default_factory=dict, compare=False, repr=False
@@ -109,6 +112,8 @@ def _column(spec: Spec, table: str) -> Column:
         words.append(f"score {target.target:g}")
     elif quality:
         words.append(f"quality {quality}")
+    if spec.overlay:
+        words.append(f"overlay {spec.overlay.image.partition('/')[2]}")
     if spec.max_bytes:
         words.append(f"up to {spec.max_bytes:,} bytes")
     is_cropped = all(spec.box) and spec.fit is Fit.COVER
@@ -124,12 +129,15 @@ def _column(spec: Spec, table: str) -> Column:
     )
 
 
-def read_draft(text: str, name: str = "renditions.toml") -> tuple[Draft | None, Sequence[ConfigError]]:
-    """Return the recipe and no mistakes, or None and at least one mistake, in the order of their lines."""
+def read_draft(text: str, folder: Path, name: str = "renditions.toml") -> tuple[Draft | None, Sequence[ConfigError]]:
+    """Return the recipe and no mistakes, or None and at least one mistake, in the order of their lines.
+
+    `folder` has the images of overlays.
+    """
     try:
         if len(text.encode(errors="replace")) > MAX_TEXT_BYTES:
             raise ConfigError(f"the text is larger than {MAX_TEXT_BYTES:,} bytes").at(name, 1)
-        return Draft(text, parse_recipe(text, name)), []
+        return Draft(text, folder, parse_recipe_in(folder, text, name)), []
     except ConfigError as error:
         return None, error.mistakes
 

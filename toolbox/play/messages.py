@@ -19,6 +19,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     recipe: str
     """The text of renditions.toml."""
+    recipe_folder: str
+    """Has the images of its overlays."""
     columns: tuple[str, ...]
     focal_point: tuple[float, float] | None
     folder: str

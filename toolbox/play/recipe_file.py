@@ -19,14 +19,14 @@ class RecipeFile:
         self.saved_text = self.text = _read(file)
         self.mistakes: Sequence[ConfigError]
         """Those of the edited text."""
-        self.edited, self.mistakes = read_draft(self.text, file.name)
+        self.edited, self.mistakes = read_draft(self.text, file.parent, file.name)
         """The last edited text without mistakes; None if there was none."""
         self.saved: Draft | None = self.edited
 
     def edit(self, text: str) -> bool:
         """Take another text; return whether it has no mistakes."""
         self.text = text
-        draft, self.mistakes = read_draft(text, self.file.name)
+        draft, self.mistakes = read_draft(text, self.file.parent, self.file.name)
         self.edited = draft or self.edited
         return draft is not None
 
@@ -39,7 +39,7 @@ class RecipeFile:
             self.saved_text = _read(self.file)
         except ConfigError as error:
             raise RefusedError(str(error)) from error
-        draft, _ = read_draft(self.saved_text, self.file.name)
+        draft, _ = read_draft(self.saved_text, self.file.parent, self.file.name)
         self.saved = draft or self.saved
         return self.saved_text
 

@@ -1,7 +1,9 @@
 """The page as one file: it opens without a server and without a network."""
 
 import asyncio
+import io
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,6 +12,7 @@ from typing import Any
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format, format_of_extension
+from image_scaler.renditions.overlay import OVERLAY_FOLDER
 from toolbox.atomic_file import atomic_file
 from toolbox.play import assets
 from toolbox.play.draft import Draft, read_draft
@@ -47,7 +50,7 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     session = Session(renditions, folder, engine)
     if session.recipe.mistakes:
         raise session.recipe.mistakes[0]
-    session.recipe.saved = _committed(renditions) or session.recipe.edited
+    session.recipe.saved = _committed(renditions, folder / "committed") or session.recipe.edited
     for file in files:
         session.add(file.ref.key, file.path, is_temporary=False)
     task = asyncio.create_task(engine.run(session.schedule.next_job, session.schedule.end))
@@ -72,14 +75,27 @@ async def _content(folder: Path, files: Sequence[SourceFile], renditions: Path) 
     return report_page(content | {"baseline": BASELINE})
 
 
-def _committed(file: Path) -> Draft | None:
-    """Return the recipe of the last commit; None without git, without such a file in it, or if it has a mistake."""
-    command = ["git", "show", f"HEAD:./{file.name}"]
+def _committed(file: Path, folder: Path) -> Draft | None:
+    """Return the recipe of the last commit; None without git, without such a file in it, or if it has a mistake.
+
+    The images of its overlays are written to a folder.
+    """
+    text = _git(file.resolve().parent, "show", f"HEAD:./{file.name}")
+    if text is None:
+        return None
+    if images := _git(file.resolve().parent, "archive", "HEAD", OVERLAY_FOLDER):
+        with tarfile.open(fileobj=io.BytesIO(images)) as archive:
+            archive.extractall(folder, filter="data")
+    return read_draft(text.decode(errors="replace").replace("\r\n", "\n"), folder)[0]
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """Return what git prints; None without git, or if it fails."""
     try:
-        run = subprocess.run(command, cwd=file.resolve().parent, capture_output=True, text=True, check=False)
+        run = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
     except OSError:
         return None
-    return read_draft(run.stdout)[0] if run.returncode == 0 else None
+    return run.stdout if run.returncode == 0 else None
 
 
 async def _references(session: Session) -> dict[str, str]:

@@ -121,6 +121,7 @@ class Schedule:
             path=str(picture.path),
             key=picture.key,
             recipe=draft.text,
+            recipe_folder=str(draft.folder),
             columns=columns,
             focal_point=picture.focal_point,
             folder=str(self._pictures.folder),

@@ -23,12 +23,12 @@ from image_scaler.images import placeholders, vips
 from image_scaler.images.decoding import first_frame
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.images.ssimulacra2 import Reference
+from image_scaler.recipe_file import parse_recipe_in
 from image_scaler.renditions.dependencies import depends_on
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Fit, Point, Size
 from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
-from image_scaler.renditions.toml import parse_recipe
 from toolbox.play.draft import column_id
 from toolbox.play.messages import (
     ColumnScore,
@@ -60,7 +60,7 @@ class Work:
         self._request = request
         self._cancelled = cancelled
         self._folder = Path(request.folder)
-        self._recipe = parse_recipe(request.recipe)
+        self._recipe = parse_recipe_in(Path(request.recipe_folder), request.recipe)
         vips.configure(allow_svg=self._recipe.allow_svg)
         self._body = self._read()
         self._focal_point = Point(*request.focal_point) if request.focal_point else None

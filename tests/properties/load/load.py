@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.spec import CopyTarget, Target
-from image_scaler.renditions.toml import load_recipe
 from toolbox.aws.failure_records import read_record, take
 from toolbox.local.aws import LocalAws
 from toolbox.stack import ROOT

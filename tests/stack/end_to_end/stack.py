@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 import boto3
 import pytest
 
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
-from image_scaler.renditions.toml import load_recipe
 from toolbox.aws.failure_records import take
 from toolbox.local.aws import ACCOUNT, LocalAws
 from toolbox.stack import ROOT

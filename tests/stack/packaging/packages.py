@@ -105,12 +105,18 @@ class Package:
 
 
 def package(
-    folder: Path, *arguments: str, cache: Path | None = None, wheels: bool = True, renditions: str | None = None
+    folder: Path,
+    *arguments: str,
+    cache: Path | None = None,
+    wheels: bool = True,
+    renditions: str | None = None,
+    overlay: bytes | None = None,
 ) -> Package:
     """Run `sls package` in a copy of what it reads, so that a deploy from the working tree is not disturbed.
 
     Without `wheels` nothing is installed into the zip: the template is the same, and there in a third of the time.
-    `cache` is the folder that keeps downloads between packages; without it everything is downloaded again.
+    `cache` is the folder that keeps downloads between packages; without it everything is downloaded again. `overlay` is
+    the image `overlays/shop/logo.png`.
     """
     checkout = folder / "checkout"
     checkout.mkdir(parents=True)
@@ -122,6 +128,10 @@ def package(
     (checkout / "requirements.txt").write_text((ROOT / "requirements.txt").read_text() if wheels else "")
     if renditions is not None:
         (checkout / "renditions.toml").write_text(renditions)
+    if overlay is not None:
+        path = checkout / "overlays" / "shop" / "logo.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(overlay)
     if cache:
         cache.mkdir(exist_ok=True)
         (checkout / ".local").mkdir()

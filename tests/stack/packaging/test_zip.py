@@ -18,10 +18,10 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from image_scaler.renditions.toml import load_recipe
-from tests.stack.packaging.packages import ROOT, Package
+from image_scaler.recipe_file import load_recipe
+from tests.stack.packaging.packages import ROOT, Package, package
 from tests.stack.packaging.test_bytecode import outdated
-from tests.support.drawing import png
+from tests.support.drawing import png, quadrants
 from toolbox.local.aws import LocalAws
 
 MACHINES = {"arm64": 183, "x86_64": 62}
@@ -95,6 +95,11 @@ def test_it_has_the_handler_the_renditions_and_every_module_of_the_engine(built:
     engine = {path.relative_to(ROOT).as_posix() for path in (ROOT / "image_scaler").rglob("*.py")}
     for name in {"handler.py", "renditions.toml"} | engine:
         assert built.files[name] == (ROOT / name).read_bytes(), name
+
+
+def test_it_has_the_images_of_overlays(tmp_path: Path) -> None:
+    logo = png(quadrants(40, 20))
+    assert package(tmp_path, wheels=False, overlay=logo).files["overlays/shop/logo.png"] == logo
 
 
 def test_it_has_only_the_engine_and_the_locked_packages(built: Package) -> None:

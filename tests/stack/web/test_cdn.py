@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 import urllib3
 
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.spec import CopyTarget
-from image_scaler.renditions.toml import load_recipe
 from tests import ROOT
 from tests.stack.end_to_end.stack import Stack
 from tests.support.drawing import jpeg

@@ -14,12 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
+from image_scaler.images.containers import GIF_XMP, gif_blocks, gif_header, gif_with_xmp
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing
 from tests.support.drawing import decoded
 from tests.support.examples import examples
+from tests.unit.images.test_animation import animation
 
+GIF = bytes(drawing.quadrants(24, 16).gifsave_buffer())
 lines = st.text(st.characters(codec="utf-8"), max_size=60).map(
     lambda text: " ".join("".join(c if c.isprintable() else " " for c in text).split())
 )
@@ -262,7 +265,7 @@ LICENCE = Credits("", "", "", *RIGHTS.values())
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
-@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif", "gif"])
 def test_exiftool_reads_in_a_rendition_the_rights_that_it_wrote_in_the_source(format: str, tmp_path: Path) -> None:
     source, output = tmp_path / "source.jpg", tmp_path / f"rendition.{format}"
     source.write_bytes(drawing.jpeg())
@@ -274,6 +277,53 @@ def test_exiftool_reads_in_a_rendition_the_rights_that_it_wrote_in_the_source(fo
     asked = [f"-{tag}" for tag in RIGHTS_TAGS.values()]
     report = subprocess.run(["exiftool", "-j", "-n", *asked, output], check=True, capture_output=True).stdout
     assert json.loads(report)[0] == RIGHTS | {"SourceFile": str(output)}
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("table", ["width = 8", ""])  # "": of the size of the source, whose own frames are smaller
+def test_an_animated_gif_keeps_the_rights_that_exiftool_wrote_in_the_source(table: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    path.write_bytes(animation("gif", 40, 30))
+    written = [f"-{RIGHTS_TAGS[name]}={value}" for name, value in RIGHTS.items()]
+    subprocess.run(["exiftool", "-q", "-n", "-overwrite_original", *written, path], check=True)
+    targets = parse_recipe(f'[renditions.x]\n{table}\nformat = "gif"').plan_for("a").renditions
+    (rendition,) = SourceImage(path.read_bytes()).render(targets)
+    assert read_credits({}, rendition.body) == LICENCE
+    assert decoded(rendition.body).get("n-pages") == 4
+    path.write_bytes(rendition.body)
+    report = subprocess.run(["exiftool", "-j", "-n", "-validate", "-XMP:all", path], check=True, capture_output=True)
+    assert json.loads(report.stdout)[0] == RIGHTS | {"SourceFile": str(path), "Validate": "0 0 0"}
+
+
+@examples(60)
+@given(credits=any_credits)
+def test_credits_survive_in_a_gif_and_every_reader_finds_the_end_of_it(credits: Credits) -> None:
+    body = gif_with_xmp(GIF, credits.as_xmp())
+    assert read_credits({}, body) == credits
+    assert b"".join([gif_header(body), *gif_blocks(body), b";"]) == body
+    assert (decoded(body).numpy() == decoded(GIF).numpy()).all()
+
+
+@examples(60)
+@given(packet=packets, at=st.integers(0, 200), end=st.binary(max_size=3))
+def test_no_extension_of_a_gif_can_make_reading_fail(packet: bytes, at: int, end: bytes) -> None:
+    body = GIF[:-1] + GIF_XMP + packet[:at] + end
+    for text in read_credits({}, body):
+        assert text.isprintable()
+
+
+def test_a_gif_without_credits_is_as_libvips_writes_it() -> None:
+    targets = parse_recipe('[renditions.x]\nwidth = 8\nformat = "gif"\neffort = 3').plan_for("a").renditions
+    (rendition,) = SourceImage(drawing.jpeg()).render(targets)
+    assert GIF_XMP not in rendition.body
+
+
+def test_a_gif_without_keep_copyright_has_no_credits() -> None:
+    source = gif_with_xmp(GIF, LICENCE.as_xmp())
+    for table in ("width = 8", "quality = 90"):
+        toml = f"[renditions.x]\n{table}\nkeep_copyright = false"
+        (rendition,) = SourceImage(source).render(parse_recipe(toml).plan_for("a.gif").renditions)
+        assert read_credits({}, rendition.body) == NO_CREDITS
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "ftp://example.com", "example.com", "https://a b", "https://"])

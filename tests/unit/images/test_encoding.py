@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError, UnsupportedImageError
 from image_scaler.images import vips
+from image_scaler.images.attribution import read_credits
 from image_scaler.images.rendering import Rendition, SourceImage
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point
@@ -247,10 +248,17 @@ def test_only_copyright_artist_and_credit_remain_of_the_metadata(source: str, fo
         assert secret not in everything
 
 
+def test_a_gif_has_the_credits_and_nothing_else_of_the_metadata() -> None:
+    body = render(photographed("jpeg"), 'width = 100\nformat = "gif"').body
+    found = read_credits({}, body)
+    assert (found.copyright, found.artist, found.credit) == ("(c) 2026 Zoe", "Zoe Photographer", "Æther & Co")
+    for secret in SECRETS:
+        assert secret not in body
+
+
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif", "gif"])
-def test_keep_copyright_false_removes_the_copyright_and_gif_never_has_one(format: str) -> None:
-    said = "" if format == "gif" else "keep_copyright = false\n"
-    body = render(photographed("jpeg"), f'width = 100\n{said}format = "{format}"').body
+def test_keep_copyright_false_removes_the_copyright(format: str) -> None:
+    body = render(photographed("jpeg"), f'width = 100\nkeep_copyright = false\nformat = "{format}"').body
     for secret in (*SECRETS, b"Zoe", b"Exif", b"xmpmeta"):
         assert secret not in body
     assert not any(name.startswith(("exif", "xmp", "iptc")) for name in decoded(body).get_fields())

@@ -5,11 +5,12 @@ from typing import get_args
 import pytest
 
 from image_scaler.exceptions import ConfigError
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.quality import QualityGoal
 from image_scaler.renditions.spec import CopySpec, RenditionSpec
-from image_scaler.renditions.toml import OutputFormat, load_recipe, parse_recipe
+from image_scaler.renditions.toml import OutputFormat, parse_recipe
 from image_scaler.settings import Settings
 from tests import ROOT
 from toolbox import schema
@@ -264,6 +265,10 @@ def test_a_number_stays_a_number() -> None:
         (
             "[renditions.a]\nformats = ['avif', 'webp']\nhdr = 'keep'",
             "renditions.a.hdr means nothing in avif, webp: it is for jpeg",
+        ),
+        (
+            "[renditions.a]\nformat = 'jpeg'\nhdr = 'keep'\noverlay = { image = 'overlays/a.png', width = '9%' }",
+            "renditions.a has both hdr and overlay",
         ),
         ("[renditions.a]\nformat = 'jpeg'\nhdr = true", "expected keep for renditions.a.hdr but received true"),
         (

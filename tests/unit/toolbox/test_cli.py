@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from image_scaler.renditions.formats import Format
 from tests.support import drawing
-from tests.support.drawing import decoded
+from tests.support.drawing import YELLOW, decoded, is_near
 from toolbox.cli import main
 
 PROGRAM = Path(sys.executable).with_name("image-scaler")
@@ -188,6 +188,43 @@ def test_explain_says_which_renditions_keep_a_gain_map(folder: Path) -> None:
     (folder / "hdr.toml").write_text(toml, encoding="utf-8")
     lines = run("explain", "a.jpg", "--renditions", "hdr.toml", cwd=folder).stdout.splitlines()
     assert ["gain map" in line for line in lines if "w-90" in line] == [False, True]
+
+
+@pytest.fixture
+def logo(folder: Path) -> Path:
+    """A renditions.toml with an overlay of 40 pixels."""
+    (folder / "overlays").mkdir()
+    (folder / "overlays" / "logo.png").write_bytes(drawing.png(drawing.quadrants(40, 20)))
+    overlay = 'overlay = { image = "overlays/logo.png", width = "10%", position = "top left" }'
+    (folder / "logo.toml").write_text(f"[renditions.web]\nwidths = [300, 401, 800]\nformat = 'webp'\n{overlay}\n")
+    return folder / "logo.toml"
+
+
+def test_explain_says_which_overlay_is_drawn(logo: Path) -> None:
+    done = run("explain", "a.jpg", "--renditions", logo.name, cwd=logo.parent)
+    assert "300 x any, webp, overlays/logo.png of 10% at left top" in " ".join(done.stdout.split())
+
+
+def test_scale_draws_an_overlay(logo: Path) -> None:
+    assert run("scale", "in", "--out", "out", "--renditions", logo.name, cwd=logo.parent).exit_code == 0
+    image = decoded((logo.parent / "out" / "web-300" / "sub" / "logo.png.webp").read_bytes())
+    assert is_near(tuple(map(int, image(30, 17))), YELLOW, 40)
+
+
+@pytest.mark.packaging
+def test_check_says_if_an_overlay_is_smaller_than_asked_for(logo: Path) -> None:
+    done = run("check", "--renditions", logo.name, "--region", "eu-west-1", cwd=logo.parent)
+    assert done.exit_code == 0
+    note = "Note: overlays/logo.png is 40 pixels wide and is not enlarged, but web-800 has room for 80"
+    assert note in " ".join(done.stderr.split())
+
+
+def test_check_refuses_an_overlay_that_cannot_be_used_with_its_line(logo: Path) -> None:
+    (logo.parent / "overlays" / "logo.png").write_text("no image")
+    done = run("check", "--renditions", logo.name, cwd=logo.parent)
+    assert done.exit_code == 2
+    message = "logo.toml:4: cannot use overlays/logo.png for renditions.web.overlay.image: it is none of JPEG, PNG"
+    assert message in " ".join(done.stderr.split())
 
 
 def test_explain_has_json_too(folder: Path) -> None:

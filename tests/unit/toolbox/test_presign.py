@@ -126,6 +126,8 @@ def test_a_key_that_exists_is_signed_only_if_it_may_be_overwritten(
         ("a.png", {"is_post": True, "type": "text/html"}, "but received 'text/html'"),
         ("${filename}.png", {"is_post": True}, r"which would let the uploader choose it"),
         ("5f0c71b2", {"is_post": True, "any_suffix": "true"}, "give it with --type"),
+        ("a.png", {"is_post": True, "only": "thumb"}, "some of thumbnail, or none, for --only but received 'thumb'"),
+        ("a.png", {"is_post": True, "only": "thumbnail Web"}, "for --only but received 'Web'"),
     ],
 )
 def test_a_request_that_would_lead_to_nothing_or_allow_too_much_is_not_signed(
@@ -138,3 +140,17 @@ def test_a_request_that_would_lead_to_nothing_or_allow_too_much_is_not_signed(
 def test_a_key_without_a_suffix_needs_a_type(session: boto3.Session, capsys: pytest.CaptureFixture[str]) -> None:
     form = json.loads(presigned(session, capsys, "5f0c71b2", is_post=True, type="image/webp", any_suffix="true"))
     assert {"Content-Type": "image/webp"} in conditions_of(form)
+
+
+@pytest.mark.parametrize(
+    ("only", "value"), [("thumbnail", "thumbnail"), (" thumbnail,", "thumbnail"), ("none", "none"), ("", "none")]
+)
+def test_the_renditions_of_an_upload_are_signed(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str], only: str, value: str
+) -> None:
+    form = json.loads(presigned(session, capsys, "a.png", is_post=True, only=only))
+    assert form["fields"]["x-amz-meta-renditions"] == value
+    assert {"x-amz-meta-renditions": value} in conditions_of(form)
+    request = json.loads(presigned(session, capsys, "a.png", size=5, only=only))
+    assert request["headers"]["x-amz-meta-renditions"] == value
+    assert "x-amz-meta-renditions" in parse_qs(urlsplit(request["url"]).query)["X-Amz-SignedHeaders"][0].split(";")

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from image_scaler.manifest import Source, build
+from image_scaler.recipe_file import load_recipe
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.recipe import PageOptions, PictureChoice
-from image_scaler.renditions.toml import load_recipe
 from tests import ROOT
 from tests.repository.test_docs import PAGES, code
 

@@ -1,12 +1,17 @@
 """What `image-scaler apply` remembers; tests/stack/end_to_end has the whole."""
 
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
+from image_scaler.renditions.toml import parse_recipe
+from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError
-from toolbox.migration.apply import DONE, FAILED, REJECTED, Progress, Result, _billed_seconds
+from toolbox.migration.apply import DONE, FAILED, REJECTED, Applier, Progress, Result, _billed_seconds
 from toolbox.migration.files import Lists, MigrationPlan, load, progress_path
+from toolbox.migration.limiter import Limiter
 
 
 @pytest.fixture
@@ -81,3 +86,25 @@ def test_a_job_is_open_until_its_end_is_noted(plan: MigrationPlan) -> None:
 )
 def test_the_log_of_a_call_says_what_is_billed_and_else_the_call_took_longer(log: str, seconds: float) -> None:
     assert _billed_seconds(log, 9.0) == seconds
+
+
+def test_of_what_the_rules_allow_only_what_a_source_does_not_ask_for_now_is_deleted(
+    aws: boto3.Session, s3: Any, tmp_path: Path
+) -> None:
+    recipe = parse_recipe("[renditions.small]\nwidth = 10\n[renditions.big]\nwidth = 20\n")
+    for key, asked in {"all.jpg": None, "small.jpg": "small", "none.jpg": "none"}.items():
+        s3.put_object(Bucket="source", Key=key, Body=b"x", Metadata={"renditions": asked} if asked else {})
+    stack = {"source_bucket": "source", "destination_bucket": "destination", "function": "resize"}
+    with Lists(tmp_path / "plan.json") as lists:
+        for key in ("all.jpg", "small.jpg", "none.jpg", "deleted.jpg"):
+            for folder in ("small", "big", "gone"):
+                lists.add_leftover(key, f"{folder}/{key}", waits=False)
+        lists.save({"recipe": recipe.id, "stack": stack, "function": {"architecture": "arm64", "memory": 1792}})
+    plan = load(tmp_path / "plan.json")
+    deployed = DeployedStack("source", "destination", "", "", "resize")
+    with Progress(plan) as progress:
+        applier = Applier(plan, deployed, recipe, aws, progress, Limiter(1, lambda text: None))
+        assert list(applier.orphans()) == [
+            *("gone/all.jpg", "big/small.jpg", "gone/small.jpg"),
+            *("small/none.jpg", "big/none.jpg", "gone/none.jpg", "gone/deleted.jpg"),
+        ]

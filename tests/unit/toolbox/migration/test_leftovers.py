@@ -13,6 +13,7 @@ from tests.support.drawing import jpeg, photo
 from toolbox.migration.leftovers import KnownKeys, Leftover, Leftovers
 from toolbox.migration.listing import list_objects
 from toolbox.migration.recipes import RecordedRecipe, read_history
+from toolbox.migration.states import look_at_manifest
 
 BOTH = """
 [renditions.copy]
@@ -34,11 +35,12 @@ class Stack:
     def __init__(self, s3: Any) -> None:
         self.s3 = s3
 
-    def process(self, recipe: str, *keys: str) -> None:
-        """Upload sources, and let a function with this recipe process them."""
+    def process(self, recipe: str, *keys: str, asked: str | None = None) -> None:
+        """Upload sources that ask for some renditions, and let a function with this recipe process them."""
+        metadata = {} if asked is None else {"renditions": asked}
         settings = Settings(destination_bucket="destination", recipe=parse_recipe(recipe), keeps_history=True)
         for key in keys:
-            self.s3.put_object(Bucket="source", Key=key, Body=PICTURE)
+            self.s3.put_object(Bucket="source", Key=key, Body=PICTURE, Metadata=metadata)
         answer = build_scaler(settings, S3Store(self.s3)).handle({"bucket": "source", "keys": list(keys)})
         assert answer["statusCode"] == 200
 
@@ -54,6 +56,9 @@ class Stack:
         with KnownKeys() as known:
             for listed in list_objects(self.s3, "source", prefix):
                 known.add_source(listed.key, listed.etag)
+                state = look_at_manifest(S3Store(self.s3), "destination", f"manifests/{listed.key}.json").state
+                if state and state.asked is not None:
+                    known.add_asked(listed.key, state.asked)
             if to_process:
                 known.add_change(to_process, [])
             history = read_history(self.s3, "destination").recipes
@@ -113,6 +118,16 @@ def test_all_that_was_made_of_a_key_is_named_when_a_rule_makes_nothing_of_it(sta
     found = stack.leftovers(NOTHING_OF_RAW)
     assert {leftover.name for leftover in found} == {"copy", "small", "big", "manifest"}
     assert {leftover.source_key for leftover in found} == {"raw/a.jpg"}
+
+
+@pytest.mark.parametrize("asked", ["small", "none"])
+def test_what_an_upload_does_not_ask_for_any_more_is_named(stack: Stack, asked: str) -> None:
+    stack.process(BOTH, "a.jpg", "b.jpg")
+    stack.process(BOTH, "a.jpg", asked=asked)
+    left = {"small": ["big/a.jpg", "copy/a.jpg"], "none": ["big/a.jpg", "copy/a.jpg", "small/a.jpg.webp"]}[asked]
+    assert stack.keys(BOTH) == left
+    stack.process(BOTH, "a.jpg")
+    assert stack.keys(BOTH) == []
 
 
 def test_what_a_removal_left_behind_is_named(stack: Stack) -> None:

@@ -9,13 +9,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_scaler.history import read_recipe_record, recipe_record
 from image_scaler.manifest import fingerprint
 from image_scaler.publisher import Provenance
+from image_scaler.renditions.overlay import OverlayImage
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.storage.base import ObjectRef
 from tests.support.stores import AS_JPEG, InMemoryStore
@@ -27,7 +30,16 @@ from toolbox.migration.files import Item, Lists, load
 from toolbox.migration.listing import ListedObject, in_manifest_order, in_order
 from toolbox.migration.recipes import RecipeHistory, RecordedRecipe
 from toolbox.migration.sampling import Sample, SampledSource
-from toolbox.migration.states import Index, IndexEntry, ReadManifest, State, look_at_manifest, with_states
+from toolbox.migration.states import (
+    Index,
+    IndexEntry,
+    ReadManifest,
+    State,
+    look_at_manifest,
+    read_index,
+    with_states,
+    write_index,
+)
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 KEYS = st.lists(st.text("ab!-./ü", min_size=1, max_size=6), unique=True, max_size=40)
@@ -161,6 +173,23 @@ def test_another_recipe_keeps_rewrites_makes_and_leaves_over() -> None:
     }
 
 
+def test_another_logo_rewrites_only_what_it_is_drawn_on() -> None:
+    toml = NEW.replace("width = 11", 'width = 11\noverlay = { image = "overlays/logo.png" }')
+    old, new = (parse_recipe(toml, read_overlay=lambda name, d=digit: OverlayImage(d * 64)) for digit in "01")
+    kept = RecordedRecipe(read_recipe_record(json.loads(recipe_record(old))))
+    comparer = Comparer(RecordedRecipe(new), RecipeHistory([kept]), lambda key: {})
+    plan = new.plan_for("a.jpg")
+    state = State("e", fingerprint(old.plan_for("a.jpg")))
+    assert not is_up_to_date(listed("a.jpg"), plan, state, RecordedRecipe(new))
+    change = comparer.change(listed("a.jpg"), plan, state)
+    assert {name: (counts.rewrite, counts.keep) for name, counts in change.by_rendition.items()} == {
+        "copy": (0, 1),
+        "small": (1, 0),
+        "versioned": (0, 1),
+        "added": (0, 1),
+    }
+
+
 def test_another_version_of_the_source_rewrites_what_has_no_hash() -> None:
     assert compare(NEW, NEW, etag="older") == {
         "copy": (0, 1, 0, 0, 0),
@@ -189,6 +218,42 @@ def test_a_recipe_of_another_version_of_the_code_is_compared_by_the_fingerprints
     assert found.recipe.fingerprint_of(recipe.specs[1]) == "then-1"
     assert not is_up_to_date(listed("a.jpg"), plan, State("e", then.of_manifest(plan)), RecordedRecipe(recipe))
     assert is_up_to_date(listed("a.jpg"), plan, State("e", fingerprint(plan)), RecordedRecipe(recipe))
+
+
+def test_a_source_is_up_to_date_without_what_its_metadata_does_not_ask_for() -> None:
+    recorded = RecordedRecipe(parse_recipe(NEW))
+    for asked in (("small",), ("small", "unknown"), ()):
+        plan = recorded.plan_for("a.jpg", asked)
+        assert plan
+        state = State("e", recorded.of_manifest(plan), asked)
+        assert is_up_to_date(listed("a.jpg"), plan, state, recorded)
+    everything = recorded.plan_for("a.jpg")
+    assert everything
+    assert not is_up_to_date(listed("a.jpg"), everything, state, recorded)
+
+
+def test_another_recipe_changes_only_what_the_metadata_of_a_source_asks_for() -> None:
+    before, after = RecordedRecipe(parse_recipe(OLD)), RecordedRecipe(parse_recipe(NEW))
+    old, new = (recorded.plan_for("a.jpg", ("small", "versioned")) for recorded in (before, after))
+    assert old
+    assert new
+    state = State("e", before.of_manifest(old), ("small", "versioned"))
+    comparer = Comparer(after, RecipeHistory([before]), lambda key: {})
+    change = comparer.change(listed("a.jpg"), new, state)
+    assert {name: (one.make, one.rewrite, one.superseded, one.orphan) for name, one in change.by_rendition.items()} == {
+        "small": (0, 1, 0, 0),
+        "versioned": (1, 0, 1, 0),
+    }
+
+
+@pytest.mark.parametrize("asked", [None, (), ("small", "web")])
+def test_the_index_keeps_what_the_metadata_of_a_source_asks_for(asked: tuple[str, ...] | None, s3: Any) -> None:
+    s3.create_bucket(Bucket="destination")
+    entry = IndexEntry("a.jpg.json", "m", State("e", "f", asked))
+    index = Index(iter([]), "")
+    index.add(entry)
+    write_index(s3, "destination", index.finish())
+    assert list(read_index(s3, "destination")) == [entry]
 
 
 def test_counts_of_all_renditions_add_up() -> None:

@@ -1,12 +1,16 @@
 """The recipe of `image-scaler play`: mistakes with their lines, and what an edit changes."""
 
+from pathlib import Path
+
 import pytest
+import pyvips
 
 from image_scaler.exceptions import ConfigError
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Point, Size
 from image_scaler.renditions.toml import parse_recipe
 from tests import ROOT
+from tests.support import drawing
 from tests.unit.toolbox.play.playing import RECIPE
 from toolbox.play.draft import Draft, read_draft, set_value
 
@@ -15,7 +19,7 @@ LADDER = '[renditions.web]\nwidths = [200, 400, 800]\nformats = ["avif", "webp"]
 
 
 def recipe(text: str) -> Draft:
-    read, mistakes = read_draft(text)
+    read, mistakes = read_draft(text, Path())
     assert mistakes == []
     assert read
     return read
@@ -81,7 +85,7 @@ def test_a_step_that_may_leave_out_a_format_is_rendered_as_a_whole() -> None:
     ],
 )
 def test_each_mistake_has_its_line(text: str, lines: list[int]) -> None:
-    read, mistakes = read_draft(text)
+    read, mistakes = read_draft(text, Path())
     assert read is None
     assert [mistake.line for mistake in mistakes] == lines
 
@@ -89,12 +93,12 @@ def test_each_mistake_has_its_line(text: str, lines: list[int]) -> None:
 def test_the_sentence_of_a_mistake_is_that_of_check() -> None:
     with pytest.raises(ConfigError) as raised:
         parse_recipe("[renditions.a]\nwidht = 1\n")
-    assert list(map(str, read_draft("[renditions.a]\nwidht = 1\n")[1])) == [str(raised.value)]
+    assert list(map(str, read_draft("[renditions.a]\nwidht = 1\n", Path())[1])) == [str(raised.value)]
 
 
 @pytest.mark.parametrize("text", ["[" * 50_000, "a = " + "[" * 50_000, "\0", "x" * 300_000, "\n" * 60_000])
 def test_no_text_is_too_much(text: str) -> None:
-    read, mistakes = read_draft(text)
+    read, mistakes = read_draft(text, Path())
     assert read is None
     assert mistakes
 
@@ -141,3 +145,35 @@ def test_a_value_is_set_without_touching_anything_else() -> None:
         set_value(RECIPE, "none", "width", 1)
     with pytest.raises(ConfigError, match="cannot set width"):
         set_value("[", "card", "width", 1)
+
+
+def test_another_logo_or_another_place_of_it_renders_only_its_own_columns_again(tmp_path: Path) -> None:
+    def keys_with(logo: pyvips.Image, text: str) -> set[tuple[str, str]]:
+        (tmp_path / "overlays" / "logo.png").write_bytes(drawing.png(logo))
+        read, mistakes = read_draft(text, tmp_path)
+        assert (read is not None, mistakes) == (True, [])
+        assert read
+        return set(read.cache_keys("photo.jpg", SIZE, None).items())
+
+    (tmp_path / "overlays").mkdir()
+    text = LADDER + '[renditions.card]\nwidth = 90\noverlay = { image = "overlays/logo.png" }\n'
+    before = keys_with(drawing.quadrants(20, 10), text)
+    moved = keys_with(drawing.quadrants(20, 10), text.replace(" }", ', position = "left" }'))
+    assert {column for column, _ in moved - before} == {"card"}
+    assert {column for column, _ in keys_with(drawing.quadrants(30, 10), text) - before} == {"card"}
+
+
+def test_a_logo_that_does_not_exist_is_a_mistake_with_its_line(tmp_path: Path) -> None:
+    text = '[renditions.card]\nwidth = 90\noverlay = { image = "overlays/logo.png" }\n'
+    read, (mistake,) = read_draft(text, tmp_path)
+    assert read is None
+    assert mistake.line == 3
+    assert "No such file" in str(mistake)
+
+
+def test_a_column_names_its_overlay(tmp_path: Path) -> None:
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays" / "logo.png").write_bytes(drawing.png())
+    read, _ = read_draft('[renditions.a]\nwidth = 90\noverlay = { image = "overlays/logo.png" }\n', tmp_path)
+    assert read
+    assert read.columns[0].description == "90 × any, overlay logo.png"  # noqa: RUF001  the sign of multiplication

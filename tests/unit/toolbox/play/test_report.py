@@ -100,3 +100,19 @@ def test_it_compares_with_the_last_commit(tmp_path: Path, page: Page) -> None:
     page.goto((tmp_path / "out.html").as_uri())
     expect(page.locator(".tile").first).to_contain_text("against the last commit")
     expect(cell(page, "photo.jpg", "card.webp").locator(".edit")).to_have_attribute("title", "against the last commit")
+
+
+def test_it_compares_with_the_logo_of_the_last_commit(tmp_path: Path, page: Page) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(tmp_path)]
+    recipe = LADDER + '[renditions.mine]\nwidth = 90\nformat = "webp"\noverlay = { image = "overlays/logo.png" }\n'
+    (tmp_path / "r.toml").write_text(recipe)
+    logo = tmp_path / "overlays" / "logo.png"
+    logo.parent.mkdir()
+    logo.write_bytes(drawing.png(drawing.quadrants(20, 10)))
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    logo.write_bytes(drawing.png(drawing.photo(40, 20)))
+    assert write(tmp_path, recipe).returncode == 0
+    page.goto((tmp_path / "out.html").as_uri())
+    expect(cell(page, "photo.jpg", "mine.webp").locator(".edit")).to_have_count(1)
+    expect(cell(page, "photo.jpg", "card.webp").locator(".edit")).to_have_count(0)

@@ -20,6 +20,7 @@ from image_scaler.scaler import build_scaler
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef
 from tests.support import drawing
+from tests.support.drawing import YELLOW, decoded, is_near
 from tests.unit.images.test_animation import animation
 from tests.unit.toolbox.play.playing import PROGRAM, RECIPE, Play, playing
 from toolbox.cli import main
@@ -311,6 +312,22 @@ def test_a_mistake_keeps_the_last_results(running: Play) -> None:
     shown = running.wait(lambda shown: shown.is_finished and bool(shown.recipe["mistakes"]))
     assert shown.pictures["a.jpg"]["cells"] == before
     assert "cannot save" in running.refusal("PUT", "/recipe/saved", {})
+
+
+def test_an_overlay_is_shown_and_an_edit_of_it_renders_only_what_it_is_on(tmp_path: Path) -> None:
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays" / "logo.png").write_bytes(drawing.png(drawing.quadrants(40, 20)))
+    with playing(tmp_path) as running:
+        running.upload("a.jpg", drawing.jpeg())
+        before = running.finished(1).pictures["a.jpg"]["cells"]
+        overlay = 'overlay = { image = "overlays/logo.png", width = "50%" }'
+        running.ok("PUT", "/recipe", {"text": RECIPE.replace("width = 120", f"{overlay}\nwidth = 120")})
+        after = running.wait(
+            lambda shown: shown.is_finished and shown.pictures["a.jpg"]["cells"]["card.webp"] != before["card.webp"]
+        ).pictures["a.jpg"]["cells"]
+        assert after["large.webp"] == before["large.webp"]
+        shown = decoded(running.ask("GET", f"/files/{after['card.webp']['file']}").text)  # type: ignore[attr-defined]
+        assert is_near(tuple(map(int, shown(100, 110))), YELLOW, 40)
 
 
 def test_an_edit_renders_only_what_it_changes(running: Play) -> None:
