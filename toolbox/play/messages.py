@@ -50,6 +50,7 @@ class Decoded(Message, frozen=True, kw_only=True, tag="decoded"):
     """The pixels of the source were decoded."""
 
     milliseconds: float
+    """Of CPU."""
 
 
 class View(Message, frozen=True, kw_only=True, tag="view"):
@@ -81,6 +82,7 @@ class RenditionFile(Message, frozen=True, kw_only=True, tag="rendition"):
     is_larger: bool
     """Whether the function does not store it, because the next format of its step is no larger."""
     milliseconds: float
+    """Of CPU."""
     metadata: tuple[Mapping[str, str], ...]
 
 

@@ -54,6 +54,6 @@ export function showTotals() {
     tile("Renditions", ...pair((sums) => sums.bytes), bytes, share),
     tile("Function and writes", ...pair(cost), dollars, `${prices.region}, ${prices.as_of}`),
     tile("Storage a month", ...pair(storage), dollars, "without the sources"),
-    tile("Rendering one", before?.ms ?? null, after?.ms ?? null, milliseconds, "on this machine"),
+    tile("Rendering one", before?.ms ?? null, after?.ms ?? null, milliseconds, "of CPU on this machine"),
   );
 }
