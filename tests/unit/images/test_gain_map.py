@@ -218,6 +218,14 @@ def test_a_rendition_with_the_sources_own_pixels_has_its_own_map(orientation: in
     assert decoded(rendition.body).autorot().width == (SIZE[1] if orientation == 6 else SIZE[0])
 
 
+def test_the_sources_own_pixels_have_no_map_that_was_dropped() -> None:
+    base = drawing.photo(*SIZE).icc_transform("p3", input_profile="srgb").jpegsave_buffer(Q=30)
+    gain = GAIN.bandjoin([GAIN, 255 - GAIN]).copy(interpretation="srgb").resize(0.2)
+    rendition = render(with_map(bytes(base), bytes(gain.jpegsave_buffer()), xmp(NUMBERS)), f"{HDR}quality = 95")
+    assert (rendition.made.quality, rendition.made.hdr_dropped) == (None, "colours")
+    assert ultra_hdr.seen(rendition.body) is None
+
+
 def test_a_format_without_a_map_does_not_replace_a_jpeg_with_one() -> None:
     table = 'formats = ["jpeg", "webp"]\nwidths = [100]\nskip_larger = true\nhdr = "keep"'
     assert [rendition.is_larger for rendition in render_all(source(*SIZE), table)] == [False, False]
