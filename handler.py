@@ -18,7 +18,7 @@ from image_scaler.telemetry import Telemetry
 def start() -> Scaler:
     """Set up the process and return a scaler for the environment's settings; raises ConfigError if they are wrong."""
     settings = Settings.load(os.environ, Path(__file__).with_name("renditions.toml"))
-    vips.configure(threads=settings.vcpus, allow_svg=settings.recipe.allow_svg)
+    vips.configure(allow_svg=settings.recipe.allow_svg)
     failed, rejected = (
         SqsFailureQueue(url) if url else None for url in (settings.failure_queue_url, settings.rejected_queue_url)
     )

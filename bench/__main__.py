@@ -13,7 +13,6 @@ from typing import Any
 from bench import ladders, report, settings, targets
 from bench.images import ROOT
 from bench.ladders import BENCH
-from image_scaler.images import vips
 
 STATE = ROOT / ".local" / "bench.json"
 PARTS: dict[str, Callable[[int], Any]] = {
@@ -34,7 +33,6 @@ def main() -> None:
     if "IMAGE_CORPUS" not in os.environ:
         _say("IMAGE_CORPUS names no folder of pictures: measuring the samples only")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    vips.configure(threads=1)
     _install_sharp()
     results: dict[str, Any] = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
     for part in options.parts or ("ladders", "targets"):

@@ -1,4 +1,4 @@
-"""A ladder by the engine, on one vCPU as the function has by default: `python ladder.py SOURCE FORMAT WIDTHS OUT`.
+"""A ladder by the engine: `python ladder.py SOURCE FORMAT WIDTHS OUT`.
 
 Without arguments it only starts.
 """
@@ -6,14 +6,12 @@ Without arguments it only starts.
 import sys
 from pathlib import Path
 
-from image_scaler.images import vips
 from image_scaler.images.rendering import SourceImage
 from image_scaler.renditions.toml import parse_recipe
 
 
 def main() -> None:
     """Write each rendition to the folder OUT, by its width."""
-    vips.configure(threads=1)
     if len(sys.argv) == 1:
         return
     source, format, widths, out = sys.argv[1:]

@@ -34,11 +34,6 @@ class Settings:
     """The function's memory in bytes; None outside Lambda."""
 
     @property
-    def vcpus(self) -> int | None:
-        """The function's vCPUs: Lambda gives one per 1,769 MB of memory. None outside Lambda."""
-        return max(1, round(self.memory / (1769 * 1024**2))) if self.memory else None
-
-    @property
     def limits(self) -> Limits:
         """The limits of renditions.toml, and this function's memory."""
         return self.recipe.limits.in_memory(self.memory)

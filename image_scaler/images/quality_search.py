@@ -32,12 +32,18 @@ class Precision(NamedTuple):
     max_trials: int
 
 
-FIRST_STEP = Precision(1.5, 2.0, max_trials=4)
+FIRST_STEP = Precision(1.5, 3.0, max_trials=4)
 """For the first step of a ladder: its trials cost little, and all other steps depend on it."""
-LATER_SMALL_STEP = Precision(2.5, 4.0, max_trials=3)
+LATER_SMALL_STEP = Precision(2.0, 4.0, max_trials=3)
 """For later small steps: 75 to 90 % need one trial."""
 LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
 """For large steps: one trial may take as long as all smaller steps together."""
+
+
+DRAFTS = Precision(3.0, 3.0, max_trials=3)
+"""For drafts: from so near the curve leads to the goal."""
+AFTER_DRAFTS = Precision(1.5, 5.0, max_trials=2)
+"""For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly."""
 
 
 def precision_of_step(*, is_first: bool, pixels: int) -> Precision:
@@ -155,6 +161,8 @@ class SearchResult(NamedTuple):
     """None if it was not scored, because there was no time."""
     trials: int
     """How many encodings were scored."""
+    highest: int
+    """The highest quality of these."""
     is_searched: bool
     """Whether the search ended by itself; otherwise this is the best so far."""
     offset: float
@@ -193,10 +201,13 @@ def search(
         is_searched = quality is None
     if not trials:
         quality = quality or target.min
-        return SearchResult(quality, encode(quality), None, 0, is_searched=False, offset=offset)
+        return SearchResult(quality, encode(quality), None, 0, 0, is_searched=False, offset=offset)
     best = _best(trials, target.target - precision.below)
     found = _log_loss(effective_score(best.score)) - curve.log_loss(best.quality)
-    return SearchResult(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
+    highest = max(trial.quality for trial in trials)
+    return SearchResult(
+        best.quality, best.body, best.score, len(trials), highest, is_searched=is_searched, offset=found
+    )
 
 
 def effective_score(score: Score) -> float:

@@ -368,8 +368,8 @@ class Rendering:
             return encoded
         if self._source.header.format is format:
             return self._strip_source(item.target, count, encoded, with_map=with_map)
-        if encoder.is_animated and format is Format.WEBP and not spec.lossless:
-            # Of few colours, as in a GIF, WebP without loss often needs fewer bytes.
+        if format is Format.WEBP and not spec.lossless:
+            # Of few colours, as in a GIF or in a page of text, WebP without loss often needs fewer bytes.
             lossless = encoder.encode_lossless()
             return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
         return encoded

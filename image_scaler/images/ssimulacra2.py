@@ -37,7 +37,8 @@ _TO_CONES = [
 ]
 """Linear red, green and blue -> the light that long, middle and short cones absorb."""
 _TO_XB = [[7, -7, 0], [-0.5, -0.5, 1]]
-"""The cones' response -> X, red against green, and B, blue. Y, the luma, is the mean of the first two cones."""
+"""The cones' response -> X, red against green, and B, blue. Y, the luma, is the response to the mean of the light that
+the first two absorb: that of a mean instead of a mean of two responses, which differs by less than 0.02 points."""
 _XB_OFFSETS = [0.42, 0.55]
 _HALF_BLUR = [0.00941436780965374, 0.0360111146583644, 0.1093353727774603, 0.2129285920104222, 0.2646211054881985]
 """Half of the Gaussian of sigma 1.5: the impulse response of the public program's recursive filter."""
@@ -204,7 +205,7 @@ class _Layout:
     def arrange(self, image: pyvips.Image) -> pyvips.Image:
         """Return the rows that are looked at of all scales and channels, in one image with zeros between them."""
         scales = self._scales(image)
-        luma = self._join(scales).recomb(_LUMA_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT).bandmean()
+        luma = self._join(scales).recomb(_LUMA_CONE_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT)
         for light, area in zip(scales, self.areas, strict=True):
             if len(area.scale.channels) > 1:
                 cones = light.recomb(_CONES_OF_LIGHT).cast("ushort").maplut(_TO_CUBE_ROOT)
@@ -408,7 +409,9 @@ def _cube_roots() -> Any:
 _TO_LIGHT = pyvips.Image.new_from_list([[round(_light(level)) for level in range(256)]]).cast("ushort").copy_memory()
 _TO_CUBE_ROOT = _cube_roots().cast("float").copy_memory()
 _CONES_OF_LIGHT = pyvips.Image.new_from_list(_TO_CONES)
-_LUMA_CONES_OF_LIGHT = pyvips.Image.new_from_list(_TO_CONES[:2])
+_LUMA_CONE_OF_LIGHT = pyvips.Image.new_from_list(
+    [[(red + green) / 2 for red, green in zip(*_TO_CONES[:2], strict=True)]]
+)
 _XB_OF_CONES = pyvips.Image.new_from_list(_TO_XB)
 _GAUSSIAN = pyvips.Image.new_from_list([[*_HALF_BLUR, *_HALF_BLUR[-2::-1]]])
 _GAUSSIAN_DOWN = _GAUSSIAN.rot90().copy_memory()

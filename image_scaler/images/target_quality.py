@@ -1,13 +1,25 @@
 """Encode the renditions of one source at the quality that their score asks for."""
 
+import math
 import time
 from collections.abc import Hashable, Mapping
 
+import msgspec
 import pyvips
 
 from image_scaler.deadline import Deadline
+from image_scaler.images import avif_sequence
 from image_scaler.images.encoding import Encoder
-from image_scaler.images.quality_search import CURVES, EncodedImage, SearchEffort, precision_of_step, search
+from image_scaler.images.quality_search import (
+    AFTER_DRAFTS,
+    CURVES,
+    DRAFTS,
+    EncodedImage,
+    SearchEffort,
+    effective_score,
+    precision_of_step,
+    search,
+)
 from image_scaler.images.ssimulacra2 import Reference, Score
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.quality import QualityGoal
@@ -21,6 +33,9 @@ MAX_SEARCHED_PIXELS = 16_000_000
 
 _TREND = 0.7
 """How much of what one step of a ladder has changed the next step changes as well."""
+
+_COLOUR_QUALITY = 90
+"""A picture that misses its target at such a quality has lost it in the halved resolution of its colours."""
 
 SCORING_BYTES = 24.0
 """Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then."""
@@ -74,33 +89,44 @@ class TargetQuality:
         # The same picture loses about as much in each size, if it is cut out and encoded in the same way.
         ladder = self._offsets.setdefault(spec.pixel_options, {})
         is_first = format not in ladder
+        curve, precision = CURVES[format].at(count), precision_of_step(is_first=is_first, pixels=count)
+        offset = 0.0 if is_first else _expected_offset(ladder, format, count)
 
         def score(body: bytes) -> Score:
             self._effort.trials += 1
-            return self._score(encoder, body, pixels)
+            return self._score(encoder, body, format, pixels)
 
-        found = search(
-            encoder.encode_sample if encoder.is_animated else encoder.encode,
-            score,
-            target,
-            CURVES[format].at(count),
-            offset=0.0 if is_first else _expected_offset(ladder, format, count),
-            precision=precision_of_step(is_first=is_first, pixels=count),
-            has_time=lambda: sampled <= MAX_SEARCHED_PIXELS and self.deadline.has_time(),
-        )
+        def has_time() -> bool:
+            return sampled <= MAX_SEARCHED_PIXELS and self.deadline.has_time()
+
+        if is_first and encoder.draft_loss and has_time():
+            goal = msgspec.structs.replace(target, target=100 - (100 - target.target) / encoder.draft_loss)
+            drafts = search(encoder.draft, score, goal, curve, precision=DRAFTS, has_time=has_time)
+            offset, precision = drafts.offset + math.log(encoder.draft_loss), AFTER_DRAFTS
+        encode = encoder.encode_sample if encoder.is_animated else encoder.encode
+        found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
+        has_failed = found.score and effective_score(found.score) < target.target - precision.below
+        if has_failed and found.highest >= _COLOUR_QUALITY and encoder.keep_more_colour():
+            found = search(encode, score, target, curve, precision=precision, has_time=has_time)
         ladder.setdefault(format, {})[count] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
         quality, body = encoder.fit(found.quality, body, self.deadline)
         scored = found.score if quality == found.quality else None
         return EncodedImage(body, quality, round(scored.overall, 1) if scored else None, found.is_searched)
 
-    def _score(self, encoder: Encoder, body: bytes, pixels: Hashable) -> Score:
+    def _score(self, encoder: Encoder, body: bytes, format: Format, pixels: Hashable) -> Score:
         try:
             if self._reference is None or self._reference[0] != pixels:
                 self._reference = (pixels, Reference(encoder.sample))
-            return self._reference[1].score(pyvips.Image.new_from_buffer(body, "").copy_memory())
+            return self._reference[1].score(_decode(body, format))
         except Exception as error:  # no upload may fail because its quality cannot be told
             raise _MetricError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
+def _decode(body: bytes, format: Format) -> pyvips.Image:
+    if format is Format.AVIF and avif_sequence.is_available():  # in a third of the time that libheif takes
+        return next(avif_sequence.decode_frames(body, 1))
+    return pyvips.Image.new_from_buffer(body, "").copy_memory()
 
 
 def _expected_offset(ladder: Mapping[Format, Mapping[int, float]], format: Format, count: int) -> float:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyvips
 
-from image_scaler.images import vips
 from image_scaler.images.rendering import Rendition, SourceImage
 from image_scaler.renditions.fingerprint import ENGINE_VERSION
 from image_scaler.renditions.toml import parse_recipe
@@ -42,7 +41,6 @@ Digests = dict[str, str | list[int | None]]
 
 def digests() -> Digests:
     """A digest of each rendition with a fixed quality, and the qualities that are found for a score."""
-    vips.configure(threads=1)  # as the function has by default: the bytes of an AVIF depend on it
     picture = drawing.photo(240, 160)
     fixed = {name: _render(drawing.with_alpha(picture), f"width = 96\n{options}") for name, options in FIXED.items()}
     searched = {name: _render(picture, f"widths = [96, 160, 240]\n{options}") for name, options in SEARCHED.items()}

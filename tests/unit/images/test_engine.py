@@ -1,5 +1,9 @@
 """The bytes that the engine makes of the same options: if they change, stored renditions are outdated."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from image_scaler.renditions.fingerprint import ENGINE_VERSION
@@ -12,6 +16,31 @@ CHANGED = f"""the engine makes other renditions of the same options than before.
    replaced. Leave it only if stored renditions are as good, as after most updates of a library.
 2. Then {RECORD}
 3. If you raised it, say in CHANGELOG.md that all renditions are made again."""
+
+
+AVIF = """
+import hashlib, os
+if {one_processor} and hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+from image_scaler.images.rendering import SourceImage
+from image_scaler.renditions.toml import parse_recipe
+from tests.support import drawing
+table = '[renditions.x]\\nformat = "avif"\\neffort = 0'
+for rendition in SourceImage(drawing.png(drawing.photo(700, 600))).render(parse_recipe(table).plan_for("a").renditions):
+    print(hashlib.sha256(rendition.body).hexdigest())
+"""
+
+
+def test_an_avif_has_the_same_bytes_on_any_number_of_processors() -> None:
+    def digest(*, one_processor: bool, **environ: str) -> str:
+        code, variables = AVIF.format(one_processor=one_processor), os.environ | environ
+        return subprocess.run(
+            [sys.executable, "-c", code], env=variables, check=True, capture_output=True
+        ).stdout.decode()
+
+    alone = digest(one_processor=True)
+    assert len(alone.strip()) == 64
+    assert digest(one_processor=False, VIPS_CONCURRENCY="7") == alone
 
 
 def test_there_is_a_digest_for_each_format() -> None:

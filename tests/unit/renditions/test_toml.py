@@ -65,12 +65,13 @@ def test_jpg_and_center_are_accepted_spellings() -> None:
 @pytest.mark.parametrize(
     ("quality", "target", "lowest", "highest"),
     [
-        ('"visually_lossless"', 90, 10, 95),
-        ('"high"', 70, 10, 95),
-        ('"medium"', 50, 10, 95),
+        ('"visually_lossless"', 90, 40, 95),
+        ('"high"', 70, 30, 95),
+        ('"medium"', 50, 20, 95),
         ('"low"', 30, 10, 95),
         ("{ target = 72.5, min = 30, max = 88 }", 72.5, 30, 88),
-        ("{ target = 72 }", 72, 10, 95),
+        ("{ target = 72 }", 72, 31, 95),
+        ("{ target = 90, max = 20 }", 90, 20, 20),
     ],
 )
 def test_a_quality_may_be_what_people_see(quality: str, target: float, lowest: int, highest: int) -> None:
@@ -405,13 +406,9 @@ def test_settings_that_cannot_work_are_refused_in_one_sentence(environ: dict[str
     assert sentence in str(refusal.value)
 
 
-@pytest.mark.parametrize(("memory", "vcpus"), [("128", 1), ("1792", 1), ("3538", 2), ("10240", 6)])
-def test_the_number_of_vcpus_follows_from_the_memory_of_the_function(memory: str, vcpus: int) -> None:
-    settings = Settings.load(
-        {"DESTINATION_BUCKET": "renditions", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}, PROJECT_RENDITIONS
-    )
-    assert settings.vcpus == vcpus
-    assert settings.limits.memory == int(memory) * 1024**2
+def test_the_limit_of_memory_is_that_of_the_function() -> None:
+    environ = {"DESTINATION_BUCKET": "renditions", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538"}
+    assert Settings.load(environ, PROJECT_RENDITIONS).limits.memory == 3538 * 1024**2
 
 
 def test_the_schema_for_editors_is_that_of_the_code() -> None:

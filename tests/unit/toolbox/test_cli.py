@@ -180,7 +180,7 @@ def test_explain_says_which_quality_is_searched(folder: Path) -> None:
     (folder / "q.toml").write_text("[renditions.web]\nwidths = [9]\nformats = ['webp', 'gif']")
     (folder / "h.toml").write_text("[renditions.web]\nwidth = 9\nquality = 'high'")
     found = [run("explain", "a.jpg", "--renditions", file, cwd=folder).stdout for file in ("q.toml", "h.toml")]
-    assert ["quality from 10 to 95 for a score of 70" in text for text in found] == [False, True]
+    assert ["quality from 30 to 95 for a score of 70" in text for text in found] == [False, True]
 
 
 def test_explain_says_which_renditions_keep_a_gain_map(folder: Path) -> None:
