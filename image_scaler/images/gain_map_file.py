@@ -434,7 +434,7 @@ def _take_apart(jpeg: bytes) -> tuple[bytes, list[bytes], bytes]:
 
 
 def joined_bytes(gain_map: bytes) -> int:
-    """Return how many bytes `join` adds to a base; a few more than that if the base has credits."""
+    """Return how many bytes `join` adds to a base, at most: fewer if the base has credits."""
     minimal = b"\xff\xd8\xff\xd9"
     return len(join(minimal, gain_map)) - len(minimal)
 

@@ -78,7 +78,6 @@ class _Group(NamedTuple):
     """The size of the picture after `trim`."""
     window: Window
     """What `trim` leaves of the picture."""
-
     pyramids: Sequence["_Pyramid"]
     """One for each frame."""
     planned: Sequence[_TargetLayout]
@@ -365,12 +364,13 @@ class Rendering:
             quality = spec.fixed_quality(format)
             quality, body = encoder.fit(quality, encoder.encode(quality), self._deadline)
             encoded = EncodedImage(body, quality)
-        if isinstance(gain_map, bytes):
-            return self._own_pixels(item, count, encoder, encoded._replace(body=join(encoded.body, gain_map))), True
-        return self._own_pixels(item, count, encoder, encoded), gain_map
+        if not isinstance(gain_map, bytes):
+            return self._own_pixels(item, count, encoder, encoded, with_map=False), gain_map
+        encoded = encoded._replace(body=join(encoded.body, gain_map))
+        return self._own_pixels(item, count, encoder, encoded, with_map=True), True
 
     def _own_pixels(
-        self, item: _TargetLayout, count: int, encoder: encoding.Encoder, encoded: EncodedImage
+        self, item: _TargetLayout, count: int, encoder: encoding.Encoder, encoded: EncodedImage, *, with_map: bool
     ) -> EncodedImage:
         """Return the source's own pixels if these are what is asked for, and smaller; or else `encoded`."""
         spec, format = item.target.spec, item.target.format
@@ -379,7 +379,7 @@ class Rendering:
         if not has_own_pixels or len(encoded.body) < len(self._source.body):
             return encoded
         if self._source.header.format is format:
-            return self._strip_source(item.target, count, encoded)
+            return self._strip_source(item.target, count, encoded, with_map=with_map)
         if format is Format.WEBP and not spec.lossless:
             # Of few colours, as in a GIF or in a page of text, WebP without loss often needs fewer bytes.
             lossless = encoder.encode_lossless()
@@ -392,7 +392,9 @@ class Rendering:
         overlay = item.target.spec.overlay
         return self._painter.draw(composed, overlay) if overlay else composed
 
-    def _strip_source(self, target: RenditionTarget, frames: int, encoded: EncodedImage) -> EncodedImage:
+    def _strip_source(
+        self, target: RenditionTarget, frames: int, encoded: EncodedImage, *, with_map: bool
+    ) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
         header, gain_map = self._source.header, self._source.gain_map
         if frames != header.fields.get("n-pages", 1):
@@ -401,7 +403,7 @@ class Rendering:
             return encoded
         credits = self._source.credits if target.spec.keep_copyright else NO_CREDITS
         stripped = stripping.strip(self._source.body, target.format, header.orientation, credits)
-        if stripped is not None and isinstance(gain_map, GainMap) and _keeps_gain_map(target):
+        if stripped is not None and with_map and isinstance(gain_map, GainMap):
             stored = gain_map.as_stored()
             stripped = stored and join(stripped, stored)
         return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded

@@ -187,6 +187,12 @@ def seen(body: bytes) -> Hdr | None:
     return Hdr(lit(pyvips.Image.new_from_buffer(body, "").numpy(), gain_map, numbers), gain_map, numbers)
 
 
+def saved_by_libvips(body: bytes) -> bytes:
+    """The file as libultrahdr writes it."""
+    with _loader():
+        return bytes(pyvips.Image.uhdrload_buffer(body).uhdrsave_buffer())
+
+
 def light_by_libvips(body: bytes) -> np.ndarray:
     """The same light, as libvips computes it."""
     with _loader():

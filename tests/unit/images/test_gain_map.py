@@ -61,6 +61,16 @@ def test_the_numbers_of_a_map_stay_in_either_notation(colourful: bool, notation:
     assert found.gains == kept.gains
 
 
+@pytest.mark.parametrize("colourful", [False, True])
+def test_the_files_of_libultrahdr_are_read(colourful: bool) -> None:
+    body = ultra_hdr.saved_by_libvips(source(*SIZE, colourful=colourful))
+    rendition = render(body, f"{HDR}width = 80")
+    assert rendition.made.hdr is True
+    assert hdr(rendition.body).numbers == {
+        name: pytest.approx(value, abs=1e-6) for name, value in hdr(body).numbers.items()
+    }
+
+
 def test_libvips_computes_the_light_that_the_tests_expect() -> None:
     body = render(source(*SIZE), f"{HDR}width = 100\nheight = 80").body
     light = ultra_hdr.light_by_libvips(body)
@@ -150,6 +160,27 @@ def test_trim_cuts_the_map_as_its_picture() -> None:
 DETAILED = with_map(drawing.jpeg(drawing.photo(*SIZE)), MAP, xmp(NUMBERS), iso(NUMBERS))
 
 
+@pytest.mark.parametrize("option", ['quality = "high"', "sharpen = true", "progressive = true", "max_bytes = 4_000"])
+def test_what_is_done_to_the_picture_alone_does_not_move_the_map(option: str) -> None:
+    crop = f'{HDR}width = 80\nheight = 90\nposition = "right"\n'
+    plain, changed = (hdr(render(DETAILED, crop + more).body).gain_map for more in ("", option))
+    assert np.array_equal(changed.numpy(), plain.numpy())
+    left = hdr(render(DETAILED, crop.replace("right", "left")).body).gain_map
+    assert not np.array_equal(left.numpy(), plain.numpy())
+
+
+def test_a_crop_after_trim_is_one_of_what_is_left() -> None:
+    framed = drawing.photo(*SIZE).embed(40, 30, 240, 180, extend="background", background=[255, 255, 255])
+    gain = GAIN.embed(40, 30, 240, 180)
+    body = with_map(drawing.jpeg(framed, subsample_mode="off"), bytes(gain.jpegsave_buffer(Q=98)), xmp(NUMBERS))
+    alone = with_map(drawing.jpeg(drawing.photo(*SIZE)), bytes(GAIN.jpegsave_buffer(Q=98)), xmp(NUMBERS))
+    crop = f'{HDR}width = 60\nheight = 100\nposition = "right"\n'
+    trimmed, expected = (
+        hdr(render(file, crop + more).body).gain_map for file, more in ((body, "trim = true"), (alone, ""))
+    )
+    assert np.abs(trimmed.numpy().astype(int) - expected.numpy()).mean() < 3
+
+
 @pytest.mark.parametrize("table", ["max_bytes = 5_000", 'quality = "visually_lossless"\nmax_bytes = 5_000'])
 def test_max_bytes_counts_the_map(table: str) -> None:
     without = render(DETAILED, f'format = "jpeg"\n{table}').made
@@ -185,6 +216,14 @@ def test_a_rendition_with_the_sources_own_pixels_has_its_own_map(orientation: in
     assert (rendition.made.quality, rendition.made.hdr) == (None, True)
     assert np.array_equal(hdr(rendition.body).light, hdr(body).light)
     assert decoded(rendition.body).autorot().width == (SIZE[1] if orientation == 6 else SIZE[0])
+
+
+def test_the_sources_own_pixels_have_no_map_that_was_dropped() -> None:
+    base = drawing.photo(*SIZE).icc_transform("p3", input_profile="srgb").jpegsave_buffer(Q=30)
+    gain = GAIN.bandjoin([GAIN, 255 - GAIN]).copy(interpretation="srgb").resize(0.2)
+    rendition = render(with_map(bytes(base), bytes(gain.jpegsave_buffer()), xmp(NUMBERS)), f"{HDR}quality = 95")
+    assert (rendition.made.quality, rendition.made.hdr_dropped) == (None, "colours")
+    assert ultra_hdr.seen(rendition.body) is None
 
 
 def test_a_format_without_a_map_does_not_replace_a_jpeg_with_one() -> None:
