@@ -68,7 +68,7 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
     """One picture in several widths or formats."""
 
     srcset: Mapping[str, str]
-    """By the name of the format."""
+    """By the name of the format; `jpeg_hdr` prefers the JPEGs with a gain map, if there are any."""
     picture: str | None
     """A `<picture>` of this ladder alone; None if it has nothing that browsers show."""
     sizes: str = SIZES
@@ -137,8 +137,9 @@ def build(
     shown = [entry for entry in entries if entry.url is not None]
     steps = {name: _prefer_animated([entry for entry in shown if entry.name in names]) for name, names in page.ladders}
     first = next(iter(steps.values()), [])
-    pictures = [picture for picture in page.pictures if steps[picture.ladder]]
-    choices = [(picture.media, steps[picture.ladder]) for picture in pictures]
+    offered = [(picture, _offered(steps[picture.ladder], hdr=picture.hdr)) for picture in page.pictures]
+    pictures = [picture for picture, others in offered if others]
+    choices = [(picture.media, others) for picture, others in offered if others]
     content = Manifest(
         base_url=page.base_url,
         source=_with_aspect_ratio(source),
@@ -183,6 +184,15 @@ def _prefer_animated(entries: Sequence[Entry]) -> Sequence[Entry]:
     return [entry for entry in entries if entry.animated] or entries
 
 
+def _offered(steps: Sequence[Entry], *, hdr: bool) -> Sequence[Entry]:
+    """Return the steps that a choice offers: all, or only JPEGs, those with a gain map first."""
+    if not hdr:
+        return steps
+    jpegs = [step for step in steps if step.type == Format.JPEG.traits.media_type]
+    with_map = [step for step in jpegs if step.hdr is True]
+    return with_map and [*with_map, *jpegs]
+
+
 def _ladder(steps: Sequence[Entry]) -> Ladder:
     width, height = _largest_size(steps)
     return Ladder(
@@ -201,7 +211,10 @@ def _largest_size(steps: Sequence[Entry]) -> tuple[int, int]:
 def _srcsets(steps: Sequence[Entry]) -> dict[str, str]:
     """Return the `srcset` of each format, by its name."""
     types = dict.fromkeys(step.type for step in steps if step.type)
-    return {type_.removeprefix("image/"): _srcset(steps, type_) for type_ in types}
+    srcsets = {type_.removeprefix("image/"): _srcset(steps, type_) for type_ in types}
+    if with_map := _offered(steps, hdr=True):
+        srcsets["jpeg_hdr"] = _srcset(with_map, "image/jpeg")
+    return srcsets
 
 
 def _srcset(steps: Sequence[Entry], type_: str) -> str:

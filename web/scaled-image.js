@@ -59,8 +59,9 @@ export function attributes(manifest, { ladder, layout = "constrained", width, si
   const fallback = FALLBACKS.find((name) => srcset[name]);
   const sources = (of, names, more) =>
     names.filter((name) => of[name]).map((name) => ({ ...more, type: `image/${name}`, ...choice(of[name]) }));
-  const others = (ladder ? [] : manifest.pictures).flatMap(({ media, ladder: name }) => {
-    const { srcset: of, width, height } = candidates(manifest, name);
+  const others = (ladder ? [] : manifest.pictures).flatMap(({ media, ladder: name, hdr }) => {
+    const { srcset, width, height } = candidates(manifest, name);
+    const of = hdr ? { jpeg: srcset.jpeg_hdr } : srcset; // the JPEGs with a gain map
     return sources(of, [...CHOICES, "jpeg", "png", "gif"], { media, width, height });
   });
   return {

@@ -242,19 +242,26 @@ def _png_text(name: bytes, content: bytes) -> str:
     return _decode(raw)
 
 
-def _from_xmp(packet: object) -> dict[str, str]:
-    if not isinstance(packet, bytes) or len(packet) > MAX_XMP_BYTES:
-        return {}
+def parse_xmp(packet: bytes) -> "Element | None":
+    """Return the root element of an XMP packet; None if it cannot be read."""
+    if len(packet) > MAX_XMP_BYTES:
+        return None
     start, end = packet.find(b"<x:xmpmeta"), packet.rfind(b"</x:xmpmeta>")
     if start < 0 or end < 0:
-        return {}
+        return None
     # Imported here to keep it out of the cold start: few sources have XMP.
     from xml.etree import ElementTree
 
     try:
         # Parse from the root element on: entities can only be declared before it, so none can expand.
-        root = ElementTree.fromstring(packet[start : end + len(b"</x:xmpmeta>")])  # noqa: S314
+        return ElementTree.fromstring(packet[start : end + len(b"</x:xmpmeta>")])  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError):
+        return None
+
+
+def _from_xmp(packet: object) -> dict[str, str]:
+    root = parse_xmp(packet) if isinstance(packet, bytes) else None
+    if root is None:
         return {}
     found = {}
     for name, tag in _PROPERTIES.items():

@@ -20,21 +20,21 @@ FF D7 are restarts within a scan, FF 01 is reserved, FF FF is filler."""
 
 def jpeg_segments(body: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield the marker and the payload of each segment, and the compressed pixels after it."""
-    for marker, start, end, pixels_end in _jpeg_positions(body):
+    for marker, start, end, pixels_end in jpeg_positions(body):
         yield marker, body[start:end], body[end:pixels_end]
 
 
 def count_jpeg_scans(body: bytes, max_count: int) -> int:
     """Return the number of scans, each a pass over the picture; counting stops after `max_count`."""
     count = 0
-    for marker, *_ in _jpeg_positions(body):
+    for marker, *_ in jpeg_positions(body):
         count += marker == JPEG_SCAN
         if count > max_count:
             break
     return count
 
 
-def _jpeg_positions(body: bytes) -> Iterator[tuple[int, int, int, int]]:
+def jpeg_positions(body: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Yield the marker of each segment, the start and the end of its payload, and the end of its pixels."""
     at = 2
     while True:

@@ -1,12 +1,11 @@
 """Image bytes -> pixels: upright, in 8-bit sRGB, no larger than needed."""
 
-import io
 from collections.abc import Iterable
 from itertools import islice
 
 import pyvips
 
-from image_scaler.exceptions import DamagedImageError, UnsupportedImageError
+from image_scaler.exceptions import DamagedImageError
 from image_scaler.images import bmp, colour
 from image_scaler.images.avif import open_avif
 from image_scaler.images.avif_sequence import decode_frames, is_sequence
@@ -14,6 +13,7 @@ from image_scaler.images.containers import JPEG_END_MARKER
 from image_scaler.images.gif import compose_frames
 from image_scaler.images.hdr import to_sdr
 from image_scaler.images.header import Header
+from image_scaler.images.heic import open_heic
 from image_scaler.images.refusals import is_cut_off, why_damaged
 from image_scaler.images.svg import with_size
 from image_scaler.images.vips import VIPS_ERRORS, open_buffer, reason
@@ -39,7 +39,7 @@ def decode(
 
     def decoded(body: bytes) -> list[pyvips.Image]:
         return [
-            _upright(_strip_metadata(_in_srgb(image, keep_profile), keep_profile), header.orientation)
+            turn_upright(_strip_metadata(_in_srgb(image, keep_profile), keep_profile), header.orientation)
             for image in (
                 _decode_colours(resize(image, stored), header) for image in _load(body, header, stored, frames)
             )
@@ -78,6 +78,13 @@ def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
     return premultiplied.resize(x, vscale=y).unpremultiply().cast(image.format)
 
 
+def open_jpeg(body: bytes, full: Size, size: Size) -> pyvips.Image:
+    """Open a JPEG of size `full`, at 1/2, 1/4 or 1/8 of it if `size` is no larger: libjpeg takes less time for that."""
+    spare = min(full.width / size.width, full.height / size.height)
+    shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
+    return open_buffer(body, access="sequential", shrink=shrink)
+
+
 def rgba(image: pyvips.Image) -> bytes:
     """Return an image from `decode` or `resize` as bytes in 8-bit sRGB with alpha: four bytes per pixel."""
     image = _in_srgb(image, keep_profile=False)
@@ -92,11 +99,7 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
     """Return the frames as stored, scaled down by the decoder as far as that is free."""
     match header.format:
         case Format.JPEG:
-            # libjpeg decodes at 1/2, 1/4 or 1/8 of the size in much less time than at full size.
-            full = header.as_stored(header.size)
-            spare = min(full.width / stored.width, full.height / stored.height)
-            shrink = next(factor for factor in (8, 4, 2, 1) if factor <= spare)
-            return [open_buffer(body, access="sequential", shrink=shrink)]
+            return [open_jpeg(body, header.as_stored(header.size), stored)]
         case Format.GIF:
             return islice(compose_frames(body), frames)
         case Format.WEBP if frames > 1:
@@ -109,7 +112,7 @@ def _load(body: bytes, header: Header, stored: Size, frames: int) -> Iterable[py
         case Format.AVIF if header.heif:
             return [open_avif(body, header.heif)]
         case Format.HEIC:
-            return [_open_heic(body, to_8_bits=not header.is_hdr)]
+            return [open_heic(body, to_8_bits=not header.is_hdr)]
         case Format.TIFF if header.tiff:
             return [header.tiff.open(body)]
         case Format.BMP:
@@ -152,33 +155,6 @@ def _is_nearly_whole(body: bytes, header: Header) -> bool:
     return height > 0
 
 
-def _open_heic(body: bytes, *, to_8_bits: bool) -> pyvips.Image:
-    """Decode HEVC with libheif's own binding: the wheel of libvips has no decoder for it."""
-    try:
-        # Imported here, because few sources need it and it costs a cold start 50 ms. The package is optional.
-        import pillow_heif
-    except ImportError:
-        raise UnsupportedImageError(
-            "HEIC images are not read, because the package pillow-heif was left out of requirements/function.in"
-        ) from None
-    try:
-        picture = pillow_heif.open_heif(io.BytesIO(body), convert_hdr_to_8bit=to_8_bits)
-        # Grey of more than 8 bits is I;16: convert_hdr_to_8bit ignores it.
-        mode, _, wide = picture.mode.partition(";")
-        is_wide, bands, row = wide == "16", len(mode), picture.stride
-        pixels = bytes(picture.data)
-    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
-        raise DamagedImageError(why_damaged(body, Format.HEIC), " ".join(str(error).split())) from error
-    # Rows may be padded: read them with the padding, and crop it off.
-    sample = "ushort" if is_wide else "uchar"
-    image = pyvips.Image.new_from_memory(pixels, row // bands // (2 if is_wide else 1), picture.size[1], bands, sample)
-    kind = ("rgb16" if is_wide else "srgb") if bands >= 3 else "grey16" if is_wide else "b-w"
-    image = image.crop(0, 0, *picture.size).copy(interpretation=kind)
-    if profile := picture.info.get("icc_profile"):
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return image
-
-
 def _strip_metadata(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     """Return the pixels in memory, without any metadata but the profile.
 
@@ -197,7 +173,8 @@ def _strip_metadata(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
     return pixels
 
 
-def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+def turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    """Return an image in memory that is turned as EXIF says."""
     if orientation == 1:
         return image
     image = image.copy()
@@ -205,14 +182,28 @@ def _upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
     return image.autorot().copy_memory()
 
 
-def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
-    """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
-    is_cmyk, is_grey = image.interpretation == "cmyk", image.interpretation in GREYS
-    profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
+def keeps_colours(body: bytes, keep_profile: bool) -> bool:
+    """Return whether `decode` converts no colours of a file that libvips reads."""
+    return _keeps_colours(open_buffer(body), keep_profile)
+
+
+def _keeps_colours(image: pyvips.Image, keep_profile: bool) -> bool:
+    is_cmyk, is_grey, profile = image.interpretation == "cmyk", image.interpretation in GREYS, _profile(image)
     # Greys are always converted: WebP and AVIF hold no profile for them.
     can_keep = keep_profile and not is_grey and not is_cmyk and colour.is_complete(profile)
-    if not (profile or is_cmyk) or can_keep or (not is_cmyk and colour.is_srgb(profile)):
+    return not (profile or is_cmyk) or can_keep or (not is_cmyk and colour.is_srgb(profile))
+
+
+def _profile(image: pyvips.Image) -> bytes:
+    return bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else b""
+
+
+def _in_srgb(image: pyvips.Image, keep_profile: bool) -> pyvips.Image:
+    """Return the image in 8-bit sRGB or grey; a profile that cannot be used is ignored."""
+    if _keeps_colours(image, keep_profile):
         return _in_8_bits(image)
+    is_cmyk, is_grey = image.interpretation == "cmyk", image.interpretation in GREYS
+    profile = _profile(image)
     try:
         converted = image.icc_transform(
             "srgb",

@@ -161,6 +161,8 @@ class SearchResult(NamedTuple):
     """None if it was not scored, because there was no time."""
     trials: int
     """How many encodings were scored."""
+    highest: int
+    """The highest quality of these."""
     is_searched: bool
     """Whether the search ended by itself; otherwise this is the best so far."""
     offset: float
@@ -199,10 +201,13 @@ def search(
         is_searched = quality is None
     if not trials:
         quality = quality or target.min
-        return SearchResult(quality, encode(quality), None, 0, is_searched=False, offset=offset)
+        return SearchResult(quality, encode(quality), None, 0, 0, is_searched=False, offset=offset)
     best = _best(trials, target.target - precision.below)
     found = _log_loss(effective_score(best.score)) - curve.log_loss(best.quality)
-    return SearchResult(best.quality, best.body, best.score, len(trials), is_searched=is_searched, offset=found)
+    highest = max(trial.quality for trial in trials)
+    return SearchResult(
+        best.quality, best.body, best.score, len(trials), highest, is_searched=is_searched, offset=found
+    )
 
 
 def effective_score(score: Score) -> float:

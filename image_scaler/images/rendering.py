@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pyvips
+from msgspec import UNSET
 
 from image_scaler.deadline import NO_DEADLINE, Deadline
-from image_scaler.exceptions import DamagedImageError
+from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import avif_sequence, decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
 from image_scaler.images.encoding import MAX_SAMPLED_FRAMES
+from image_scaler.images.gain_map import WHOLE, GainMap, Window, open_gain_map
+from image_scaler.images.gain_map_file import UnusableMapError, join, joined_bytes
 from image_scaler.images.header import Header, read_header
 from image_scaler.images.overlay import OverlayPainter, overlay_memory
 from image_scaler.images.quality_search import EncodedImage, SearchEffort
@@ -20,7 +23,7 @@ from image_scaler.renditions.dependencies import decoded_alike, depends_on
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Layout, Point, Position, Size, offset, offset_around
 from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, FRAME_BYTES, Limits
-from image_scaler.renditions.made import MadeRendition
+from image_scaler.renditions.made import DroppedMap, MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
 TRIM_THRESHOLD = 10
@@ -71,6 +74,11 @@ class _TargetLayout(NamedTuple):
 class _Group(NamedTuple):
     """Targets that are scaled from the same decoded pixels."""
 
+    size: Size
+    """The size of the picture after `trim`."""
+    window: Window
+    """What `trim` leaves of the picture."""
+
     pyramids: Sequence["_Pyramid"]
     """One for each frame."""
     planned: Sequence[_TargetLayout]
@@ -88,6 +96,8 @@ class _Source(NamedTuple):
     """The first frame as it is least changed, for the preview."""
     shape: Size
     """The size of that picture."""
+    gain_map: GainMap | DroppedMap | None
+    """For those renditions that keep it, or why none can; None if the source has none or no rendition needs it."""
 
 
 class SourceImage:
@@ -144,7 +154,8 @@ class SourceImage:
         shape = pyramid.size if least_changed[0] else self.size
         members = list(groups.values())
         credits = read_credits(self._header.fields, self._body)
-        source = _Source(self._body, self._header, credits, focal_point, pyramid, shape)
+        gain_map = self._open_gain_map(members, overlays) if any(map(_keeps_gain_map, targets)) else None
+        source = _Source(self._body, self._header, credits, focal_point, pyramid, shape, gain_map)
         return Rendering(source, members, targets, deadline, search_effort or SearchEffort())
 
     def _decode_for(
@@ -154,12 +165,13 @@ class SourceImage:
 
         `groups`: how many there are of such targets; `overlays`: the memory of all overlays in bytes.
         """
-        size, images = self._header.size, []
+        size, images, window = self._header.size, [], WHOLE
         if trim:
             frames = max(_max_frame_count(self._header, target) for target in targets)
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
-            images = _trim(images)
+            images, window = _trim(images)
             size = Size(images[0].width, images[0].height)
+        whole = size
         planned = [_TargetLayout(target, target.lay_out(size)) for target in targets]
         for item in planned:
             self._check_output(item, groups, overlays)
@@ -171,10 +183,24 @@ class SourceImage:
             )
             frames = max(_frame_count(self._header, item) for item in planned)
             images = decoding.decode(self._body, self._header, size, frames, keep_profile=keep_profile)
-        return _Group([_Pyramid(image) for image in images], planned)
+        return _Group(whole, window, [_Pyramid(image) for image in images], planned)
 
-    def _check_output(self, item: _TargetLayout, groups: int, overlays: int) -> None:
-        """Raise ImageTooLargeError if a rendition is beyond the limits."""
+    def _open_gain_map(self, groups: Sequence[_Group], overlays: int) -> GainMap | DroppedMap | None:
+        """Return the gain map for the renditions that keep it, why none can, or None if the source has none."""
+        kept = [(item, group) for group in groups for item in group.planned if _keeps_gain_map(item.target)]
+        try:
+            gain_map = open_gain_map(self._body, self._header, self._limits)
+            if gain_map is not None:
+                for item, group in kept:
+                    self._check_output(item, len(groups), overlays + gain_map.memory(_scale(item, group)))
+        except ImageTooLargeError:
+            return DroppedMap.TOO_LARGE
+        except UnusableMapError as error:
+            return error.reason
+        return gain_map
+
+    def _check_output(self, item: _TargetLayout, groups: int, held: int) -> None:
+        """Raise ImageTooLargeError if a rendition is beyond the limits; `held`: bytes of memory for something else."""
         spec, format = item.target.spec, item.target.format
         largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
         frames = _frame_count(self._header, item)
@@ -188,8 +214,8 @@ class SourceImage:
             encoding_bytes = max(encoding_bytes, SCORING_BYTES * min(frames, MAX_SAMPLED_FRAMES))
         # Of an animation all frames are held, and one after the other is encoded.
         held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
-        body = len(self._body) + overlays
-        self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, body)
+        other_bytes = len(self._body) + held
+        self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, other_bytes)
 
 
 class Rendering:
@@ -228,7 +254,7 @@ class Rendering:
         """
         # It begins again each time: what it learns from some renditions decides the bytes of the others.
         target_quality = TargetQuality(self._deadline, self._search_effort)
-        encoded: dict[object, EncodedImage] = {}
+        encoded: dict[object, tuple[EncodedImage, bool | DroppedMap | None]] = {}
         steps: dict[str, list[Rendition]] = {}
         for group in self._groups:
             for item in self._in_order(group):
@@ -246,7 +272,7 @@ class Rendering:
                             f"cannot make rendition {item.target.spec.name} of the {title}", reason(error)
                         ) from error
                 frames = _frame_count(self._source.header, item)
-                rendition = _rendition(item, encoded[pixels], is_animated=frames > 1)
+                rendition = _rendition(item, *encoded[pixels], is_animated=frames > 1)
                 if not item.target.spec.skip_larger:
                     if item.target in targets:
                         yield rendition
@@ -275,7 +301,8 @@ class Rendering:
         group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
         larger = group.planned[: group.planned.index(item) + 1]
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
-        return self._finish(image, item, self._kept_point(item, group)).copy_memory()
+        composed = _compose(image, item.plan, target.spec, self._kept_point(item, group))
+        return self._draw_overlay(composed, target.spec).copy_memory()
 
     @property
     def has_alpha(self) -> bool:
@@ -311,14 +338,20 @@ class Rendering:
             self._kept_points[spec.pixel_options] = Point(middle[0] / image.width, middle[1] / image.height)
         return self._kept_points[spec.pixel_options]
 
-    def _render(self, item: _TargetLayout, group: _Group, target_quality: TargetQuality) -> EncodedImage:
+    def _render(
+        self, item: _TargetLayout, group: _Group, target_quality: TargetQuality
+    ) -> tuple[EncodedImage, bool | DroppedMap | None]:
+        """Return a rendition, and whether it has the gain map of its source, or why not; None if it needs none."""
         spec, format = item.target.spec, item.target.format
         target = spec.goal_for(format)
         count = _frame_count(self._source.header, item)
         point = self._kept_point(item, group)
-        frames = [self._finish(pyramid.at(item.plan.resize), item, point) for pyramid in group.pyramids[:count]]
+        pictures = [pyramid.at(item.plan.resize) for pyramid in group.pyramids[:count]]
+        composed = [_compose(picture, item.plan, spec, point) for picture in pictures]
+        frames = [self._draw_overlay(picture, spec) for picture in composed]
         if target:  # they are encoded more than once
             frames = [frame.copy_memory() for frame in frames]
+        gain_map = self._make_gain_map(item, group, composed[0]) if _keeps_gain_map(item.target) else None
         encoder = encoding.Encoder(
             frames,
             spec,
@@ -326,6 +359,7 @@ class Rendering:
             delays=self._source.header.delays[:count],
             loop=self._source.header.loop,
             credits=self._source.credits,
+            gain_map_bytes=joined_bytes(gain_map) if isinstance(gain_map, bytes) else 0,
         )
         if target:
             pixels = (item.plan, spec.pixel_options, encoder.pixels.bands, count)
@@ -334,49 +368,96 @@ class Rendering:
             quality = spec.fixed_quality(format)
             quality, body = encoder.fit(quality, encoder.encode(quality), self._deadline)
             encoded = EncodedImage(body, quality)
+        if isinstance(gain_map, bytes):
+            return self._own_pixels(item, count, encoder, encoded._replace(body=join(encoded.body, gain_map))), True
+        return self._own_pixels(item, count, encoder, encoded), gain_map
+
+    def _own_pixels(
+        self, item: _TargetLayout, count: int, encoder: encoding.Encoder, encoded: EncodedImage
+    ) -> EncodedImage:
+        """Return the source's own pixels if these are what is asked for, and smaller; or else `encoded`."""
+        spec, format = item.target.spec, item.target.format
         is_changed = spec.trim or spec.sharpen or spec.overlay
         has_own_pixels = item.plan == Layout(self._source.header.size, None, None) and not is_changed
         if not has_own_pixels or len(encoded.body) < len(self._source.body):
             return encoded
         if self._source.header.format is format:
-            return self._strip_source(spec, format, count, encoded)
-        if encoder.is_animated and format is Format.WEBP and not spec.lossless:
-            # Of few colours, as in a GIF, WebP without loss often needs fewer bytes.
+            return self._strip_source(item.target, count, encoded)
+        if format is Format.WEBP and not spec.lossless:
+            # Of few colours, as in a GIF or in a page of text, WebP without loss often needs fewer bytes.
             lossless = encoder.encode_lossless()
             return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
         return encoded
 
-    def _finish(self, image: pyvips.Image, item: _TargetLayout, focal_point: Point | None) -> pyvips.Image:
-        """Return a scaled frame as it is encoded."""
-        composed = _compose(image, item.plan, item.target.spec, focal_point)
-        overlay = item.target.spec.overlay
-        return self._painter.draw(composed, overlay) if overlay else composed
+    def _draw_overlay(self, image: pyvips.Image, spec: RenditionSpec) -> pyvips.Image:
+        return self._painter.draw(image, spec.overlay) if spec.overlay else image
 
-    def _strip_source(self, spec: RenditionSpec, format: Format, frames: int, encoded: EncodedImage) -> EncodedImage:
+    def _strip_source(self, target: RenditionTarget, frames: int, encoded: EncodedImage) -> EncodedImage:
         """Return the source's own pixels without its metadata if that is smaller than `encoded`, or else `encoded`."""
-        header = self._source.header
+        header, gain_map = self._source.header, self._source.gain_map
         if frames != header.fields.get("n-pages", 1):
             return encoded
         if header.is_cmyk or header.coding:  # not every browser shows CMYK, PQ or a PNG's gAMA
             return encoded
-        credits = self._source.credits if spec.keep_copyright else NO_CREDITS
-        stripped = stripping.strip(self._source.body, format, header.orientation, credits)
+        credits = self._source.credits if target.spec.keep_copyright else NO_CREDITS
+        stripped = stripping.strip(self._source.body, target.format, header.orientation, credits)
+        if stripped is not None and isinstance(gain_map, GainMap) and _keeps_gain_map(target):
+            stored = gain_map.as_stored()
+            stripped = stored and join(stripped, stored)
         return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
+
+    def _make_gain_map(self, item: _TargetLayout, group: _Group, composed: pyvips.Image) -> bytes | DroppedMap | None:
+        """Return the gain map of a rendition, or why it gets none; None if the source has none."""
+        gain_map, spec = self._source.gain_map, item.target.spec
+        if not isinstance(gain_map, GainMap):
+            return gain_map
+        try:
+            if not decoding.keeps_colours(self._source.body, spec.keep_profile) and gain_map.needs_base_colours():
+                return DroppedMap.COLOURS
+            window = _window(item.plan, spec, composed).within(group.window)
+            covered = self._painter.opacity(composed, spec.overlay) if spec.overlay else None
+            made = gain_map.encode(window, _scale(item, group), covered)
+        except UnusableMapError as error:
+            return error.reason
+        return DroppedMap.MAX_BYTES if spec.max_bytes and joined_bytes(made) > spec.max_bytes / 2 else made
 
 
 def _compare_formats(step: Sequence[Rendition], targets: Sequence[RenditionTarget]) -> Iterator[Rendition]:
     """Yield the renditions of a step, marked if a later one in the order of `targets` is no larger.
 
-    A still picture is always smaller than an animation, and no replacement for it.
+    A still picture is always smaller than an animation, and no replacement for it. Nor is a picture without a gain map
+    for one with it.
     """
-    smallest: dict[bool, int] = {}
+    smallest: dict[tuple[bool, bool], int] = {}
     for rendition in sorted(step, key=lambda rendition: targets.index(rendition.target), reverse=True):
-        size, moves = len(rendition.body), rendition.made.animated
-        yield replace(rendition, is_larger=moves in smallest and size >= smallest[moves])
-        smallest[moves] = min(size, smallest.get(moves, size))
+        size, kind = len(rendition.body), (rendition.made.animated, rendition.made.hdr is True)
+        yield replace(rendition, is_larger=kind in smallest and size >= smallest[kind])
+        smallest[kind] = min(size, smallest.get(kind, size))
 
 
-def _rendition(item: _TargetLayout, encoded: EncodedImage, *, is_animated: bool) -> Rendition:
+def _keeps_gain_map(target: RenditionTarget) -> bool:
+    return target.spec.hdr == "keep" and target.spec.has_effect("hdr", target.format)
+
+
+def _scale(item: _TargetLayout, group: _Group) -> tuple[float, float]:
+    """Return by what the picture is scaled for a rendition, in width and height."""
+    return item.plan.resize.width / group.size.width, item.plan.resize.height / group.size.height
+
+
+def _window(planned: Layout, spec: RenditionSpec, composed: pyvips.Image) -> Window:
+    """Return what `_compose` has made a rendition of: a part of the scaled image, or more than that."""
+    resize, output = planned.resize, planned.output
+    left, top = 0, 0
+    if planned.crop:
+        left, top = -composed.xoffset, -composed.yoffset  # libvips notes the place of a crop
+    elif planned.canvas:
+        left, top = (-place for place in offset(planned.canvas, planned.resize, spec.position))
+    return Window(left / resize.width, top / resize.height, output.width / resize.width, output.height / resize.height)
+
+
+def _rendition(
+    item: _TargetLayout, encoded: EncodedImage, hdr: bool | DroppedMap | None, *, is_animated: bool
+) -> Rendition:
     target, output = item.target, item.plan.output
     has_quality = target.format.traits.default_quality is not None and not target.spec.lossless
     made = MadeRendition(
@@ -390,6 +471,8 @@ def _rendition(item: _TargetLayout, encoded: EncodedImage, *, is_animated: bool)
         score=encoded.score,
         searched=encoded.is_searched,
         animated=is_animated,
+        hdr=UNSET if hdr is None else hdr is True,
+        hdr_dropped=hdr if isinstance(hdr, DroppedMap) else UNSET,
     )
     return Rendition(target, encoded.body, made)
 
@@ -434,11 +517,14 @@ def _max_frame_count(header: Header, target: RenditionTarget) -> int:
     return target.spec.frames_in(target.format, Size(1, 1), header.frames) if can_move else 1
 
 
-def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
-    """Return the frames without the border of the first one; unchanged if the picture is all border."""
+def _trim(images: Sequence[pyvips.Image]) -> tuple[list[pyvips.Image], Window]:
+    """Return the frames without the border of the first one, and the part that is left of it.
+
+    They are unchanged if the picture is all border.
+    """
     first = images[0]
     if min(first.width, first.height) < 3:  # find_trim needs 3 x 3 pixels
-        return list(images)
+        return list(images), WHOLE
     corner = first(0, 0)
     layers = [(first, corner)]
     if first.hasalpha():  # alpha and colours may each have a border
@@ -446,10 +532,12 @@ def _trim(images: Sequence[pyvips.Image]) -> list[pyvips.Image]:
     boxes = [layer.find_trim(threshold=TRIM_THRESHOLD, background=colour) for layer, colour in layers]
     boxes = [box for box in boxes if box[2] and box[3]]
     if not boxes:
-        return list(images)
+        return list(images), WHOLE
     left, top = (min(box[i] for box in boxes) for i in (0, 1))
     right, bottom = (max(box[i] + box[i + 2] for box in boxes) for i in (0, 1))
-    return [image.crop(left, top, right - left, bottom - top) for image in images]
+    width, height = right - left, bottom - top
+    window = Window(left / first.width, top / first.height, width / first.width, height / first.height)
+    return [image.crop(left, top, width, height) for image in images], window
 
 
 def _compose(image: pyvips.Image, planned: Layout, spec: RenditionSpec, focal_point: Point | None) -> pyvips.Image:

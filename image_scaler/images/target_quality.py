@@ -16,6 +16,7 @@ from image_scaler.images.quality_search import (
     DRAFTS,
     EncodedImage,
     SearchEffort,
+    effective_score,
     precision_of_step,
     search,
 )
@@ -32,6 +33,9 @@ MAX_SEARCHED_PIXELS = 16_000_000
 
 _TREND = 0.7
 """How much of what one step of a ladder has changed the next step changes as well."""
+
+_COLOUR_QUALITY = 90
+"""A picture that misses its target at such a quality has lost it in the halved resolution of its colours."""
 
 SCORING_BYTES = 24.0
 """Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then."""
@@ -101,6 +105,9 @@ class TargetQuality:
             offset, precision = drafts.offset + math.log(encoder.draft_loss), AFTER_DRAFTS
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
         found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
+        has_failed = found.score and effective_score(found.score) < target.target - precision.below
+        if has_failed and found.highest >= _COLOUR_QUALITY and encoder.keep_more_colour():
+            found = search(encode, score, target, curve, precision=precision, has_time=has_time)
         ladder.setdefault(format, {})[count] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
         quality, body = encoder.fit(found.quality, body, self.deadline)

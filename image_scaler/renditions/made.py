@@ -1,9 +1,30 @@
 """MadeRendition: what is known of a rendition once it is made."""
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class DroppedMap(enum.StrEnum):
+    """Why a rendition does not keep the gain map of its source; see docs/hdr.md."""
+
+    DAMAGED = "damaged"
+    """It is not whole, or its numbers make no sense."""
+    BASE_IS_HDR = "base_is_hdr"
+    """The picture itself is HDR, and the map makes it darker."""
+    COLOURS = "colours"
+    """Its gains for red, green and blue differ, and the picture was converted to other primaries; or that is CMYK."""
+    BARS = "bars"
+    """It cannot leave the bars of `contain` as they are."""
+    OVERLAY = "overlay"
+    """It cannot leave an overlay as it is."""
+    MAX_BYTES = "max_bytes"
+    """It would need more than half of them."""
+    TOO_LARGE = "too_large"
+    """It has more pixels than the limits or the memory allow."""
 
 
 class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +47,10 @@ class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
     """True if a search ended with this quality, False if it was cut short, None if the quality is fixed."""
     animated: bool = False
     """Whether it moves."""
+    hdr: bool | UnsetType = UNSET
+    """Whether it has the gain map of its source; only if `hdr` asks for it and the source has one."""
+    hdr_dropped: DroppedMap | UnsetType = UNSET
+    """Why it does not have it."""
 
     def as_stored(self, size: int) -> "MadeRendition":
         """Return it for an object of another try, with so many bytes: one of the two searches was cut short."""
@@ -34,7 +59,8 @@ class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return its fields as the manifest has them."""
-        return msgspec.structs.asdict(self)
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "MadeRendition":

@@ -29,11 +29,15 @@ MAX_SHARED_KEY_BYTES = 1500
 """The longest key of a source in the metadata of its rendition, percent-encoded: S3 allows 2 KB for all metadata."""
 
 
-class PictureChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PictureChoice(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True
+):
     """A `[[pictures]]` table: the ladder that `<picture>` offers if a media query is true. The first match wins."""
 
     media: Annotated[str, Meta(pattern=r"^[ -~]+\Z", description="a media query like (max-width: 40rem)")]
     ladder: Annotated[str, Meta(description="the name of a ladder")]
+    hdr: Flag = False
+    """Offer only the JPEGs with a gain map, and nothing if the source has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +197,9 @@ class Recipe:
             if picture.ladder not in self.by_name or not self.is_ladder(picture.ladder):
                 message = f"the {picture.ladder!r} of [[pictures]] is no rendition with widths or formats"
                 yield ConfigError(message, ("pictures", index, "ladder"))
+            elif picture.hdr and not any(isinstance(s, RenditionSpec) and s.hdr for s in self.by_name[picture.ladder]):
+                message = f"[[pictures]] offers HDR, but rendition {picture.ladder} has no hdr = 'keep': add it"
+                yield ConfigError(message, ("pictures", index, "hdr"))
         tables = [table for table, specs in self.by_name.items() for _ in specs]
         for index, spec in enumerate(self.specs):
             field = ("renditions", tables[index], "key")

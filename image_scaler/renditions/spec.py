@@ -80,6 +80,8 @@ class RenditionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """At most 256 colours, in PNG."""
     keep_profile: Flag = False
     """Keep the embedded colour profile instead of converting to sRGB."""
+    hdr: Annotated[Literal["keep"], Meta(description="keep")] | None = None
+    """`keep`: a JPEG of a source with a gain map has one too, for HDR displays."""
     keep_copyright: Flag = True
     """Keep copyright, artist and credit line: the only metadata that can stay."""
     skip_larger: Flag = False
@@ -178,6 +180,8 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
                 return not self.lossless
             case "animated":
                 return format.traits.is_animated
+            case "hdr":
+                return format is Format.JPEG
             case "quality" if format is Format.PNG:
                 return self.palette
             case "chroma_subsampling" if format is Format.AVIF:

@@ -207,6 +207,9 @@ def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Itera
     if table.skip_larger and len(table.formats or ()) < 2:
         message = f"{where}.skip_larger compares formats: it needs formats with at least two of them"
         yield ConfigError(message, (*field, "skip_larger"))
+    if table.hdr and not {Format.JPEG, None} & set(_formats(table)):
+        message = f"{where}.hdr means nothing in {', '.join(map(str, _formats(table)))}: it is for jpeg"
+        yield ConfigError(message, (*field, "hdr"))
     for name in ("widths", "formats"):
         values = raw.get(name) or []
         for index, value in enumerate(values):

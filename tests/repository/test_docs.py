@@ -18,7 +18,7 @@ from image_scaler.outcomes import Outcome, Report, Stage, StageTimer, Status
 from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
-from image_scaler.renditions.made import MadeRendition
+from image_scaler.renditions.made import DroppedMap, MadeRendition
 from image_scaler.renditions.overlay import OverlayImage, OverlayOptions
 from image_scaler.renditions.recipe import PageOptions
 from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_recipe
@@ -178,6 +178,17 @@ def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
     assert shown["source"].keys() == content["source"].keys()
     assert shown["ladders"]["web"].keys() == content["ladders"]["resized"].keys()
     assert {frozenset(entry) for entry in shown["renditions"]} == {frozenset(content["renditions"][0])}
+
+
+def test_every_reason_for_a_dropped_gain_map_is_explained() -> None:
+    assert {word for cell in table("docs/hdr.md", "`hdr_dropped`") for word in words(cell)} == set(DroppedMap)
+
+
+def test_the_sample_that_offers_gain_maps_is_a_recipe_of_jpegs_with_them() -> None:
+    (sample,) = code("docs/hdr.md", "toml")
+    plan = parse_recipe(sample).plan_for("a.jpg")
+    assert {target.spec.hdr for target in plan.renditions} == {"keep"}
+    assert [picture.hdr for picture in plan.page.pictures] == [True]
 
 
 def test_the_table_of_parameters_has_every_parameter_with_its_default() -> None:

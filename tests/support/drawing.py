@@ -34,6 +34,17 @@ def photo(width: int = 1200, height: int = 800, seed: int = 7) -> pyvips.Image:
     return srgb(np.clip(soft + grain, 0, 255).astype(np.uint8))
 
 
+def text(width: int, height: int) -> pyvips.Image:
+    """Dark letters of one colour on a bright page."""
+    pixels = np.full((height, width, 3), 250, np.uint8)
+    random = np.random.default_rng(5)
+    for line in range(20, height - 20, 14):
+        for letter in range(20, width - 20, 6):
+            if random.random() < 0.8:
+                pixels[line : line + random.integers(4, 9), letter : letter + random.integers(1, 4)] = 30
+    return srgb(pixels)
+
+
 def face_under_a_sky(width: int = 960, height: int = 640, side: int = 96) -> pyvips.Image:
     """A smooth sky, with something full of fine detail on 1 or 2 % of the picture."""
     random = np.random.default_rng(3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from image_scaler.manifest import SIZES, Manifest, Source, build, fingerprint
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.made import MadeRendition
+from image_scaler.renditions.made import DroppedMap, MadeRendition
 from image_scaler.renditions.recipe import PageOptions, PictureChoice
 from image_scaler.renditions.toml import parse_recipe
 
@@ -337,9 +337,11 @@ def test_the_fingerprint_of_a_manifest_is_also_that_of_what_it_tells_pages() -> 
             "base_url = 'https://a.example/'\n" + ladders,
             "placeholder = true\n" + ladders,
             ladders + "[[pictures]]\nmedia = 'print'\nladder = 'b'\n",
+            ladders + "format = 'jpeg'\nhdr = 'keep'\n[[pictures]]\nmedia = 'print'\nladder = 'b'\n",
+            ladders + "format = 'jpeg'\nhdr = 'keep'\n[[pictures]]\nmedia = 'print'\nladder = 'b'\nhdr = true\n",
         )
     }
-    assert len(fingerprints) == 4
+    assert len(fingerprints) == 6
 
 
 def test_each_ladder_has_a_picture_of_its_own() -> None:
@@ -352,6 +354,52 @@ def test_each_ladder_has_a_picture_of_its_own() -> None:
     ]
     assert elements(ladders["card"])[-1][1]["src"] == "card-300/a.jpg.jpeg"
     assert "web-" not in ladders["card"]["picture"]
+
+
+def with_map(made: MadeRendition, *, is_kept: bool = True) -> MadeRendition:
+    if is_kept:
+        return msgspec.structs.replace(made, hdr=True)
+    return msgspec.structs.replace(made, hdr=False, hdr_dropped=DroppedMap.MAX_BYTES)
+
+
+JPEGS = [step(640, "jpeg"), step(1280, "jpeg")]
+OFFERS_HDR = PageOptions(
+    ladders=LADDER.ladders, pictures=(PictureChoice(media="(dynamic-range: high)", ladder="web", hdr=True),)
+)
+
+
+def test_an_entry_says_that_it_has_a_gain_map_or_why_not() -> None:
+    content = of(*BOTH, with_map(JPEGS[0], is_kept=False), with_map(JPEGS[1]))
+    found = [(entry.get("hdr"), entry.get("hdr_dropped")) for entry in content["renditions"]]
+    assert found == [*[(None, None)] * 4, (False, "max_bytes"), (True, None)]
+    assert "hdr" not in content["renditions"][0], "nothing is said of what nobody asked for"
+
+
+def test_the_jpegs_with_a_gain_map_have_a_srcset_of_their_own() -> None:
+    small, large = "web-640/a.jpg.jpeg 640w", "web-1280/a.jpg.jpeg 1280w"
+    assert of(*BOTH, *map(with_map, JPEGS))["srcset"]["jpeg_hdr"] == f"{small}, {large}"
+    assert "jpeg_hdr" not in of(*BOTH, *JPEGS)["srcset"]
+    # A step whose map was dropped is listed too: without it the browser would take a wider image.
+    partly = of(*BOTH, with_map(JPEGS[0], is_kept=False), with_map(JPEGS[1]))
+    assert partly["srcset"]["jpeg_hdr"] == f"{small}, {large}"
+    apart = written("web-640", "other/a.jpg", 640, 320, 100, "image/jpeg")
+    assert of(JPEGS[0], with_map(apart))["srcset"] == {"jpeg": small, "jpeg_hdr": "other/a.jpg 640w"}
+
+
+def test_a_picture_offers_gain_maps_to_hdr_displays_only_if_asked_and_if_there_are_any() -> None:
+    content = of(*BOTH, *map(with_map, JPEGS), page=OFFERS_HDR)
+    assert content["pictures"] == [{"media": "(dynamic-range: high)", "ladder": "web", "hdr": True}]
+    _, *found = elements(content)
+    assert [(one.get("media"), one.get("type")) for _, one in found] == [
+        ("(dynamic-range: high)", "image/jpeg"),
+        (None, "image/avif"),
+        (None, "image/webp"),
+        (None, None),
+    ]
+    assert found[0][1]["srcset"] == content["srcset"]["jpeg_hdr"]
+    without = of(*BOTH, *JPEGS, page=OFFERS_HDR)
+    assert (without["pictures"], without["picture"]) == ([], of(*BOTH, *JPEGS)["picture"])
+    assert of(*BOTH, *map(with_map, JPEGS))["picture"] == of(*BOTH, *JPEGS)["picture"]
 
 
 def test_art_direction_offers_another_ladder_first_with_its_own_size() -> None:

@@ -95,7 +95,8 @@ def _describe(target: Target) -> str:
     box = f"{' x '.join(str(side or 'any') for side in spec.box)}, " if any(spec.box) else ""
     fit = f"{spec.fit}, " if all(spec.box) else ""
     overlay = f", {spec.overlay.image} of {spec.overlay.width} at {spec.overlay.position}" if spec.overlay else ""
-    return f"{box}{fit}{target.format}{_describe_quality(target)}{overlay}"
+    gain_map = ", with the gain map of its source" if spec.hdr and spec.has_effect("hdr", target.format) else ""
+    return f"{box}{fit}{target.format}{_describe_quality(target)}{gain_map}{overlay}"
 
 
 def _describe_quality(target: RenditionTarget) -> str:

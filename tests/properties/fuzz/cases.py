@@ -72,6 +72,11 @@ format = "webp"
 width = 70
 keep_profile = true
 format = "png"
+[renditions.hdr]
+width = 50
+height = 60
+format = "jpeg"
+hdr = "keep"
 [renditions.budget]
 width = 60
 max_bytes = 900

@@ -11,7 +11,7 @@ import pillow_heif
 import pyvips
 from PIL import Image
 
-from tests.support import coded, drawing, tiffs
+from tests.support import coded, drawing, tiffs, ultra_hdr
 
 _LONGEST = 100_000
 """Longer files of the corpus are left out: their copies cost time and find nothing that short ones do not."""
@@ -58,6 +58,8 @@ def _drawn() -> dict[str, bytes]:
         "laden.jpg": drawing.jpeg(said, orientation=6),
         "p3.jpg": drawing.jpeg(p3),
         "small.jpg": bytes(photo.jpegsave_buffer(Q=12)),
+        "gain-map.jpg": ultra_hdr.source(96, 64, orientation=5),
+        "colourful-gain-map.jpg": ultra_hdr.source(96, 64, colourful=True, order="<"),
         "plain.png": drawing.png(fields),
         "interlaced.png": bytes(photo.pngsave_buffer(interlace=True)),
         "alpha.png": drawing.png(clear),
@@ -85,6 +87,7 @@ def _drawn() -> dict[str, bytes]:
         "plain.heic": _heic(photo, "RGB"),
         "alpha.heic": _heic(clear, "RGBA"),
         "grey.heic": _heic(photo, "L"),
+        "gain-map.heic": ultra_hdr.heic(photo, grey, b"Exif\0\0MM\0*"),
         "two.heic": _two_in_one_heic(photo, fields),
         "plain.tif": bytes(photo.tiffsave_buffer()),
         "lzw.tif": bytes(photo.tiffsave_buffer(compression="lzw", predictor="horizontal")),

@@ -170,4 +170,4 @@ def test_without_time_the_best_so_far_is_taken(trials: int) -> None:
     assert found.trials == trials or found.is_searched
     assert len(encode.tried) == max(1, found.trials)
     if trials == 0:
-        assert found == SearchResult(found.quality, found.body, None, 0, is_searched=False, offset=0.0)
+        assert found == SearchResult(found.quality, found.body, None, 0, 0, is_searched=False, offset=0.0)

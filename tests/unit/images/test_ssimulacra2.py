@@ -44,17 +44,7 @@ def differences(images: list[pyvips.Image]) -> list[float]:
 
 
 def drawn() -> list[pyvips.Image]:
-    return [drawing.photo(501, 487, seed=1), drawing.face_under_a_sky(560, 480), text()]
-
-
-def text() -> pyvips.Image:
-    pixels = np.full((480, 560, 3), 250, np.uint8)
-    random = np.random.default_rng(5)
-    for line in range(20, 460, 14):
-        for letter in range(20, 540, 6):
-            if random.random() < 0.8:
-                pixels[line : line + random.integers(4, 9), letter : letter + random.integers(1, 4)] = 30
-    return drawing.srgb(pixels)
+    return [drawing.photo(501, 487, seed=1), drawing.face_under_a_sky(560, 480), drawing.text(560, 480)]
 
 
 def corpus_photographs() -> list[pyvips.Image]:

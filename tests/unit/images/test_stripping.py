@@ -253,7 +253,9 @@ def test_an_avif_is_not_stripped() -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_truncated_file_is_not_stripped(kind: str) -> None:
-    for name, body in ((seed.name, seed.body) for seed in seeds(None) if seed.kind == kind):
+    # A file that ends within its gain map still has a whole picture.
+    files = ((seed.name, seed.body) for seed in seeds(None) if seed.kind == kind and "gain-map" not in seed.name)
+    for name, body in files:
         for length in {*range(0, len(body), 7), len(body) - 1}:
             assert strip(body[:length], FORMATS[kind], 1, NO_CREDITS) is None, (name, length)
 

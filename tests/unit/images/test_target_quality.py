@@ -1,5 +1,6 @@
 """A quality word: what people see is alike in every picture, format and size."""
 
+import numpy as np
 import pytest
 import pyvips
 
@@ -121,6 +122,38 @@ def test_max_bytes_wins() -> None:
     assert held.made.quality is not None
     assert free.made.quality is not None
     assert held.made.quality < free.made.quality
+
+
+def coloured_lines(width: int, height: int) -> pyvips.Image:
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    for number, colour in enumerate([(230, 0, 0), (0, 0, 230), (200, 0, 200), (0, 140, 0)]):
+        pixels[9 + 5 * number :: 20] = colour
+        pixels[:, 7 + 8 * number :: 32] = colour
+    return drawing.srgb(pixels)
+
+
+@pytest.mark.parametrize("format", ["webp", "jpeg"])
+def test_thin_coloured_lines_reach_their_score(format: str) -> None:
+    source = coloured_lines(300, 200)
+    made = one(drawing.png(source), f'format = "{format}"\nquality = "high"')
+    score = Reference(source).score(decoded(made.body))
+    assert score.overall > 68
+    assert score.worst > 68 - ALLOWED_GAP
+
+
+def test_the_resolution_of_colours_stays_as_it_was_asked_for() -> None:
+    body = drawing.png(coloured_lines(300, 200))
+    made = one(body, 'format = "jpeg"\nquality = "high"\nchroma_subsampling = "4:2:0"')
+    assert pyvips.Image.new_from_buffer(made.body, "").get("jpeg-chroma-subsample") == "4:2:0"
+    assert made.made.score is not None
+    assert made.made.score < 68
+
+
+def test_a_webp_of_a_page_is_no_larger_than_its_png() -> None:
+    body = drawing.png(drawing.text(500, 400))
+    made = one(body, 'format = "webp"\nquality = "visually_lossless"')
+    assert len(made.body) < len(body)
+    assert decoded(made.body).avg() == pytest.approx(decoded(body).avg())
 
 
 def moving(*frames: pyvips.Image) -> bytes:

@@ -11,7 +11,7 @@ from image_scaler.renditions.formats import ENCODING_OPTIONS, OUTPUT_FORMATS, Fo
 from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import CopySpec, RenditionSpec
 from image_scaler.renditions.toml import parse_recipe
-from tests.support import drawing
+from tests.support import drawing, ultra_hdr
 from tests.unit.images.test_animation import animation
 
 
@@ -198,8 +198,13 @@ VALUES = {
     "palette": ["true", "false"],
     "keep_profile": ["true", "false"],
     "keep_copyright": ["true", "false"],
+    "hdr": ['"keep"'],
 }
-PICTURES = [drawing.png(drawing.with_alpha(drawing.photo(40, 36))), animation("gif", 40, 36)]
+PICTURES = [
+    drawing.png(drawing.with_alpha(drawing.photo(40, 36))),
+    animation("gif", 40, 36),
+    ultra_hdr.source(40, 36),
+]
 
 
 @st.composite

@@ -262,6 +262,15 @@ def test_a_number_stays_a_number() -> None:
             "renditions.a.skip_larger compares formats: it needs formats with at least two of them",
         ),
         ("[renditions.a]\nskip_larger = true\nformat = 'webp'", "it needs formats with at least two of them"),
+        (
+            "[renditions.a]\nformats = ['avif', 'webp']\nhdr = 'keep'",
+            "renditions.a.hdr means nothing in avif, webp: it is for jpeg",
+        ),
+        ("[renditions.a]\nformat = 'jpeg'\nhdr = true", "expected keep for renditions.a.hdr but received true"),
+        (
+            "[renditions.a]\nwidths = [1]\n[[pictures]]\nmedia = 'x'\nladder = 'a'\nhdr = true",
+            "[[pictures]] offers HDR, but rendition a has no hdr = 'keep': add it",
+        ),
         ("[renditions.a]\nkey = 'x/{key'", "a key like img/{key} for renditions.a.key but received 'x/{key'"),
         ("[renditions.a-1]\n[renditions.a]\nwidths = [1]", "renditions a-1 and a-1 could both write a-1/..."),
         ("[renditions.a]\nwidths = [1, 1]", "renditions.a.widths has 1 twice: remove one of them"),

@@ -220,6 +220,13 @@ def test_check_refuses_an_overlay_that_cannot_be_used_with_its_line(logo: Path) 
     assert message in " ".join(done.stderr.split())
 
 
+def test_explain_says_which_renditions_keep_a_gain_map(folder: Path) -> None:
+    toml = '[renditions.w]\nwidths = [90]\nformats = ["webp", "jpeg"]\nhdr = "keep"'
+    (folder / "hdr.toml").write_text(toml, encoding="utf-8")
+    lines = run("explain", "a.jpg", "--renditions", "hdr.toml", cwd=folder).stdout.splitlines()
+    assert ["gain map" in line for line in lines if "w-90" in line] == [False, True]
+
+
 def test_explain_has_json_too(folder: Path) -> None:
     done = run("explain", "a.jpg", "b.png", "--renditions", "r.toml", "--json", cwd=folder)
     assert [json.loads(line) for line in done.stdout.splitlines()] == [

@@ -6,6 +6,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import msgspec
 import pytest
 
 from image_scaler.manifest import Source, build
@@ -99,6 +100,21 @@ def test_art_direction_offers_the_other_ladder_first_with_its_own_size() -> None
     assert first["srcset"].endswith(" 320w")
     assert [(one["type"], "media" in one) for one in others] == [("image/avif", False)]
     assert "media" not in attributes(given, ladder="web")["sources"][0]
+
+
+def test_the_jpegs_with_a_gain_map_are_offered_if_the_manifest_says_so() -> None:
+    choice = PictureChoice(media="(dynamic-range: high)", ladder="web", hdr=True)
+    made = [
+        msgspec.structs.replace(made_rendition(f"web-{width}", f"{type_}/{KEY}", width, width, type_), hdr=hdr)
+        for width in (640, 1280)
+        for type_, hdr in (("avif", msgspec.UNSET), ("jpeg", True))
+    ]
+    source = Source(key=KEY, etag="e", bytes=1, width=2000, height=2000, format=Format.JPEG)
+    body = build(source, made, PageOptions(ladders=(LADDER,), pictures=(choice,)), fingerprint="r")
+    first, *others = attributes(json.loads(body) | {"base_url": BASE})["sources"]
+    assert (first["media"], first["type"]) == ("(dynamic-range: high)", "image/jpeg")
+    assert first["srcset"].count(f"{BASE}jpeg/") == 2
+    assert [one["type"] for one in others] == ["image/avif"]
 
 
 def test_the_image_itself_has_the_last_format_if_there_is_no_older_one() -> None:
