@@ -189,16 +189,22 @@ class GainMap:
         pixels = pyvips.Image.new_from_memory(image.write_to_memory(), *stored, self.bands, "uchar")
         return decoding.turn_upright(pixels.copy(interpretation=image.interpretation), self._orientation)
 
-    def encode(self, window: Window, scale: tuple[float, float]) -> bytes:
+    def encode(self, window: Window, scale: tuple[float, float], covered: pyvips.Image | None = None) -> bytes:
         """Return the map of a rendition that shows a window of the picture at a scale, for `gain_map_file.join`.
 
-        What is beyond the edges of the picture gets no gain. Raises UnusableMapError if that is not possible, or if the
-        map is damaged.
+        What is beyond the edges of the picture gets no gain, and so does what is covered by something that is drawn on
+        the rendition: `covered` is how opaque that is on each of its pixels, from 0 to 255. Raises UnusableMapError if
+        that is not possible, or if the map is damaged.
         """
-        background = self._no_gain() if _is_beyond(window) else None
+        background = self._no_gain(DroppedMap.BARS) if _is_beyond(window) else None
+        no_gain = None if covered is None else self._no_gain(DroppedMap.OVERLAY)
         try:
             image = self._decode(scale)
-            return self._save(image if window == WHOLE else _cut(image, window, background))
+            image = image if window == WHOLE else _cut(image, window, background)
+            if covered is not None:
+                mask = decoding.resize(covered, Size(image.width, image.height))
+                image = mask.ifthenelse(no_gain, image, blend=True)
+            return self._save(image)
         except VIPS_ERRORS as error:
             raise UnusableMapError(DroppedMap.DAMAGED) from error
 
@@ -227,15 +233,15 @@ class GainMap:
         )
         return wrap_map(bytes(jpeg), self._file.gains)
 
-    def _no_gain(self) -> list[int]:
-        """Return the pixel that means no gain; raises UnusableMapError if there is none."""
+    def _no_gain(self, needed_for: DroppedMap) -> list[int]:
+        """Return the pixel that means no gain; raises UnusableMapError with what it is needed for if there is none."""
         gains, pixel = self._file.gains, []
         for low, high, gamma in zip(gains.min, gains.max, gains.gamma, strict=True):
             if not low <= 0 <= high:
-                raise UnusableMapError(DroppedMap.BARS)
+                raise UnusableMapError(needed_for)
             pixel.append(round(255 * float(-low / (high - low)) ** float(gamma)) if high > low else 0)
         if self.bands < len(set(pixel)):
-            raise UnusableMapError(DroppedMap.BARS)
+            raise UnusableMapError(needed_for)
         return pixel[: self.bands]
 
 

@@ -13,7 +13,7 @@ from image_scaler.images.vips import VIPS_ERRORS
 from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Size
 from image_scaler.renditions.limits import Limits
-from image_scaler.renditions.overlay import Overlay, OverlayImage
+from image_scaler.renditions.overlay import Overlay, OverlayImage, OverlayLayout
 
 MAX_OVERLAY_PIXELS = 4_000_000
 """Of the image of an overlay: it stays in memory, with 16 MB at this size."""
@@ -68,21 +68,34 @@ class OverlayPainter:
         The two are blended in the colours of the image: sRGB, or those of a profile that it keeps. A grey image becomes
         a coloured one if the overlay has colours.
         """
-        drawn = _decode(overlay.file)
-        is_grey = max(image.bands, drawn.bands) < 3
+        drawn, layout = self._prepare(image, overlay)
+        is_grey = drawn.bands < 3
         if not is_grey and image.bands < 3:
             image = image.colourspace("srgb")
+        # Only what is below the overlay is blended: all other pixels stay as they are, and cost nothing.
+        below = image.crop(layout.left, layout.top, *layout.size)
+        blended = below.composite2(drawn, "over", compositing_space="b-w" if is_grey else "srgb")
+        if not image.hasalpha():
+            blended = blended[: image.bands]
+        return image.insert(blended, layout.left, layout.top)
+
+    def opacity(self, image: pyvips.Image, overlay: Overlay) -> pyvips.Image:
+        """Return how opaque the overlay is on each pixel of an image, from 0 to 255."""
+        drawn, layout = self._prepare(image, overlay)
+        return (
+            drawn[drawn.bands - 1].copy(interpretation="b-w").embed(layout.left, layout.top, image.width, image.height)
+        )
+
+    def _prepare(self, image: pyvips.Image, overlay: Overlay) -> tuple[pyvips.Image, OverlayLayout]:
+        """Return the overlay as it is blended with an image, and its place."""
+        drawn = _decode(overlay.file)
+        is_grey = max(image.bands, drawn.bands) < 3
         layout = overlay.lay_out(Size(drawn.width, drawn.height), Size(image.width, image.height))
         profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
         key = (overlay.file, overlay.opacity, layout.size, is_grey, profile)
         if key not in self._prepared:
             self._prepared[key] = _prepare(drawn, layout.size, overlay.opacity, profile, is_grey=is_grey)
-        # Only what is below the overlay is blended: all other pixels stay as they are, and cost nothing.
-        below = image.crop(layout.left, layout.top, *layout.size)
-        blended = below.composite2(self._prepared[key], "over", compositing_space="b-w" if is_grey else "srgb")
-        if not image.hasalpha():
-            blended = blended[: image.bands]
-        return image.insert(blended, layout.left, layout.top)
+        return self._prepared[key], layout
 
 
 @lru_cache(maxsize=8)

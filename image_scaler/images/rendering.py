@@ -198,8 +198,8 @@ class SourceImage:
             return error.reason
         return gain_map
 
-    def _check_output(self, item: _TargetLayout, groups: int, extra_bytes: int) -> None:
-        """Raise ImageTooLargeError if a rendition is beyond the limits."""
+    def _check_output(self, item: _TargetLayout, groups: int, held: int) -> None:
+        """Raise ImageTooLargeError if a rendition is beyond the limits; `held`: bytes of memory for something else."""
         spec, format = item.target.spec, item.target.format
         largest = max(item.plan.resize, item.plan.output, key=lambda size: size.width * size.height)
         frames = _frame_count(self._header, item)
@@ -213,7 +213,7 @@ class SourceImage:
             encoding_bytes = max(encoding_bytes, SCORING_BYTES * min(frames, MAX_SAMPLED_FRAMES))
         # Of an animation all frames are held, and one after the other is encoded.
         held_bytes = DECODED_BYTES * (groups - 1) if frames == 1 else FRAME_BYTES * frames * groups
-        other_bytes = len(self._body) + extra_bytes
+        other_bytes = len(self._body) + held
         self._limits.check_memory(*largest, frames, (held_bytes + encoding_bytes) / frames, other_bytes)
 
 
@@ -300,7 +300,8 @@ class Rendering:
         group, item = next((group, item) for group in self._groups for item in group.planned if item.target == target)
         larger = group.planned[: group.planned.index(item) + 1]
         image = [group.pyramids[0].at(each.plan.resize) for each in larger][-1]
-        return self._finish(image, item, self._kept_point(item, group)).copy_memory()
+        composed = _compose(image, item.plan, target.spec, self._kept_point(item, group))
+        return self._draw_overlay(composed, target.spec).copy_memory()
 
     @property
     def has_alpha(self) -> bool:
@@ -344,10 +345,12 @@ class Rendering:
         target = spec.goal_for(format)
         count = _frame_count(self._source.header, item)
         point = self._kept_point(item, group)
-        frames = [self._finish(pyramid.at(item.plan.resize), item, point) for pyramid in group.pyramids[:count]]
+        pictures = [pyramid.at(item.plan.resize) for pyramid in group.pyramids[:count]]
+        composed = [_compose(picture, item.plan, spec, point) for picture in pictures]
+        frames = [self._draw_overlay(picture, spec) for picture in composed]
         if target:  # they are encoded more than once
             frames = [frame.copy_memory() for frame in frames]
-        gain_map = self._make_gain_map(item, group, frames[0]) if _keeps_gain_map(item.target) else None
+        gain_map = self._make_gain_map(item, group, composed[0]) if _keeps_gain_map(item.target) else None
         encoder = encoding.Encoder(
             frames,
             spec,
@@ -386,11 +389,8 @@ class Rendering:
             return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
         return encoded
 
-    def _finish(self, image: pyvips.Image, item: _TargetLayout, focal_point: Point | None) -> pyvips.Image:
-        """Return a scaled frame as it is encoded."""
-        composed = _compose(image, item.plan, item.target.spec, focal_point)
-        overlay = item.target.spec.overlay
-        return self._painter.draw(composed, overlay) if overlay else composed
+    def _draw_overlay(self, image: pyvips.Image, spec: RenditionSpec) -> pyvips.Image:
+        return self._painter.draw(image, spec.overlay) if spec.overlay else image
 
     def _strip_source(
         self, target: RenditionTarget, frames: int, encoded: EncodedImage, *, with_map: bool
@@ -416,7 +416,9 @@ class Rendering:
         try:
             if not decoding.keeps_colours(self._source.body, spec.keep_profile) and gain_map.needs_base_colours():
                 return DroppedMap.COLOURS
-            made = gain_map.encode(_window(item.plan, spec, composed).within(group.window), _scale(item, group))
+            window = _window(item.plan, spec, composed).within(group.window)
+            covered = self._painter.opacity(composed, spec.overlay) if spec.overlay else None
+            made = gain_map.encode(window, _scale(item, group), covered)
         except UnusableMapError as error:
             return error.reason
         return DroppedMap.MAX_BYTES if spec.max_bytes and joined_bytes(made) > spec.max_bytes / 2 else made

@@ -19,6 +19,8 @@ class DroppedMap(enum.StrEnum):
     """Its gains for red, green and blue differ, and the picture was converted to other primaries; or that is CMYK."""
     BARS = "bars"
     """It cannot leave the bars of `contain` as they are."""
+    OVERLAY = "overlay"
+    """It cannot leave an overlay as it is."""
     MAX_BYTES = "max_bytes"
     """It would need more than half of them."""
     TOO_LARGE = "too_large"

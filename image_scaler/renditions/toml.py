@@ -199,7 +199,7 @@ def _formats(table: RenditionTable) -> list[Format | None]:
 def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Iterator[ConfigError]:
     """Yield the mistakes in a table whose fields are all right by themselves."""
     where = _show_field(field)
-    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats"), ("hdr", "overlay")):
+    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
         if one in raw and many in raw:
             yield ConfigError(f"{where} has both {one} and {many}: remove one of them", (*field, many))
     if table.aspect_ratio is not None:

@@ -327,3 +327,42 @@ def test_an_inventory_takes_the_place_of_the_listing(images: OldImages) -> None:
         put(**changed)
         run = images.command("plan", address)
         assert (run.returncode, sentence in run.stderr) == (1, True)
+
+
+def test_what_an_upload_does_not_ask_for_is_not_to_do_and_is_an_orphan_if_an_earlier_version_had_it(
+    images: OldImages, tmp_path: Path
+) -> None:
+    images.use_recipe(PLAIN + '[renditions.web]\nwidths = [64]\nformats = ["webp"]\n')
+    plan = tmp_path / "plan.json"
+
+    def upload(name: str, asked: str | None, seed: int) -> None:
+        metadata = {} if asked is None else {"renditions": asked}
+        body = jpeg(photo(160, 120, seed=seed))
+        images.upload(f"asked/{name}.jpg", body, Metadata=metadata)
+
+    def apply(*options: str) -> None:
+        done = images.command("apply", plan, *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def made() -> set[str]:
+        return {key for key in images.destination_objects() if "asked/" in key and not key.startswith("manifests/")}
+
+    upload("all", None, 1)
+    upload("some", "web", 2)
+    upload("none", "none", 3)
+    assert images.plan("--prefix=asked/", f"--out={plan}", "--sample=0")["counts"]["to_process"] == 3
+    apply()
+    assert made() == {"thumbnail/asked/all.jpg.webp", "web-64/asked/all.jpg.webp", "web-64/asked/some.jpg.webp"}
+    for _ in range(2):  # from the manifests, and from the index
+        counts = images.plan("--prefix=asked/")["counts"]
+        assert (counts["sources"], counts["up_to_date"], counts["to_process"], counts["orphans"]) == (3, 3, 0, 0)
+
+    upload("all", "thumbnail", 4)
+    counts = images.plan("--prefix=asked/", f"--out={plan}", "--sample=0")["counts"]
+    assert (counts["to_process"], counts["orphans"]) == (1, 0)  # a listing does not tell what it asks for
+    apply()
+    counts = images.plan("--prefix=asked/", f"--out={plan}")["counts"]
+    assert (counts["up_to_date"], counts["to_process"], counts["orphans"]) == (3, 0, 1)
+    apply("--orphans", "delete")
+    assert made() == {"thumbnail/asked/all.jpg.webp", "web-64/asked/some.jpg.webp"}
+    assert images.plan("--prefix=asked/")["counts"]["orphans"] == 0

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from image_scaler.images.attribution import Credits, read_credits
 from image_scaler.images.containers import jpeg_segments
 from image_scaler.images.gain_map_file import UnusableMapError, find_gain_map
+from image_scaler.images.overlay import open_overlay
 from image_scaler.images.rendering import Rendition, SourceImage
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
+from image_scaler.renditions.geometry import Size
 from image_scaler.renditions.limits import IDLE_MEMORY, Limits
+from image_scaler.renditions.overlay import Overlay
 from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing, ultra_hdr
 from tests.support.drawing import decoded
@@ -29,8 +32,15 @@ MAP = bytes(GAIN.resize(0.5).jpegsave_buffer(Q=98))
 HDR = 'format = "jpeg"\nhdr = "keep"\n'
 
 
+LOGO = open_overlay(drawing.png(drawing.srgb(np.full((20, 60, 3), 255, np.uint8))))
+PLACE = {"width": "25%", "position": "right", "margin": "20%"}
+"""Near the sun."""
+DRAWN = 'overlay = { image = "overlays/logo.png"' + "".join(f', {name} = "{text}"' for name, text in PLACE.items())
+
+
 def render_all(body: bytes, table: str, limits: Limits | None = None) -> list[Rendition]:
-    targets = parse_recipe(f"[renditions.x]\n{table}").plan_for("a.jpg").renditions
+    recipe = parse_recipe(f"[renditions.x]\n{table}", read_overlay=lambda name: LOGO)
+    targets = recipe.plan_for("a.jpg").renditions
     return list(SourceImage(body, limits or Limits()).render(targets))
 
 
@@ -373,6 +383,39 @@ def test_a_map_that_has_gain_everywhere_is_dropped_next_to_bars() -> None:
     made = render(body, f'{HDR}width = 120\nheight = 120\nfit = "contain"').made
     assert (made.hdr, made.hdr_dropped) == (False, "bars")
     assert render(body, f"{HDR}width = 120\nheight = 120").made.hdr is True
+
+
+@pytest.mark.parametrize("colourful", [False, True])
+@pytest.mark.parametrize("size", ["width = 120", 'width = 110\nheight = 110\nposition = "attention"', ""])
+def test_an_overlay_has_no_gain_and_all_else_has_its_own(colourful: bool, size: str) -> None:
+    body = source(*SIZE, colourful=colourful)
+    with_logo, without = (render(body, f"{HDR}{size}\n{drawn}").body for drawn in (f"{DRAWN} }}", ""))
+    seen, plain = hdr(with_logo).light, hdr(without).light
+    height, width = seen.shape[:2]
+    (inner, left, top) = Overlay(image="", file=LOGO, **PLACE).lay_out(Size(60, 20), Size(width, height))
+    logo = np.s_[top + 2 : top + inner.height - 2, left + 2 : left + inner.width - 2]
+    assert (plain / ultra_hdr.linear(decoded(without).numpy()))[logo].mean() > 1.4, "there is a gain"
+    assert seen[logo] == pytest.approx(1, abs=0.3), "at its edges the encoder leaves traces of the picture"
+    assert seen[logo].mean() == pytest.approx(1, abs=0.03)
+    below = np.s_[top + inner.height + 10 :]
+    assert np.abs(seen - plain)[below].mean() < 0.02
+
+
+def test_half_an_overlay_keeps_half_of_the_gain_below_it() -> None:
+    body, gains = source(*SIZE), []
+    for opacity in (0.01, 0.5, 1):
+        made = render(body, f"{HDR}{DRAWN}, opacity = {opacity} }}").body
+        gain = hdr(made).light / ultra_hdr.linear(decoded(made).numpy())
+        gains.append(float(gain[58:62, 100:116].mean()))
+    assert gains[0] > gains[1] + 0.2 > gains[2] + 0.4
+    assert gains[2] == pytest.approx(1, abs=0.05)
+
+
+def test_a_map_that_has_gain_everywhere_is_dropped_under_an_overlay() -> None:
+    body = with_map(BASE, MAP, numbers(GainMapMin=0.5))
+    made = render(body, f"{HDR}{DRAWN} }}").made
+    assert (made.hdr, made.hdr_dropped) == (False, "overlay")
+    assert render(body, HDR).made.hdr is True
 
 
 # iPhones

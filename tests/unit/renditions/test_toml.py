@@ -266,10 +266,6 @@ def test_a_number_stays_a_number() -> None:
             "[renditions.a]\nformats = ['avif', 'webp']\nhdr = 'keep'",
             "renditions.a.hdr means nothing in avif, webp: it is for jpeg",
         ),
-        (
-            "[renditions.a]\nformat = 'jpeg'\nhdr = 'keep'\noverlay = { image = 'overlays/a.png', width = '9%' }",
-            "renditions.a has both hdr and overlay",
-        ),
         ("[renditions.a]\nformat = 'jpeg'\nhdr = true", "expected keep for renditions.a.hdr but received true"),
         (
             "[renditions.a]\nwidths = [1]\n[[pictures]]\nmedia = 'x'\nladder = 'a'\nhdr = true",
