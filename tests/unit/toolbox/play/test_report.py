@@ -2,17 +2,14 @@
 
 import re
 import subprocess
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from typer.testing import CliRunner
 
 from tests.support import drawing
 from tests.unit.toolbox.play.playing import PROGRAM
 from tests.unit.toolbox.play.test_page import LADDER, cell
-from toolbox.cli import main
 
 
 def write(folder: Path, recipe: str = LADDER) -> "subprocess.CompletedProcess[str]":
@@ -21,13 +18,13 @@ def write(folder: Path, recipe: str = LADDER) -> "subprocess.CompletedProcess[st
     (folder / "in" / "<").mkdir()
     (folder / "in" / "<" / "script><!--.jpg").write_text("no image")  # its key would end the script that it is in
     (folder / "r.toml").write_text(recipe)
-    return subprocess.run(
-        [str(PROGRAM), "play", "in", "--renditions", "r.toml", "--html", "out.html"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return play(folder, "in", "out.html")
+
+
+def play(folder: Path, source: str, html: str, umask: int = -1) -> "subprocess.CompletedProcess[str]":
+    """Run the program in a process of its own: an event loop of Playwright's may be running in this one."""
+    command = [str(PROGRAM), "play", source, "--renditions", "r.toml", "--html", html]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, umask=umask)
 
 
 def test_it_opens_without_a_server_or_a_network(tmp_path: Path, page: Page) -> None:
@@ -55,8 +52,7 @@ def test_it_opens_without_a_server_or_a_network(tmp_path: Path, page: Page) -> N
 def test_the_umask_says_who_may_read_it(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(drawing.jpeg(drawing.photo(60, 40)))
     (tmp_path / "r.toml").write_text("[renditions.a]\nwidth = 30\n")
-    command = [str(PROGRAM), "play", "photo.jpg", "--renditions", "r.toml", "--html", "report.html"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, umask=0o077)
+    assert play(tmp_path, "photo.jpg", "report.html", umask=0o077).returncode == 0
     assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o600
 
 
@@ -65,10 +61,8 @@ def test_it_goes_through_a_pipe_and_to_where_a_link_leads(tmp_path: Path) -> Non
     (tmp_path / "r.toml").write_text("[renditions.a]\nwidth = 30\n")
     (tmp_path / "real.html").write_text("older")
     (tmp_path / "link.html").symlink_to("real.html")
-    command = [str(PROGRAM), "play", "photo.jpg", "--renditions", "r.toml", "--html"]
-    piped = subprocess.run([*command, "/dev/stdout"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "<!doctype html>" in piped.stdout
-    subprocess.run([*command, "link.html"], cwd=tmp_path, capture_output=True, check=True)
+    assert "<!doctype html>" in play(tmp_path, "photo.jpg", "/dev/stdout").stdout
+    assert play(tmp_path, "photo.jpg", "link.html").returncode == 0
     assert (tmp_path / "link.html").is_symlink()
     assert (tmp_path / "real.html").read_text().startswith("<!doctype html>")
     assert list(tmp_path.glob("*part*")) == list(tmp_path.glob(".*part*")) == []
@@ -84,9 +78,8 @@ def test_it_goes_through_a_pipe_and_to_where_a_link_leads(tmp_path: Path) -> Non
 def test_a_recipe_with_a_mistake_is_refused(tmp_path: Path, recipe: str, sentence: str) -> None:
     (tmp_path / "photo.jpg").write_text("no image")
     (tmp_path / "r.toml").write_text(recipe)
-    with chdir(tmp_path):
-        done = CliRunner().invoke(main, ["play", "photo.jpg", "--renditions", "r.toml", "--html", "out.html"])
-    assert done.exit_code == 2
+    done = play(tmp_path, "photo.jpg", "out.html")
+    assert done.returncode == 2
     assert sentence in done.stderr
     assert not (tmp_path / "out.html").exists()
 
