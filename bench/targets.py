@@ -21,6 +21,9 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Return the score of each rendition, and the CPU of the shipped renditions.toml with and without a target."""
     renditions, cpu = [], []
     for picture in judged_pictures():
+        cpu.append({"picture": picture.path.name, **_cpu(picture, rounds)})
+        if not picture.steps(WIDTHS):
+            continue
         say(f"  quality = high of {picture.path.name}")
         references = engine_ladder(picture, ["png"], WIDTHS)["png"]
         fixed = engine_ladder(picture, FORMATS, WIDTHS)
@@ -35,7 +38,6 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
                         "fixed_score": score(fixed[format][width]),
                     }
                     renditions.append(one | scores)
-        cpu.append({"picture": picture.path.name, **_cpu(picture, rounds)})
     return {"renditions": renditions, "cpu": cpu}
 
 
