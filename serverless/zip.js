@@ -1,5 +1,5 @@
 // A plugin: compress the package with zlib. serverless-python-requirements compresses it with JSZip, in JavaScript, which
-// takes 12 of the 22 s of packaging; zlib takes 3, for 2 % more bytes.
+// takes 12 s; zlib takes 7, for 2 % more bytes.
 'use strict';
 
 const JSZip = require('jszip');
@@ -7,6 +7,9 @@ const yazl = require('yazl');
 
 // The first time that a zip can have. Zips have local times, so this one is the same in every time zone.
 const TIME = { mtime: new Date(1980, 0, 1), forceDosTimestamp: true };
+
+// Nothing is uploaded for the local AWS: zlib's quickest level takes 1 s, for 10 % more bytes.
+let compressionLevel = 9;
 
 JSZip.prototype.generateNodeStream = function generateNodeStream() {
   const zip = new yazl.ZipFile();
@@ -20,9 +23,13 @@ JSZip.prototype.generateNodeStream = function generateNodeStream() {
 async function addFiles(source, zip) {
   for (const [name, file] of Object.entries(source.files).sort()) {
     if (!file.dir) {
-      zip.addBuffer(await file.async('nodebuffer'), name, { mode: file.unixPermissions, compressionLevel: 9, ...TIME });
+      zip.addBuffer(await file.async('nodebuffer'), name, { mode: file.unixPermissions, compressionLevel, ...TIME });
     }
   }
 }
 
-module.exports = class Zip {};
+module.exports = class Zip {
+  constructor(serverless, options) {
+    if (options.stage === 'local') compressionLevel = 1;
+  }
+};

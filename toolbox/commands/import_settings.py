@@ -6,7 +6,7 @@ from pathlib import Path
 from toolbox.console import CommandError, print_error
 from toolbox.importers import aws_lambda_image, firebase
 
-TOOLS = {"aws-lambda-image": aws_lambda_image.draft, "firebase": firebase.draft}
+TOOLS = {"aws-lambda-image": aws_lambda_image.import_recipe, "firebase": firebase.import_recipe}
 
 
 def import_settings(tool: str, path: Path) -> int:
@@ -18,9 +18,9 @@ def import_settings(tool: str, path: Path) -> int:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read {path}: {error}") from error
-    draft = TOOLS[tool](text)
-    draft.check()
-    sys.stdout.write(draft.text())
-    for difference in draft.differences:
+    imported = TOOLS[tool](text)
+    imported.check()
+    sys.stdout.write(imported.text())
+    for difference in imported.differences:
         print_error(difference)
-    return 2 if draft.differences else 0
+    return 2 if imported.differences else 0

@@ -1,1 +1,1 @@
-"""Settings of other tools -> renditions.toml: draft has what all tools share, and each tool has a module."""
+"""Settings of other tools -> renditions.toml: imported_recipe has what all tools share, and each tool has a module."""

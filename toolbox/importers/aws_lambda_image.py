@@ -1,4 +1,4 @@
-"""aws-lambda-image: config.json -> Draft."""
+"""aws-lambda-image: config.json -> ImportedRecipe."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolbox.console import CommandError
-from toolbox.importers.draft import Draft, hexadecimal, join, literal
+from toolbox.importers.imported_recipe import ImportedRecipe, hexadecimal, join, literal
 
 DEFAULT_QUALITY = 75
 """Of cjpeg, which writes all JPEGs."""
@@ -36,15 +36,15 @@ _KEY_FIELDS = ("directory", "template", "prefix", "suffix", "keepExtension")
 _SHARED_FIELDS = ("acl", "cacheControl", *_KEY_FIELDS, *_NOTES)
 
 
-def draft(text: str) -> Draft:
-    """Return the draft of a config.json; raises CommandError if it is none."""
+def import_recipe(text: str) -> ImportedRecipe:
+    """Return the recipe of a config.json; raises CommandError if it is none."""
     try:
         config = json.loads(text)
     except ValueError as error:
         raise CommandError(f"cannot read config.json: {error}") from error
     if not isinstance(config, dict) or not all(isinstance(part, dict) for _, part in _parts(config)):
         raise CommandError("cannot read config.json: it, backup, reduce and each of resizes must be an object")
-    found = Draft()
+    found = ImportedRecipe()
     _check_buckets(found, config)
     _note(found, "", config, {"backup", "reduce", "resizes", "keepExtension", "acl", "cacheControl"})
     if backup := config.get("backup"):
@@ -66,13 +66,13 @@ def _parts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
     yield from ((f"resizes[{index}]", resize) for index, resize in enumerate(config.get("resizes", [])))
 
 
-def _check_buckets(found: Draft, config: Mapping[str, Any]) -> None:
+def _check_buckets(found: ImportedRecipe, config: Mapping[str, Any]) -> None:
     buckets = {part["bucket"] for _, part in _parts(config) if part.get("bucket")}
     if len(buckets) > 1:
         found.differ("bucket", f"there is one destination bucket, and not {len(buckets)}")
 
 
-def _note(found: Draft, setting: str, part: Mapping[str, Any], known: set[str]) -> None:
+def _note(found: ImportedRecipe, setting: str, part: Mapping[str, Any], known: set[str]) -> None:
     """Add a comment for each field of a part that has no counterpart."""
     for name, value in part.items():
         place = f"{setting}.{name}".lstrip(".")
@@ -86,7 +86,7 @@ def _note(found: Draft, setting: str, part: Mapping[str, Any], known: set[str]) 
             found.note(place, "null: a rendition has the Cache-Control of its source, or a day")
 
 
-def _add_backup(found: Draft, config: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
+def _add_backup(found: ImportedRecipe, config: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
     _note(found, "backup", backup, {*_SHARED_FIELDS, "move"})
     if backup.get("move"):
         found.note("backup.move", "sources stay, because a changed recipe needs them; a lifecycle rule can delete them")
@@ -96,7 +96,7 @@ def _add_backup(found: Draft, config: Mapping[str, Any], backup: Mapping[str, An
         found.add("original", {"key": key})
 
 
-def _add_resize(found: Draft, setting: str, resize: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def _add_resize(found: ImportedRecipe, setting: str, resize: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     if not resize.get("size"):
         found.note(f"{setting}.size", "without a size nothing was made")
         return
@@ -109,7 +109,12 @@ def _add_resize(found: Draft, setting: str, resize: Mapping[str, Any], config: M
 
 
 def _add(
-    found: Draft, setting: str, name: str, part: Mapping[str, Any], config: Mapping[str, Any], box: Mapping[str, Any]
+    found: ImportedRecipe,
+    setting: str,
+    name: str,
+    part: Mapping[str, Any],
+    config: Mapping[str, Any],
+    box: Mapping[str, Any],
 ) -> None:
     """Add the rendition of `reduce`, or of one of `resizes`."""
     format = None
@@ -137,7 +142,7 @@ def _add(
     )
 
 
-def _box(found: Draft, setting: str, resize: Mapping[str, Any]) -> dict[str, Any] | None:
+def _box(found: ImportedRecipe, setting: str, resize: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what a geometry of ImageMagick means; None if it has no counterpart. ImageMagick enlarges."""
     size, crop = str(resize["size"]), resize.get("crop")
     match = _GEOMETRY.fullmatch(size)
@@ -167,7 +172,7 @@ def _box(found: Draft, setting: str, resize: Mapping[str, Any]) -> dict[str, Any
     return box | {"fit": "cover", "position": position}
 
 
-def _background(found: Draft, setting: str, part: Mapping[str, Any], format: str | None) -> str | None:
+def _background(found: ImportedRecipe, setting: str, part: Mapping[str, Any], format: str | None) -> str | None:
     if "background" not in part:
         return None
     from PIL import ImageColor  # here, because it is slow to load
@@ -183,7 +188,7 @@ def _background(found: Draft, setting: str, part: Mapping[str, Any], format: str
 
 
 def _key(
-    found: Draft, setting: str, part: Mapping[str, Any], config: Mapping[str, Any], format: str | None
+    found: ImportedRecipe, setting: str, part: Mapping[str, Any], config: Mapping[str, Any], format: str | None
 ) -> str | None:
     """Return the key template of a part; None if it has no counterpart."""
     if part.get("template"):

@@ -1,4 +1,4 @@
-"""Firebase's extension Resize Images (storage-resize-images 0.3): params.env -> Draft."""
+"""Firebase's extension Resize Images (storage-resize-images 0.3): params.env -> ImportedRecipe."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolbox.console import CommandError
-from toolbox.importers.draft import Draft, hexadecimal, join, literal
+from toolbox.importers.imported_recipe import ImportedRecipe, hexadecimal, join, literal
 
 DEFAULT_QUALITY = {"false": 80, "jpg": 80, "jpeg": 80, "webp": 80, "avif": 50}
 """sharp's: the extension encodes each picture once more at the end, without any options."""
@@ -50,10 +50,10 @@ _MEANT = (
 )
 
 
-def draft(text: str) -> Draft:
-    """Return the draft of a params.env; raises CommandError if it is none."""
+def import_recipe(text: str) -> ImportedRecipe:
+    """Return the recipe of a params.env; raises CommandError if it is none."""
     params = _read(text)
-    found = Draft()
+    found = ImportedRecipe()
     _note_settings(found, params)
     options = _resize_options(found, _object(params, "SHARP_OPTIONS"))
     options["animated"] = options.get("animated") or params.get("IS_ANIMATED", "true") == "true"
@@ -98,7 +98,7 @@ def _object(params: Mapping[str, str], name: str) -> dict[str, Any]:
     return value
 
 
-def _note_settings(found: Draft, params: Mapping[str, str]) -> None:
+def _note_settings(found: ImportedRecipe, params: Mapping[str, str]) -> None:
     """Add a comment for each parameter that has no counterpart."""
     for name, value in params.items():
         if name.startswith(_EVENTS):
@@ -111,7 +111,7 @@ def _note_settings(found: Draft, params: Mapping[str, str]) -> None:
             found.differ(name, "this parameter is not known")
 
 
-def _resize_options(found: Draft, options: Mapping[str, Any]) -> dict[str, Any]:
+def _resize_options(found: ImportedRecipe, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what SHARP_OPTIONS means; without it, pictures are fitted into the size and not enlarged."""
     table: dict[str, Any] = {"fit": "inside"}
     for name, value in options.items():
@@ -151,7 +151,7 @@ def _colour(value: Any) -> str | None:
         return None
 
 
-def _folder(found: Draft, path: str) -> str:
+def _folder(found: ImportedRecipe, path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         found.differ("RESIZED_IMAGES_PATH", "a key cannot be in a folder above that of its source")
@@ -159,7 +159,9 @@ def _folder(found: Draft, path: str) -> str:
     return join(*map(literal, parts))
 
 
-def _add(found: Draft, size: str, type_: str, folder: str, options: Mapping[str, Any], *, is_only: bool) -> None:
+def _add(
+    found: ImportedRecipe, size: str, type_: str, folder: str, options: Mapping[str, Any], *, is_only: bool
+) -> None:
     """Add the rendition of one size in one type."""
     if type_ != "false" and type_ not in _FORMATS:
         found.differ("IMAGE_TYPE", f"{type_} is not written")
@@ -184,7 +186,7 @@ def _add(found: Draft, size: str, type_: str, folder: str, options: Mapping[str,
     )
 
 
-def _add_rules(found: Draft, params: Mapping[str, str]) -> None:
+def _add_rules(found: ImportedRecipe, params: Mapping[str, str]) -> None:
     """Add the rules of the folders: the first one that matches decides, as exclusion did."""
     for path in _words(params.get("EXCLUDE_PATH_LIST", "")):
         _add_rule(found, "EXCLUDE_PATH_LIST", path, [])
@@ -195,7 +197,7 @@ def _add_rules(found: Draft, params: Mapping[str, str]) -> None:
         found.rules.append({"match": "**", "renditions": []})
 
 
-def _add_rule(found: Draft, setting: str, path: str, renditions: list[str]) -> None:
+def _add_rule(found: ImportedRecipe, setting: str, path: str, renditions: list[str]) -> None:
     folders = ["**" if part == "*" else part for part in path.split("/") if part]
     if any("*" in part and part != "**" for part in folders) or not path.startswith("/"):
         found.differ(setting, f"there is no pattern for {path!r}: write a [[rules]] table")

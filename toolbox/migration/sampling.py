@@ -23,7 +23,7 @@ from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectHead, ObjectHeaders, ObjectRef, StoredObject
 from toolbox.aws.errors import call_errors
 from toolbox.migration.changes import Change
-from toolbox.migration.stored import StoredManifest, read_manifest, read_object
+from toolbox.migration.stored import ParsedManifest, read_manifest, read_object
 from toolbox.migration.visual_diff import VisualDiff
 
 if TYPE_CHECKING:
@@ -194,6 +194,6 @@ class Sampler:
         # One vCPU has no second one for libvips' other thread.
         return SampledSource(cpu if self._vcpus == 1 else took, before, after)
 
-    def _manifest(self, change: Change) -> StoredManifest | None:
+    def _manifest(self, change: Change) -> ParsedManifest | None:
         key = change.plan.manifest_key
         return read_manifest(self._s3, self._destination, key) if key and change.has_manifest else None

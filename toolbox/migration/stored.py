@@ -17,7 +17,7 @@ class StoredSource(msgspec.Struct):
     etag: str
 
 
-class StoredManifest(msgspec.Struct):
+class ParsedManifest(msgspec.Struct):
     """A manifest, as far as a plan needs it."""
 
     source: StoredSource
@@ -25,11 +25,11 @@ class StoredManifest(msgspec.Struct):
     renditions: list[MadeRendition]
 
 
-def read_manifest(s3: "S3Client", bucket: str, key: str) -> StoredManifest | None:
+def read_manifest(s3: "S3Client", bucket: str, key: str) -> ParsedManifest | None:
     """Return a manifest; None if it does not exist, or is damaged. Raises CallError."""
     body = read_object(s3, bucket, key)
     try:
-        return msgspec.json.decode(body, type=StoredManifest) if body is not None else None
+        return msgspec.json.decode(body, type=ParsedManifest) if body is not None else None
     except msgspec.DecodeError:
         return None  # processing its source writes it again
 

@@ -21,7 +21,7 @@ from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.made import MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from toolbox.migration.changes import Change
-from toolbox.migration.stored import StoredManifest
+from toolbox.migration.stored import ParsedManifest
 
 MAX_CHANGES = 5
 MAX_COMPARED_SIDE = 2048
@@ -109,7 +109,7 @@ class VisualDiff:
     def look(
         self,
         change: Change,
-        manifest: StoredManifest | None,
+        manifest: ParsedManifest | None,
         made: Sequence[MadeRendition],
         body_of: Callable[[str], bytes],
     ) -> None:

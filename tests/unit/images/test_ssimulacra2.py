@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,13 @@ def public_score(image: pyvips.Image, encoded: pyvips.Image) -> float:
     return float(compute_ssimulacra2(*(io.BytesIO(drawing.png(one)) for one in (image, encoded))))
 
 
-def differences(images: list[pyvips.Image]) -> list[float]:
+def differences(images: list[pyvips.Image], every: int = 1) -> list[float]:
+    """Return the differences for encodings of each image: for all, or `every` second one, in turns."""
     found = []
-    for image in images:
+    for number, image in enumerate(images):
         reference = Reference(image)
-        found += [reference.score(one).overall - public_score(image, one) for one in encodings(image)]
+        chosen = islice(encodings(image), number % every, None, every)
+        found += [reference.score(one).overall - public_score(image, one) for one in chosen]
     return found
 
 
@@ -55,7 +58,9 @@ def corpus_photographs() -> list[pyvips.Image]:
         image = pyvips.Image.thumbnail(str(file), 800, size="down", export_profile="srgb")
         if image.bands == 3 and image.interpretation == "srgb" and min(image.width, image.height) >= MIN_SIDE:
             found.append(image.copy_memory())
-    return found[:15]
+        if len(found) == 15:
+            break
+    return found
 
 
 def noise(pixels: np.ndarray) -> np.ndarray:
@@ -115,8 +120,8 @@ def test_drawn_pictures_have_the_scores_of_the_public_implementation() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not CORPUS, reason="IMAGE_CORPUS names no folder of real pictures")
 def test_encodings_of_photographs_have_the_scores_of_the_public_implementation() -> None:
-    found = sorted(abs(difference) for difference in differences(corpus_photographs()))
-    assert len(found) >= 100
+    found = sorted(abs(difference) for difference in differences(corpus_photographs(), every=2))
+    assert len(found) >= 50
     assert found[len(found) // 2] <= 1.0
     assert found[int(len(found) * 0.95)] <= 2.0
 

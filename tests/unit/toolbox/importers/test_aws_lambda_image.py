@@ -8,31 +8,31 @@ import pytest
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.toml import parse_recipe
 from toolbox.console import CommandError
-from toolbox.importers.aws_lambda_image import draft
-from toolbox.importers.draft import Draft
+from toolbox.importers.aws_lambda_image import import_recipe
+from toolbox.importers.imported_recipe import ImportedRecipe
 
 
-def drafted(config: dict[str, Any]) -> Draft:
-    found = draft(json.dumps(config))
+def imported(config: dict[str, Any]) -> ImportedRecipe:
+    found = import_recipe(json.dumps(config))
     found.check()
     return found
 
 
 def table(resize: dict[str, Any], **config: Any) -> dict[str, Any]:
-    found = drafted({"resizes": [{"size": 300, "directory": "./s", **resize}], **config})
+    found = imported({"resizes": [{"size": 300, "directory": "./s", **resize}], **config})
     assert found.differences == []
     (only,) = found.renditions.values()
     return only
 
 
 def recipe(config: dict[str, Any]) -> Recipe:
-    found = drafted(config)
+    found = imported(config)
     assert found.differences == []
     return parse_recipe(found.text())
 
 
 def refused(resize: dict[str, Any]) -> str:
-    return drafted({"resizes": [{"size": 300, "directory": "./s", **resize}]}).differences[0]
+    return imported({"resizes": [{"size": 300, "directory": "./s", **resize}]}).differences[0]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_keys_are_the_same(options: dict[str, Any], key: str) -> None:
 
 
 def test_extensions_that_were_replaced_by_jpg_are_noted() -> None:
-    assert drafted({"resizes": [{"size": 3}]}).notes[0].startswith("keepExtension")
-    assert drafted({"keepExtension": True, "resizes": [{"size": 3}]}).notes == []
+    assert imported({"resizes": [{"size": 3}]}).notes[0].startswith("keepExtension")
+    assert imported({"keepExtension": True, "resizes": [{"size": 3}]}).notes == []
 
 
 @pytest.mark.parametrize("directory", ["../small", ".."])
@@ -143,23 +143,23 @@ def test_a_table_has_the_name_of_the_last_folder_or_the_suffix_or_the_size() -> 
         {"size": "300x200!", "suffix": "", "directory": "./"},
         {"size": 4, "directory": "./y/small"},
     ]
-    assert list(drafted({"resizes": resizes}).renditions) == ["small", "medium", "300x200", "small-2"]
+    assert list(imported({"resizes": resizes}).renditions) == ["small", "medium", "300x200", "small-2"]
 
 
 def test_a_backup_is_a_copy() -> None:
-    found = drafted({"backup": {"directory": "./original", "move": True}, "cacheControl": "max-age=1"})
+    found = imported({"backup": {"directory": "./original", "move": True}, "cacheControl": "max-age=1"})
     assert found.renditions == {"original": {"key": "{dir}original/{stem}{source_ext}"}}
     assert [note.partition(":")[0] for note in found.notes] == ["backup.move", "backup.cacheControl", "keepExtension"]
     assert found.differences == []
 
 
 def test_a_backup_without_the_folders_of_the_source_is_refused() -> None:
-    (difference,) = drafted({"backup": {"directory": "original"}}).differences
+    (difference,) = imported({"backup": {"directory": "original"}}).differences
     assert "two sources could share the key of rendition original" in difference
 
 
 def test_reduce_encodes_without_a_size() -> None:
-    found = drafted({"reduce": {"directory": "./reduced", "quality": 90}})
+    found = imported({"reduce": {"directory": "./reduced", "quality": 90}})
     assert found.differences == []
     assert found.renditions == {
         "reduced": {"quality": 90, "progressive": True, "palette": True, "key": "{dir}reduced/{stem}{source_ext}"}
@@ -167,8 +167,8 @@ def test_reduce_encodes_without_a_size() -> None:
 
 
 def test_one_bucket_is_noted_and_several_are_refused() -> None:
-    assert drafted({"bucket": "b", "resizes": [{"size": 3, "bucket": "b"}]}).differences == []
-    (difference,) = drafted({"bucket": "b", "resizes": [{"size": 3, "bucket": "c"}]}).differences
+    assert imported({"bucket": "b", "resizes": [{"size": 3, "bucket": "b"}]}).differences == []
+    (difference,) = imported({"bucket": "b", "resizes": [{"size": 3, "bucket": "c"}]}).differences
     assert difference == "bucket: there is one destination bucket, and not 2"
 
 
@@ -185,18 +185,18 @@ def test_one_bucket_is_noted_and_several_are_refused() -> None:
     ],
 )
 def test_a_field_that_changes_no_picture_is_noted(field: str, value: Any) -> None:
-    found = drafted({"resizes": [{"size": 300, "format": "jpg", "directory": "./s", field: value}]})
+    found = imported({"resizes": [{"size": 300, "format": "jpg", "directory": "./s", field: value}]})
     assert [note.partition(":")[0] for note in found.notes] == [f"resizes[0].{field}"]
     assert found.differences == []
 
 
 def test_a_field_that_is_not_known_is_refused() -> None:
     assert refused({"blur": 3}) == "resizes[0].blur: this field is not known"
-    assert drafted({"resize": []}).differences[0] == "resize: this field is not known"
+    assert imported({"resize": []}).differences[0] == "resize: this field is not known"
 
 
 def test_a_resize_without_a_size_made_nothing() -> None:
-    found = drafted({"resizes": [{"directory": "./a"}, {"size": 3, "directory": "./b"}]})
+    found = imported({"resizes": [{"directory": "./a"}, {"size": 3, "directory": "./b"}]})
     assert list(found.renditions) == ["b"]
     assert found.notes[0].startswith("resizes[0].size")
 
@@ -204,4 +204,4 @@ def test_a_resize_without_a_size_made_nothing() -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"resizes": [3]}', '{"reduce": true}'])
 def test_what_is_no_config_is_refused(text: str) -> None:
     with pytest.raises(CommandError):
-        draft(text)
+        import_recipe(text)

@@ -7,27 +7,27 @@ import pytest
 from image_scaler.renditions.recipe import Recipe
 from image_scaler.renditions.toml import parse_recipe
 from toolbox.console import CommandError
-from toolbox.importers.draft import Draft
-from toolbox.importers.firebase import draft
+from toolbox.importers.firebase import import_recipe
+from toolbox.importers.imported_recipe import ImportedRecipe
 
 UPLOADS = ["photo.JPG", "images/2024/my photo.png", "a.b/x.y.webp"]
 
 
-def drafted(*params: str) -> Draft:
-    found = draft("\n".join(params))
+def imported(*params: str) -> ImportedRecipe:
+    found = import_recipe("\n".join(params))
     found.check()
     return found
 
 
 def recipe(*params: str) -> Recipe:
     """The recipe of parameters that all have a counterpart."""
-    found = drafted(*params)
+    found = imported(*params)
     assert found.differences == []
     return parse_recipe(found.text())
 
 
 def table(*params: str) -> dict[str, Any]:
-    found = drafted(*params)
+    found = imported(*params)
     assert found.differences == []
     (only,) = found.renditions.values()
     return only
@@ -58,12 +58,12 @@ def test_without_parameters_a_picture_is_fitted_into_200_by_200_and_not_enlarged
 
 
 def test_each_size_has_a_table() -> None:
-    assert list(drafted("IMG_SIZES=200x200,400x300").renditions) == ["200x200", "400x300"]
+    assert list(imported("IMG_SIZES=200x200,400x300").renditions) == ["200x200", "400x300"]
 
 
 @pytest.mark.parametrize("size", ["200", "0x5", "axb", "50%"])
 def test_what_is_no_size_is_refused(size: str) -> None:
-    assert drafted(f"IMG_SIZES={size}").differences[0] == f"IMG_SIZES: {size!r} is not a width and a height"
+    assert imported(f"IMG_SIZES={size}").differences[0] == f"IMG_SIZES: {size!r} is not a width and a height"
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_sharp_options_that_have_a_counterpart(options: str, expected: dict[str,
     "options", ['{"kernel": "nearest"}', '{"position": 99}', '{"background": "nocolour"}', '{"fit": "x"}']
 )
 def test_sharp_options_without_a_counterpart_are_refused(options: str) -> None:
-    assert drafted(f"SHARP_OPTIONS={options}").differences
+    assert imported(f"SHARP_OPTIONS={options}").differences
 
 
 def test_sharp_options_that_change_no_picture_are_noted() -> None:
-    assert drafted('SHARP_OPTIONS={"fastShrinkOnLoad": false}').notes[0].startswith("SHARP_OPTIONS.fastShrinkOnLoad")
+    assert imported('SHARP_OPTIONS={"fastShrinkOnLoad": false}').notes[0].startswith("SHARP_OPTIONS.fastShrinkOnLoad")
 
 
 def test_several_types_have_a_table_each_with_the_quality_that_sharp_gave_them() -> None:
-    found = drafted("IMAGE_TYPE=jpeg,webp,avif,png,gif", "RESIZED_IMAGES_PATH=t")
+    found = imported("IMAGE_TYPE=jpeg,webp,avif,png,gif", "RESIZED_IMAGES_PATH=t")
     assert found.differences == []
     qualities = {name: rendition.get("quality") for name, rendition in found.renditions.items()}
     assert qualities == {
@@ -108,11 +108,11 @@ def test_several_types_have_a_table_each_with_the_quality_that_sharp_gave_them()
 
 
 def test_tiff_is_refused() -> None:
-    assert "IMAGE_TYPE: tiff is not written" in drafted("IMAGE_TYPE=tiff,webp").differences
+    assert "IMAGE_TYPE: tiff is not written" in imported("IMAGE_TYPE=tiff,webp").differences
 
 
 def test_output_options_are_noted_because_they_had_no_effect() -> None:
-    found = drafted('OUTPUT_OPTIONS={"jpeg": {"quality": 5}}', "IMAGE_TYPE=jpeg")
+    found = imported('OUTPUT_OPTIONS={"jpeg": {"quality": 5}}', "IMAGE_TYPE=jpeg")
     assert found.notes[0].startswith("OUTPUT_OPTIONS: it had no effect")
     assert found.renditions["200x200"]["quality"] == 80
 
@@ -141,7 +141,7 @@ def test_excluded_folders_alone_leave_all_others() -> None:
 
 
 def test_a_star_within_a_folders_name_is_refused() -> None:
-    assert drafted("INCLUDE_PATH_LIST=/user*").differences[0].startswith("INCLUDE_PATH_LIST: there is no pattern")
+    assert imported("INCLUDE_PATH_LIST=/user*").differences[0].startswith("INCLUDE_PATH_LIST: there is no pattern")
 
 
 def test_cache_control_is_that_of_the_parameter() -> None:
@@ -162,29 +162,29 @@ def test_cache_control_is_that_of_the_parameter() -> None:
     ],
 )
 def test_a_parameter_that_changes_no_picture_is_noted(param: str) -> None:
-    found = drafted(param, "IMAGE_TYPE=webp")
+    found = imported(param, "IMAGE_TYPE=webp")
     assert [note.partition(":")[0] for note in found.notes] == [param.partition("=")[0]]
     assert found.differences == []
 
 
 @pytest.mark.parametrize("param", ["CONTENT_FILTER_LEVEL=BLOCK_ONLY_HIGH", "CUSTOM_FILTER_PROMPT=no cats", "NEW=1"])
 def test_a_parameter_that_may_change_pictures_is_refused(param: str) -> None:
-    assert drafted(param).differences[0].startswith(param.partition("=")[0])
+    assert imported(param).differences[0].startswith(param.partition("=")[0])
 
 
 def test_a_folder_above_that_of_the_source_is_refused() -> None:
-    assert drafted("RESIZED_IMAGES_PATH=../thumbs").differences[0].startswith("RESIZED_IMAGES_PATH")
+    assert imported("RESIZED_IMAGES_PATH=../thumbs").differences[0].startswith("RESIZED_IMAGES_PATH")
 
 
 def test_the_original_type_next_to_another_one_is_refused_because_two_sources_could_share_a_key() -> None:
-    assert "could both write one key" in drafted("IMAGE_TYPE=false,webp").differences[0]
+    assert "could both write one key" in imported("IMAGE_TYPE=false,webp").differences[0]
 
 
 @pytest.mark.parametrize("text", ["IMG_SIZES", "SHARP_OPTIONS={", "SHARP_OPTIONS=[]"])
 def test_what_is_no_file_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(CommandError):
-        draft(text)
+        import_recipe(text)
 
 
 def test_comments_and_quotes_are_those_of_an_env_file() -> None:
-    assert list(drafted("# sizes", "", "IMG_SIZES='300x300'").renditions) == ["300x300"]
+    assert list(imported("# sizes", "", "IMG_SIZES='300x300'").renditions) == ["300x300"]

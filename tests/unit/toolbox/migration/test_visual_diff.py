@@ -28,7 +28,7 @@ from toolbox.migration.recipes import RecipeHistory, RecordedRecipe
 from toolbox.migration.report import score, visual_diff_sentence, visual_diff_table
 from toolbox.migration.sampling import SampledSource, Sampler
 from toolbox.migration.states import State
-from toolbox.migration.stored import StoredManifest
+from toolbox.migration.stored import ParsedManifest
 from toolbox.migration.visual_diff import MAX_CHANGES, MAX_COMPARED_SIDE, VisualDiff, compare, pairs
 
 SMALL = '[renditions.small]\nwidth = 200\nformat = "webp"\nquality = 80\n'
@@ -78,7 +78,7 @@ class Bucket:
         change = Comparer(RecordedRecipe(self._new), history, lambda key: {}).change(listed(key, etag), plan, state)
         self.visual_diff.look(
             change,
-            msgspec.convert(manifest, StoredManifest) if manifest else None,
+            msgspec.convert(manifest, ParsedManifest) if manifest else None,
             written,
             lambda key: bytes(made.objects[ObjectRef("destination", key)].read()),
         )

@@ -13,7 +13,7 @@ _KEY_PARTS = ("{dir}", "{stem}", "{source_ext}")
 
 
 @dataclass
-class Draft:
+class ImportedRecipe:
     """The tables of a renditions.toml, and what they do not say of the other tool's settings."""
 
     renditions: dict[str, dict[str, Any]] = field(default_factory=dict)
