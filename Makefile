@@ -9,6 +9,8 @@ PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest
 # As it was given: make would take a $ in a file's name for a variable of its own.
 override FILES := $(value FILES)
 export FILES
+# Whatever a command installs, it installs in parallel.
+MAKEFLAGS += --jobs=4
 
 .PHONY: help
 help: ## list the commands
@@ -42,8 +44,7 @@ check: $(READY) lint ## run the linters and the quick tests
 	@$(PYTEST) --numprocesses $(WORKERS) --dist worksteal -m "not (aws or browser or packaging or slow)"
 
 .PHONY: test
-test: ## run the linters and all tests
-	@$(MAKE) --no-print-directory --jobs $(READY) .venv-audit/ready .venv-oldest/ready lint
+test: $(READY) .venv-audit/ready .venv-oldest/ready lint ## run the linters and all tests
 	@$(PYTEST) --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: lint
