@@ -32,6 +32,8 @@ def main() -> None:
         parser.error(f"expected parts among {' '.join(PARTS)} but received {' '.join(sorted(unknown))}")
     if "IMAGE_CORPUS" not in os.environ:
         _say("IMAGE_CORPUS names no folder of pictures: measuring the samples only")
+    if hasattr(os, "sched_setaffinity"):  # one processor, as the function has by default
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     _install_sharp()
     results: dict[str, Any] = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
