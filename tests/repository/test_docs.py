@@ -315,6 +315,11 @@ def test_the_figures_of_the_bench_are_those_of_its_results() -> None:
     for row in rows.values():
         assert row in results
     cpu, total = ([row.split(" | ")[column].strip(" |") for row in rows.values()] for column in (1, 5))
+    total_cpu, lowest, highest = re.findall(r"takes (\S+) times .* and (\S+) to (\S+) times by picture", results)[0]
+    performance = " ".join(PAGES["docs/performance.md"].split())
+    assert f"costs {total_cpu} times the CPU" in performance
+    assert f"up to {highest} times for pictures" in performance
+    assert f"{float(lowest):.1f} to" in performance
     sentence = " ".join(PAGES["README.md"].split())
     assert f"takes {total[0]} of [sharp]" in sentence
     assert "bytes in JPEG, {} in WebP and {} in AVIF, at {}, {} and {} of its CPU".format(*total[1:], *cpu) in sentence
