@@ -8,7 +8,7 @@ from image_scaler.renditions.toml import parse_recipe
 from tests.properties.fuzz.seeds import seeds
 from tests.support.watched_process import MEGABYTE, WatchedProcess, resident
 
-ROUNDS = 10
+ROUNDS = 12
 TARGETS = parse_recipe(
     """
     [renditions.web]
@@ -48,5 +48,7 @@ def test_memory_does_not_grow_from_image_to_image() -> None:
         taken = process.call(ROUNDS)
     images = 2 * len(seeds(None)) * ROUNDS
     assert images > 900
-    # The first rounds fill what is used again by all others; from then on a leak of 20 kB an image would show.
-    assert taken[-1] - taken[3] < 12 * MEGABYTE, [bytes_ // MEGABYTE for bytes_ in taken]
+    # The first rounds fill what all others use again; from then on a leak of 20 kB an image would show. The least
+    # of three rounds counts, because one may take 8 MB more than the next.
+    grown = min(taken[-3:]) - min(taken[3:6])
+    assert grown < 12 * MEGABYTE, [bytes_ // MEGABYTE for bytes_ in taken]
