@@ -123,8 +123,3 @@ def _status(pid: object, field: str) -> int:
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def resident() -> int:
-    """Return the memory that this process takes now, in bytes; 0 if it cannot be known."""
-    return _status("self", "VmRSS")
