@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -45,6 +46,8 @@ class RunResult:
 
     version: str | None = None
     """The version of the source, as `version_of` names it, if all that was written is of it; None if some is stale."""
+    uploaded: datetime | None = None
+    """When that version was uploaded, if the store tells."""
     is_rendition: bool = False
     """The source is a rendition that came back; nothing was made of it."""
     is_final: bool = False
@@ -118,6 +121,7 @@ class Run:
         has_marks = self.upload.allowed.is_versioned and self.manifest_status is not WriteStatus.CREATED
         return RunResult(
             version=None if WriteStatus.STALE in statuses else self.upload.name,
+            uploaded=self.upload.head.last_modified,
             is_final=not (has_marks or statuses & {WriteStatus.OVERWRITTEN, WriteStatus.STALE}),
             asks_for_less=self.upload.asks_for_less,
             rejection=rejection,
@@ -181,7 +185,12 @@ class RenditionPipeline:
         report.source_bytes, report.unknown_renditions = head.size, upload.unknown_renditions
         report.writes.extend(Write(rendition=made, status=WriteStatus.UP_TO_DATE) for made in stored.renditions)
         self._announcer.ready(upload, fingerprint, manifest=ref, body=stored.body)  # a run may have ended before it
-        return RunResult(version=upload.name, is_final=not plan.is_versioned, asks_for_less=upload.asks_for_less)
+        return RunResult(
+            version=upload.name,
+            uploaded=head.last_modified,
+            is_final=not plan.is_versioned,
+            asks_for_less=upload.asks_for_less,
+        )
 
     def _is_finished(self, key: str, upload: Upload) -> bool:
         """Return whether an object that the manifest lists exists, is of this version, and is not to be deleted."""

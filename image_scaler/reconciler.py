@@ -94,8 +94,12 @@ class Reconciler:
         if current is None:
             return True
         if version_of_head(current) == result.version:
-            return False
+            return self._is_other_upload(result, current)
         return self._upload_of(ref, current).asks_for_less or self._history.has_rejected(ref.key, current.etag)
+
+    def _is_other_upload(self, result: RunResult, current: ObjectHead) -> bool:
+        """Return whether the source was uploaded again: a removal between the two may have deleted anything."""
+        return self._removes and result.uploaded != current.last_modified
 
     def _converge(self, event: SourceEvent, result: RunResult, deadline: Deadline, report: Report) -> bool:
         """Look at the source and act, until nothing is left to do; return whether `result` is of the current version.
@@ -108,6 +112,8 @@ class Reconciler:
         while True:
             current = head_or_none(self._store, event.ref)
             is_done = current is not None and version_of_head(current) == result.version
+            if current and is_done and self._is_other_upload(result, current):
+                is_done, has_removed = False, True
             was_current = is_done if was_current is None else was_current
             is_rejected = is_done and result.rejection is not None
             has_removed = has_removed or (is_rejected and self._removes and self._has_gaps(event.ref.key))
@@ -141,7 +147,7 @@ class Reconciler:
         try:
             return self._pipeline.run(version, deadline, Report())
         except RejectedError as error:
-            return RunResult(version=version_of_head(current), rejection=error)
+            return RunResult(version=version_of_head(current), uploaded=current.last_modified, rejection=error)
         except (ObjectNotFoundError, PreconditionFailedError):
             return RunResult()
 

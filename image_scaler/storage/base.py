@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from image_scaler.exceptions import ObjectNotFoundError
@@ -44,6 +45,8 @@ class ObjectHead(ObjectHeaders):
     """Without quotes, as in S3's events."""
     size: int
     """In bytes."""
+    last_modified: datetime | None = None
+    """When it was written, to the second; None if the store does not tell. Tells uploads of the same bytes apart."""
 
     @property
     def headers(self) -> ObjectHeaders:

@@ -207,6 +207,7 @@ def _parse_head(response: Any) -> dict[str, Any]:
         "size": response["ContentLength"],
         "metadata": response["Metadata"],
         "content_type": response["ContentType"],
+        "last_modified": response["LastModified"],
         **{field: response[name] for name, field in _HEADERS.items() if name in response},
     }
 

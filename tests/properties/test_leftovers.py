@@ -9,8 +9,10 @@ way. In the end the manifest and the objects agree in both directions.
 
 import json
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -125,6 +127,7 @@ class Leftovers(Buckets):
 
     def _place(self, body: bytes, steps: int, point: str | None, asked: str | None = None) -> None:
         ref = ObjectRef(SOURCE, KEY)
+        self.store.now += timedelta(seconds=1)
         if old := self.store.objects.get(ref):
             self.older_versions.append(old)
         metadata = ({"focal-point": point} if point else {}) | ({"renditions": asked} if asked else {})
@@ -274,6 +277,17 @@ def test_what_a_recipe_without_manifests_has_made_goes_with_its_source() -> None
     buckets.call_directly(steps=99)
     buckets.deploy(number=0)
     buckets.delete(steps=0)
+    buckets.teardown()
+
+
+@pytest.mark.parametrize("recipe", [0, 3, 4])
+@pytest.mark.parametrize("steps", range(4, 9))
+def test_a_run_sees_that_its_source_was_removed_and_uploaded_again_with_the_same_bytes(steps: int, recipe: int) -> None:
+    buckets = DeploymentsWithRemoval()
+    buckets.upload(version=1, steps=steps)
+    buckets.delete(steps=99)
+    buckets.deploy(number=recipe)
+    buckets.upload(version=1, steps=99)
     buckets.teardown()
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
@@ -228,6 +229,7 @@ class Buckets(RuleBasedStateMachine):
         """From now on this version is the source, and asks for these renditions."""
         ref = ObjectRef(SOURCE, KEY)
         self.has_asked |= asked is not None
+        self.store.now += timedelta(seconds=1)
         self.store.put(ref, self.picture(version), replace(AS_PNG, metadata={"renditions": asked} if asked else {}))
         if self.in_parts:
             self.store.objects[ref] = replace(self.store.objects[ref], etag=self.store.objects[ref].etag + IN_PARTS)

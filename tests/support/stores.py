@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from image_scaler.exceptions import ObjectNotFoundError, PreconditionFailedError, StorageError
@@ -19,6 +20,7 @@ class InMemoryStore:
         self.objects: dict[ObjectRef, StoredObject] = {}
         self.tags: dict[ObjectRef, dict[str, str]] = {}
         self.broken: set[str] = set()
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.gets = 0
         self.puts = 0
 
@@ -43,7 +45,8 @@ class InMemoryStore:
         if if_none_match or if_match is not None:
             self.check(ref, if_match)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        self.keep(ref, StoredObject(read=lambda: body, etag=etag, size=len(body), **vars(headers)))
+        stored = StoredObject(read=lambda: body, etag=etag, size=len(body), last_modified=self.now, **vars(headers))
+        self.keep(ref, stored)
         return etag
 
     def copy(
