@@ -1,5 +1,5 @@
 // A plugin: compress the package with zlib. serverless-python-requirements compresses it with JSZip, in JavaScript, which
-// takes 12 s; zlib takes 7, for 2 % more bytes.
+// takes 12 s; zlib takes 5, for 2 % more bytes.
 'use strict';
 
 const JSZip = require('jszip');
@@ -8,8 +8,8 @@ const yazl = require('yazl');
 // The first time that a zip can have. Zips have local times, so this one is the same in every time zone.
 const TIME = { mtime: new Date(1980, 0, 1), forceDosTimestamp: true };
 
-// Nothing is uploaded for the local AWS: zlib's quickest level takes 1 s, for 10 % more bytes.
-let compressionLevel = 9;
+// Level 9 takes half as long again for 0.1 % less.
+let compressionLevel = 7;
 
 JSZip.prototype.generateNodeStream = function generateNodeStream() {
   const zip = new yazl.ZipFile();
@@ -30,6 +30,6 @@ async function addFiles(source, zip) {
 
 module.exports = class Zip {
   constructor(serverless, options) {
-    if (options.stage === 'local') compressionLevel = 1;
+    if (options.stage === 'local') compressionLevel = 1; // nothing is uploaded: 1 s, for 10 % more bytes
   }
 };

@@ -26,6 +26,12 @@ class ByFolder(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)  # so the tests run without xdist too
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of processors; two more for all tests, some of which wait for others most of the time."""
+    return (os.cpu_count() or 1) + 2 * (config.option.dist == "loadscope")
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:
     return ByFolder(config, log) if config.option.dist == "loadscope" else None
 

@@ -125,7 +125,8 @@ def package(
         copy(ROOT / name, checkout / name)
     for name in INSTALLED:
         (checkout / name).symlink_to(ROOT / name)
-    (checkout / "requirements.txt").write_text((ROOT / "requirements.txt").read_text() if wheels else "")
+    if wheels:
+        shutil.copy(ROOT / "requirements.txt", checkout)
     if renditions is not None:
         (checkout / "renditions.toml").write_text(renditions)
     if overlay is not None:

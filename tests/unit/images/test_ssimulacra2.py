@@ -36,8 +36,8 @@ def public_score(image: pyvips.Image, encoded: pyvips.Image) -> float:
     return float(compute_ssimulacra2(*(io.BytesIO(drawing.png(one)) for one in (image, encoded))))
 
 
-def differences(images: list[pyvips.Image], every: int = 1) -> list[float]:
-    """Return the differences for encodings of each image: for all, or `every` second one, in turns."""
+def differences(images: list[pyvips.Image], every: int) -> list[float]:
+    """Return the differences for one in so many encodings of each image, in turns."""
     found = []
     for number, image in enumerate(images):
         reference = Reference(image)
@@ -110,9 +110,9 @@ def test_distortions_have_the_scores_of_the_author_s_program(
 
 @pytest.mark.slow
 def test_drawn_pictures_have_the_scores_of_the_public_implementation() -> None:
-    found = sorted(abs(difference) for difference in differences(drawn()))
-    assert len(found) == 21
-    assert found[10] <= 1.0
+    found = sorted(abs(difference) for difference in differences(drawn(), every=2))
+    assert len(found) == 11
+    assert found[5] <= 1.0
     assert found[-1] <= 2.0
 
 
@@ -120,8 +120,8 @@ def test_drawn_pictures_have_the_scores_of_the_public_implementation() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not CORPUS, reason="IMAGE_CORPUS names no folder of real pictures")
 def test_encodings_of_photographs_have_the_scores_of_the_public_implementation() -> None:
-    found = sorted(abs(difference) for difference in differences(corpus_photographs(), every=2))
-    assert len(found) >= 50
+    found = sorted(abs(difference) for difference in differences(corpus_photographs(), every=4))
+    assert len(found) >= 25
     assert found[len(found) // 2] <= 1.0
     assert found[int(len(found) * 0.95)] <= 2.0
 
