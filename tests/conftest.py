@@ -14,7 +14,7 @@ NEEDS = {"LocalAws": "aws", "chromium": "browser"}
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("project")
 
-GROUPS = ("end_to_end", "packaging", "faults", "web")
+GROUPS = ("end_to_end/test_plan_and_apply.py", "end_to_end/", "packaging/", "web/", "faults/")
 """Folders whose tests share what is slow to start, so one worker has them. In the order in which they begin."""
 
 
@@ -22,7 +22,7 @@ class ByFolder(LoadScopeScheduling):
     """Gives each of GROUPS to one worker, and every other test to the worker that is free."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in GROUPS if f"/{folder}/" in nodeid), nodeid)
+        return next((group for group in GROUPS if f"/{group}" in nodeid), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)  # so the tests run without xdist too
@@ -51,8 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 
 def _order(item: pytest.Function) -> int:
-    folder = item.path.parent.name
-    if folder in GROUPS:
-        return GROUPS.index(folder)
+    for number, group in enumerate(GROUPS):
+        if f"/{group}" in item.nodeid:
+            return number
     is_quick = all(item.get_closest_marker(name) is None for name in ("aws", "browser", "packaging", "slow"))
     return len(GROUPS) + is_quick
