@@ -13,6 +13,7 @@ from image_scaler.images.attribution import NO_CREDITS, Credits
 from image_scaler.images.containers import gif_with_xmp
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.limits import MAX_OUTPUT_SIDE
+from image_scaler.renditions.made import Chosen
 from image_scaler.renditions.spec import RenditionSpec
 
 MAX_OPTIMIZED_PIXELS = 640 * 800
@@ -90,19 +91,21 @@ class Encoder:
         self._keep = _add_credits(self._image, spec, credits)
         self._save = SAVERS[format]
 
-    def keep_more_colour(self) -> bool:
-        """Encode colours with more detail from now on; return whether the format has that, and the spec allows it.
+    def keep_more_colour(self) -> Chosen | None:
+        """Encode colours with more detail from now on; return how, or None: the format or the spec has no other way.
 
         That takes more bytes in a JPEG, and two to four times the CPU in a WebP. Photographs do not need it, but thin
         coloured lines may never reach a score without it: 58 at quality 95, where 90 is possible.
         """
         if self._save is not SAVERS[self._format] or self._spec.lossless or self._spec.chroma_subsampling:
-            return False
+            return None
         if self._format is Format.JPEG:
             self._spec = msgspec.structs.replace(self._spec, chroma_subsampling="4:4:4")
-        elif self._format is Format.WEBP:
+            return Chosen.FULL_COLOUR
+        if self._format is Format.WEBP:
             self._save = partial(_save_webp, smart_subsample=True)
-        return self._format in (Format.JPEG, Format.WEBP)
+            return Chosen.SMART_SUBSAMPLE
+        return None
 
     def encode(self, quality: int) -> bytes:
         """Return the rendition."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from image_scaler.renditions.formats import SMALL_PIXELS, Format
+from image_scaler.renditions.made import Chosen
 from image_scaler.renditions.quality import QualityGoal
 
 ALLOWED_GAP = 15.0
@@ -142,6 +143,8 @@ class EncodedImage(NamedTuple):
     """None if it is not known."""
     is_searched: bool | None = None
     """Whether a quality that is to be searched was searched to the end; None if it is fixed."""
+    chosen: Chosen | None = None
+    """What it is instead of the usual encoding."""
 
 
 class Trial(NamedTuple):

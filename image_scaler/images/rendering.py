@@ -23,7 +23,7 @@ from image_scaler.renditions.dependencies import decoded_alike, depends_on
 from image_scaler.renditions.formats import Format
 from image_scaler.renditions.geometry import Layout, Point, Position, Size, offset, offset_around
 from image_scaler.renditions.limits import DECODED_BYTES, DEFAULT_LIMITS, FRAME_BYTES, Limits
-from image_scaler.renditions.made import DroppedMap, MadeRendition
+from image_scaler.renditions.made import Chosen, DroppedMap, MadeRendition
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 
 TRIM_THRESHOLD = 10
@@ -386,7 +386,7 @@ class Rendering:
         if format is Format.WEBP and not spec.lossless:
             # Of few colours, as in a GIF or in a page of text, WebP without loss often needs fewer bytes.
             lossless = encoder.encode_lossless()
-            return EncodedImage(lossless) if len(lossless) < len(encoded.body) else encoded
+            return EncodedImage(lossless, chosen=Chosen.LOSSLESS) if len(lossless) < len(encoded.body) else encoded
         return encoded
 
     def _draw_overlay(self, image: pyvips.Image, spec: RenditionSpec) -> pyvips.Image:
@@ -406,7 +406,9 @@ class Rendering:
         if stripped is not None and with_map and isinstance(gain_map, GainMap):
             stored = gain_map.as_stored()
             stripped = stored and join(stripped, stored)
-        return EncodedImage(stripped) if stripped is not None and len(stripped) < len(encoded.body) else encoded
+        if stripped is None or len(stripped) >= len(encoded.body):
+            return encoded
+        return EncodedImage(stripped, chosen=Chosen.SOURCE)
 
     def _make_gain_map(self, item: _TargetLayout, group: _Group, composed: pyvips.Image) -> bytes | DroppedMap | None:
         """Return the gain map of a rendition, or why it gets none; None if the source has none."""
@@ -473,6 +475,7 @@ def _rendition(
         score=encoded.score,
         searched=encoded.is_searched,
         animated=is_animated,
+        chosen=encoded.chosen or UNSET,
         hdr=UNSET if hdr is None else hdr is True,
         hdr_dropped=hdr if isinstance(hdr, DroppedMap) else UNSET,
     )

@@ -106,13 +106,15 @@ class TargetQuality:
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
         found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
         has_failed = found.score and effective_score(found.score) < target.target - precision.below
-        if has_failed and found.highest >= _COLOUR_QUALITY and encoder.keep_more_colour():
+        chosen = encoder.keep_more_colour() if has_failed and found.highest >= _COLOUR_QUALITY else None
+        if chosen:
             found = search(encode, score, target, curve, precision=precision, has_time=has_time)
         ladder.setdefault(format, {})[count] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
         quality, body = encoder.fit(found.quality, body, self.deadline)
         scored = found.score if quality == found.quality else None
-        return EncodedImage(body, quality, round(scored.overall, 1) if scored else None, found.is_searched)
+        rounded = round(scored.overall, 1) if scored else None
+        return EncodedImage(body, quality, rounded, found.is_searched, chosen)
 
     def _score(self, encoder: Encoder, body: bytes, format: Format, pixels: Hashable) -> Score:
         try:

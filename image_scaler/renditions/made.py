@@ -27,6 +27,19 @@ class DroppedMap(enum.StrEnum):
     """It has more pixels than the limits or the memory allow."""
 
 
+class Chosen(enum.StrEnum):
+    """What was encoded because it is smaller, or because the usual way misses the target; see docs/web.md."""
+
+    SOURCE = "source"
+    """The source's own pixels, byte for byte, without its metadata."""
+    LOSSLESS = "lossless"
+    """A WebP without loss."""
+    FULL_COLOUR = "4:4:4"
+    """A JPEG whose colours have the full resolution."""
+    SMART_SUBSAMPLE = "smart_subsample"
+    """A WebP whose colours are halved with care (libvips' option of this name)."""
+
+
 class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
     """One rendition or copy of a source. As JSON it is an entry of the manifest; see docs/web.md."""
 
@@ -47,6 +60,8 @@ class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
     """True if a search ended with this quality, False if it was cut short, None if the quality is fixed."""
     animated: bool = False
     """Whether it moves."""
+    chosen: Chosen | UnsetType = UNSET
+    """What it is instead of the usual encoding."""
     hdr: bool | UnsetType = UNSET
     """Whether it has the gain map of its source; only if `hdr` asks for it and the source has one."""
     hdr_dropped: DroppedMap | UnsetType = UNSET
@@ -55,7 +70,7 @@ class MadeRendition(msgspec.Struct, frozen=True, kw_only=True):
     def as_stored(self, size: int) -> "MadeRendition":
         """Return it for an object of another try, with so many bytes: one of the two searches was cut short."""
         searched = None if self.searched is None else False
-        return msgspec.structs.replace(self, bytes=size, quality=None, score=None, searched=searched)
+        return msgspec.structs.replace(self, bytes=size, quality=None, score=None, searched=searched, chosen=UNSET)
 
     def as_json(self) -> dict[str, Any]:
         """Return its fields as the manifest has them."""

@@ -18,7 +18,7 @@ from image_scaler.outcomes import Outcome, Report, Stage, StageTimer, Status
 from image_scaler.renditions.formats import OUTPUT_FORMATS
 from image_scaler.renditions.geometry import Fit, Position
 from image_scaler.renditions.limits import DEFAULT_LIMITS
-from image_scaler.renditions.made import DroppedMap, MadeRendition
+from image_scaler.renditions.made import Chosen, DroppedMap, MadeRendition
 from image_scaler.renditions.overlay import OverlayImage, OverlayOptions
 from image_scaler.renditions.recipe import PageOptions
 from image_scaler.renditions.toml import RenditionTable, TopLevel, parse_recipe
@@ -182,6 +182,13 @@ def test_the_sample_manifest_has_the_fields_of_a_manifest() -> None:
 
 def test_every_reason_for_a_dropped_gain_map_is_explained() -> None:
     assert {word for cell in table("docs/hdr.md", "`hdr_dropped`") for word in words(cell)} == set(DroppedMap)
+
+
+def test_what_may_be_chosen_instead_of_the_usual_encoding_is_explained() -> None:
+    (paragraph,) = (
+        part for part in (ROOT / "docs/web.md").read_text(encoding="utf-8").split("\n- ") if part.startswith("`chosen`")
+    )
+    assert words(paragraph) >= {"chosen", *Chosen}
 
 
 def test_the_sample_that_offers_gain_maps_is_a_recipe_of_jpegs_with_them() -> None:
