@@ -33,9 +33,16 @@ class Precision(NamedTuple):
     max_trials: int
 
 
-FIRST_STEP = Precision(1.5, 3.0, max_trials=4)
+AIM = 0.7
+"""How far above its target a search aims, in points: the metric says 0.3 more than the public one, give or take 0.6.
+
+With windows of 1.2 below instead of 2, 97 % of JPEGs and WebPs instead of 93 % have at least their target less 2 by the
+public metric, and all AVIFs, in as many trials. They have 2 to 4 % more bytes, and are as much better.
+"""
+
+FIRST_STEP = Precision(1.2, 3.2, max_trials=4)
 """For the first step of a ladder: its trials cost little, and all other steps depend on it."""
-LATER_SMALL_STEP = Precision(2.0, 4.0, max_trials=3)
+LATER_SMALL_STEP = Precision(1.2, 4.0, max_trials=3)
 """For later small steps: 75 to 90 % need one trial."""
 LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
 """For large steps: one trial may take as long as all smaller steps together."""
@@ -43,7 +50,7 @@ LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
 
 DRAFTS = Precision(3.0, 3.0, max_trials=3)
 """For drafts: from so near the curve leads to the goal."""
-AFTER_DRAFTS = Precision(1.5, 5.0, max_trials=2)
+AFTER_DRAFTS = Precision(1.2, 5.0, max_trials=2)
 """For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly."""
 
 
@@ -188,7 +195,7 @@ def search(
     trial. `curve`: of pictures of this size; `offset`: that of another size of the same picture, 0 if there is none.
     """
     trials: list[Trial] = []
-    quality: int | None = _clamp(curve.quality(_log_loss(target.target) - offset), target)
+    quality: int | None = _clamp(curve.quality(_log_loss(target.target + AIM) - offset), target)
     is_searched = False
     while quality is not None and has_time():
         body = encode(quality)
@@ -227,7 +234,7 @@ def _best(trials: Sequence[Trial], enough: float) -> Trial:
 
 def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: SizedCurve) -> int | None:
     """Return the most promising quality that was not tried; None if there is none."""
-    goal = _log_loss(target.target)
+    goal = _log_loss(target.target + AIM)
     losses = {trial.quality: _log_loss(effective_score(trial.score)) for trial in trials}
     nearest, *others = sorted(losses, key=lambda quality: abs(losses[quality] - goal))
     is_too_bad = losses[nearest] > goal
