@@ -24,8 +24,9 @@ import boto3
 from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint, rejection_key
+from image_scaler.publisher import Provenance
 from image_scaler.renditions.recipe import Recipe, SourcePlan
-from image_scaler.storage.base import ObjectRef, head_or_none
+from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from image_scaler.text import plural
 from image_scaler.upload import asked_renditions
@@ -34,6 +35,7 @@ from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.costs import Function
 from toolbox.migration.files import Item, MigrationPlan, Orphan, progress_path
+from toolbox.migration.leftovers import RecipeKeys
 from toolbox.migration.limiter import LATER_CODES, Limiter, RefusedError
 from toolbox.migration.listing import MANIFEST_SUFFIX, in_manifest_order, in_order, list_objects
 from toolbox.migration.recipes import RecordedRecipe
@@ -206,6 +208,7 @@ class Applier:
         self._deployed = deployed
         self._recipe = recipe
         self._recorded = RecordedRecipe(recipe)
+        self._keys = RecipeKeys(self._recorded)
         self._function = Function(**plan.content["function"])
         self.progress = progress
         self.limiter = limiter
@@ -316,17 +319,31 @@ class Applier:
         for orphan in self._plan.orphans():
             if orphan.waits and not self.progress.is_done(orphan.source_key):
                 continue
-            if not _is_made(self._recorded.plan_for(orphan.source_key), orphan.key) or self._is_unasked(orphan):
+            is_made = _is_made(self._recorded.plan_for(orphan.source_key), orphan.key)
+            if (not is_made or self._is_unasked(orphan)) and not self._is_of_another(orphan):
                 yield orphan.key
+
+    def _is_of_another(self, orphan: Orphan) -> bool:
+        """Return whether the recipe writes a rendition of another source under this key; raises CallError."""
+        for source_key in {key for key, *_ in self._keys.written_under(orphan.key)} - {orphan.source_key}:
+            if self._head(ObjectRef(self._deployed.source_bucket, source_key)):
+                return True
+        if not self._keys.is_shared(orphan.key):
+            return False
+        head = self._head(ObjectRef(self._deployed.destination_bucket, orphan.key))
+        provenance = Provenance.of(head) if head else None
+        return provenance is not None and provenance.is_of_other(orphan.source_key)
 
     def _is_unasked(self, orphan: Orphan) -> bool:
         """Return whether a source does not ask for what the rules allow, or is deleted; raises CallError."""
-        ref = ObjectRef(self._deployed.source_bucket, orphan.source_key)
-        with call_errors(f"look at {ref}"):
-            head = self.limiter.call(lambda: head_or_none(self._store, ref))
+        head = self._head(ObjectRef(self._deployed.source_bucket, orphan.source_key))
         if head is None:
             return self._recipe.on_source_delete == "remove"
         return not _is_made(self._recorded.plan_for(orphan.source_key, asked_renditions(head.metadata)), orphan.key)
+
+    def _head(self, ref: ObjectRef) -> ObjectHead | None:
+        with call_errors(f"look at {ref}"):
+            return self.limiter.call(lambda: head_or_none(self._store, ref))
 
     def delete(self, keys: Iterable[str]) -> Iterator[int]:
         """Delete objects of the destination; yield how many, again and again. Raises CallError."""

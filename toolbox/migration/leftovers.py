@@ -120,7 +120,7 @@ class Leftovers:
         """`buckets`: the source and the destination."""
         self._store = store
         self._source_bucket, self._bucket = buckets
-        self._keys = [_RecipeKeys(recorded) for recorded in (recipe, *history)]
+        self._keys = [RecipeKeys(recorded) for recorded in (recipe, *history)]
         self._known = known
         self._removes = recipe.recipe.on_source_delete == "remove"
         self._fingerprints = {
@@ -128,7 +128,6 @@ class Leftovers:
         }
         templates = {spec.template for recorded in (recipe, *history) for spec in recorded.recipe.specs}
         self._templates = {template for template in templates if template.is_whole}
-        self._shared = [each for each in templates - self._templates if isinstance(each, StemTemplate)]
 
     def prefixes(self, source_prefix: str) -> list[str]:
         """Return what to list: everything that any recipe may have written for sources with a prefix.
@@ -152,7 +151,7 @@ class Leftovers:
 
     def _candidate(self, listed: ListedObject, source_prefix: str) -> _Candidate | None:
         """Return an object that no recipe asks for, if it has a key of ours that says of which source it is."""
-        if any(template.matches(listed.key) for template in self._shared):
+        if any(keys.is_shared(listed.key) for keys in self._keys):
             return None
         for keys in self._keys:
             for source_key, table, spec in keys.written_under(listed.key):
@@ -194,7 +193,7 @@ class Leftovers:
         return head_or_none(self._store, ObjectRef(self._source_bucket, source_key)) is not None
 
 
-class _RecipeKeys:
+class RecipeKeys:
     """The keys that one recipe leads to."""
 
     def __init__(self, recorded: RecordedRecipe) -> None:
@@ -203,6 +202,12 @@ class _RecipeKeys:
         self._recipe = recipe
         self._specs = [(table, spec) for table, specs in recipe.by_name.items() for spec in specs]
         self._has_manifest: dict[Rule | None, bool] = {}
+        templates = {spec.template for spec in recipe.specs}
+        self._shared = [each for each in templates if isinstance(each, StemTemplate) and not each.is_whole]
+
+    def is_shared(self, key: str) -> bool:
+        """Return whether several sources could have a rendition under a key."""
+        return any(template.matches(key) for template in self._shared)
 
     def written_under(self, key: str) -> Iterator[tuple[str, str | None, Spec | None]]:
         """Yield each source that is written under a key, its rendition and that one's table; None for a manifest."""

@@ -1,11 +1,14 @@
 """What `image-scaler apply` remembers; tests/stack/end_to_end has the whole."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from image_scaler.publisher import Provenance
 from image_scaler.renditions.toml import parse_recipe
 from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError
@@ -88,23 +91,56 @@ def test_the_log_of_a_call_says_what_is_billed_and_else_the_call_took_longer(log
     assert _billed_seconds(log, 9.0) == seconds
 
 
+@contextmanager
+def applying(toml: str, orphans: Iterable[tuple[str, str]], aws: boto3.Session, folder: Path) -> Iterator[Applier]:
+    """Apply a plan that names orphans: sources, and keys of the destination."""
+    recipe = parse_recipe(toml)
+    stack = {"source_bucket": "source", "destination_bucket": "destination", "function": "resize"}
+    with Lists(folder / "plan.json") as lists:
+        for source_key, key in orphans:
+            lists.add_leftover(source_key, key, waits=False)
+        lists.save({"recipe": recipe.id, "stack": stack, "function": {"architecture": "arm64", "memory": 1792}})
+    plan = load(folder / "plan.json")
+    deployed = DeployedStack("source", "destination", "", "", "resize")
+    with Progress(plan) as progress:
+        yield Applier(plan, deployed, recipe, aws, progress, Limiter(1, lambda text: None))
+
+
 def test_of_what_the_rules_allow_only_what_a_source_does_not_ask_for_now_is_deleted(
     aws: boto3.Session, s3: Any, tmp_path: Path
 ) -> None:
-    recipe = parse_recipe("[renditions.small]\nwidth = 10\n[renditions.big]\nwidth = 20\n")
     for key, asked in {"all.jpg": None, "small.jpg": "small", "none.jpg": "none"}.items():
         s3.put_object(Bucket="source", Key=key, Body=b"x", Metadata={"renditions": asked} if asked else {})
-    stack = {"source_bucket": "source", "destination_bucket": "destination", "function": "resize"}
-    with Lists(tmp_path / "plan.json") as lists:
-        for key in ("all.jpg", "small.jpg", "none.jpg", "deleted.jpg"):
-            for folder in ("small", "big", "gone"):
-                lists.add_leftover(key, f"{folder}/{key}", waits=False)
-        lists.save({"recipe": recipe.id, "stack": stack, "function": {"architecture": "arm64", "memory": 1792}})
-    plan = load(tmp_path / "plan.json")
-    deployed = DeployedStack("source", "destination", "", "", "resize")
-    with Progress(plan) as progress:
-        applier = Applier(plan, deployed, recipe, aws, progress, Limiter(1, lambda text: None))
+    sources = ("all.jpg", "small.jpg", "none.jpg", "deleted.jpg")
+    orphans = [(key, f"{folder}/{key}") for key in sources for folder in ("small", "big", "gone")]
+    recipe = "[renditions.small]\nwidth = 10\n[renditions.big]\nwidth = 20\n"
+    with applying(recipe, orphans, aws, tmp_path) as applier:
         assert list(applier.orphans()) == [
             *("gone/all.jpg", "big/small.jpg", "gone/small.jpg"),
             *("small/none.jpg", "big/none.jpg", "gone/none.jpg", "gone/deleted.jpg"),
         ]
+
+
+def test_what_the_recipe_makes_of_another_source_is_not_deleted(aws: boto3.Session, s3: Any, tmp_path: Path) -> None:
+    for key in ("a.jpg", "a.jpg.webp"):
+        s3.put_object(Bucket="source", Key=key, Body=b"x")
+    # Of a.jpg an earlier recipe made resized/a.jpg.webp, which is the copy of a.jpg.webp now.
+    orphans = [("a.jpg", "resized/a.jpg.webp"), ("b.jpg", "resized/b.jpg.webp")]
+    with applying("[renditions.resized]\n", orphans, aws, tmp_path) as applier:
+        assert list(applier.orphans()) == ["resized/b.jpg.webp"]
+
+
+def test_what_another_source_has_under_a_shared_key_is_not_deleted(aws: boto3.Session, s3: Any, tmp_path: Path) -> None:
+    metadata = Provenance(source_etag="e", fingerprint="f", source_key="new.png").as_metadata()
+    s3.put_object(Bucket="destination", Key="small/new.webp", Body=b"x", Metadata=metadata)
+    recipe = """
+    shared_stems = true
+    rules = [{ match = "*.jpg", renditions = [] }]
+    [renditions.small]
+    width = 10
+    format = "webp"
+    key = "small/{dir}{stem}.{ext}"
+    """
+    orphans = [("new.jpg", "small/new.webp"), ("old.jpg", "small/old.webp")]
+    with applying(recipe, orphans, aws, tmp_path) as applier:
+        assert list(applier.orphans()) == ["small/old.webp"]
