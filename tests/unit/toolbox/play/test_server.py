@@ -417,7 +417,7 @@ def test_the_focal_point_moves_the_crops_and_nothing_else(running: Play) -> None
 def test_a_process_that_is_killed_costs_one_row_only(tmp_path: Path) -> None:
     slow = RECIPE + '[renditions.slow]\nwidth = 1200\nformat = "avif"\neffort = 9\n'
     with playing(tmp_path, recipe=slow) as running:
-        running.upload("a.jpg", drawing.jpeg(drawing.photo()))
+        running.upload("a.jpg", drawing.jpeg(drawing.photo(1200, 900)))  # which takes long enough to be interrupted
         running.wait(lambda shown: "a.jpg" in shown.pictures and shown.pictures["a.jpg"]["width"] is not None)
         for worker in running.workers():
             os.kill(worker, signal.SIGKILL)
