@@ -29,9 +29,14 @@ class DeployedStack:
     """Whether every upload invokes it: the parameter of this name."""
 
 
+def stack_name(stage: str) -> str:
+    """Return the name of the stack of a stage."""
+    return f"{SERVICE}-{stage}"
+
+
 def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
     """Return the stack of a stage; raises CallError if it does not exist or cannot be read."""
-    name, outputs = f"{SERVICE}-{stage}", _outputs(_describe(stage, session))
+    name, outputs = stack_name(stage), _outputs(_describe(stage, session))
     try:
         return DeployedStack(
             source_bucket=outputs["SourceBucketName"],
@@ -48,7 +53,7 @@ def find_stack(stage: str, session: boto3.Session) -> DeployedStack:
 
 
 def _describe(stage: str, session: boto3.Session) -> Mapping[str, Any]:
-    name = f"{SERVICE}-{stage}"
+    name = stack_name(stage)
     with call_errors(f"read the outputs of the stack {name} in {session.region_name}"):
         [found] = session.client("cloudformation", config=QUICK).describe_stacks(StackName=name)["Stacks"]
     return dict(found)
