@@ -327,6 +327,9 @@ def test_the_figures_of_the_bench_are_those_of_its_results() -> None:
     assert f"costs {total_cpu} times the CPU" in performance
     assert f"up to {highest} times for pictures" in performance
     assert f"{float(lowest):.1f} to" in performance
+    lowest_scores = re.findall(r"^\| \w+ \| \d+ \| [^|]+ % \| [^|]+ % \| [^|]+ % \| (\S+) \|", results, re.MULTILINE)
+    assert len(lowest_scores) == 3
+    assert f"the lowest had {min(lowest_scores)}" in performance
     sentence = " ".join(PAGES["README.md"].split())
     assert f"takes {total[0]} of [sharp]" in sentence
     assert "bytes in JPEG, {} in WebP and {} in AVIF, at {}, {} and {} of its CPU".format(*total[1:], *cpu) in sentence
