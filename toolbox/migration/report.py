@@ -154,7 +154,7 @@ def estimate_sentences(plan: Plan, options: Options) -> Iterator[str]:
     totals, estimate = plan.totals, plan.estimate
     change = estimate.bytes_after - estimate.bytes_before
     yield (
-        f"Recipe of these sources: {decimal(round(estimate.bytes_before))} now, "
+        f"Renditions of these sources: {decimal(round(estimate.bytes_before))} now, "
         f"{decimal(round(estimate.bytes_after))} then: "
         f"{'+' if change >= 0 else '-'}{dollars(abs(estimate.storage_usd_month))} of storage a month"
     )
