@@ -40,6 +40,9 @@ It lets print on white ring into what is brighter than white: documents need 0.9
 drawings 0.98 and photographs 1.00, in 1.25 times the CPU.
 """
 
+LOSSLESS_WEBP_BYTES = 40.0
+"""Peak memory in bytes per pixel to encode a WebP without loss; measured on noise, which takes most."""
+
 DRAFT_EFFORT = 2
 DRAFT_LOSSES = {3: 0.98, 4: 0.92}
 """The quality of an AVIF of a high effort is searched with drafts of this effort.

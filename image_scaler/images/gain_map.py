@@ -246,7 +246,9 @@ class GainMap:
 
 
 def _is_beyond(window: Window) -> bool:
-    return min(window.left, window.top) < 0 or max(window.left + window.width, window.top + window.height) > 1
+    rounding = 1e-9
+    right, bottom = window.left + window.width, window.top + window.height
+    return min(window.left, window.top) < -rounding or max(right, bottom) > 1 + rounding
 
 
 def _cut(image: pyvips.Image, window: Window, background: list[int] | None) -> pyvips.Image:

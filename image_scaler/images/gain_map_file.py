@@ -150,7 +150,8 @@ _ENTRIES, _ENTRY_BYTES = 0xB002, 16
 
 
 def _other_pictures(body: bytes, head: _Head) -> Iterator[tuple[int, int]]:
-    """Yield the place and the size of each picture after the first one."""
+    """Yield the place and the size of each picture after the first one, once, and no more bytes than there are."""
+    left, seen = len(body), set()
     if not head.mpf:
         return
     order = {b"MM\0*": ">", b"II*\0": "<"}.get(body[head.mpf : head.mpf + 4])
@@ -165,7 +166,13 @@ def _other_pictures(body: bytes, head: _Head) -> Iterator[tuple[int, int]]:
         for number in range(1, min(size // _ENTRY_BYTES, MAX_PICTURES)):
             length, start = struct.unpack_from(f"{order}II", body, head.mpf + place + number * _ENTRY_BYTES + 4)
             first = head.mpf + start
-            if start and first + length <= len(body) and body.startswith(b"\xff\xd8", first):
+            if (first, length) in seen or not start or first + length > len(body):
+                continue
+            seen.add((first, length))
+            left -= length
+            if left < 0:
+                return
+            if body.startswith(b"\xff\xd8", first):
                 yield first, length
 
 

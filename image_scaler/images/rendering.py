@@ -11,7 +11,7 @@ from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.exceptions import DamagedImageError, ImageTooLargeError
 from image_scaler.images import avif_sequence, decoding, encoding, stripping
 from image_scaler.images.attribution import NO_CREDITS, Credits, read_credits
-from image_scaler.images.encoding import MAX_SAMPLED_FRAMES
+from image_scaler.images.encoding import LOSSLESS_WEBP_BYTES, MAX_SAMPLED_FRAMES
 from image_scaler.images.gain_map import WHOLE, GainMap, Window, open_gain_map
 from image_scaler.images.gain_map_file import UnusableMapError, join, joined_bytes
 from image_scaler.images.header import Header, read_header
@@ -34,6 +34,9 @@ SMART_POSITIONS = (Position.ATTENTION, Position.ENTROPY)
 
 _SHARPEN_KERNEL = [[-1, -1, -1], [-1, 32, -1], [-1, -1, -1]]
 """sharp's mild sharpening, divided by 24."""
+
+MAX_LOSSLESS_PIXELS = 4_000_000
+"""Of all frames, for a WebP without loss that nobody asked for: it takes a second for each million."""
 
 MAX_PREVIEW_SIDE = 32
 """The longest side of a preview in pixels: placeholders have no finer detail."""
@@ -209,6 +212,8 @@ class SourceImage:
         if frames > 1 and format.traits.animation:
             effort = spec.animation_effort(format, item.plan.output.width * item.plan.output.height * frames)
             encoding_bytes = format.traits.animation.bytes_at(effort)
+        if spec.lossless and format is Format.WEBP:
+            encoding_bytes = LOSSLESS_WEBP_BYTES
         if spec.goal_for(format):
             encoding_bytes = max(encoding_bytes, SCORING_BYTES * min(frames, MAX_SAMPLED_FRAMES))
         # Of an animation all frames are held, and one after the other is encoded.
@@ -383,11 +388,19 @@ class Rendering:
             return encoded
         if self._source.header.format is format:
             return self._strip_source(item.target, count, encoded, with_map=with_map)
-        if format is Format.WEBP and not spec.lossless:
-            # Of few colours, as in a GIF or in a page of text, WebP without loss often needs fewer bytes.
+        if format is Format.WEBP and not spec.lossless and self._may_be_smaller_without_loss(item, count):
             lossless = encoder.encode_lossless()
             return EncodedImage(lossless, chosen=Chosen.LOSSLESS) if len(lossless) < len(encoded.body) else encoded
         return encoded
+
+    def _may_be_smaller_without_loss(self, item: _TargetLayout, frames: int) -> bool:
+        """Return whether a WebP without loss may be smaller: of few colours, as in a GIF or a text, it often is.
+
+        Of a photograph it never is, and of 7 megapixels it would take 8 s.
+        """
+        pixels = item.plan.output.width * item.plan.output.height * frames
+        is_lossy = self._source.header.format in (Format.JPEG, Format.AVIF, Format.HEIC)
+        return not is_lossy and pixels <= MAX_LOSSLESS_PIXELS and self._deadline.has_time()
 
     def _draw_overlay(self, image: pyvips.Image, spec: RenditionSpec) -> pyvips.Image:
         return self._painter.draw(image, spec.overlay) if spec.overlay else image

@@ -71,15 +71,19 @@ class TargetQuality:
         size = encoder.pixels.width, encoder.pixels.height
         default = spec.fixed_quality(format)
         if min(size) < MIN_SEARCHED_SIDE:
-            return EncodedImage(encoder.encode(default), default, is_searched=False)
+            return self._encode_default(encoder, default)
         start = time.perf_counter()
         try:
             return self._search(encoder, spec, format, target, pixels)
         except _MetricError as error:
             self._effort.error = str(error)
-            return EncodedImage(encoder.encode(default), default, is_searched=False)
+            return self._encode_default(encoder, default)
         finally:
             self._effort.seconds += time.perf_counter() - start
+
+    def _encode_default(self, encoder: Encoder, default: int) -> EncodedImage:
+        quality, body = encoder.fit(default, encoder.encode(default), self.deadline)
+        return EncodedImage(body, quality, is_searched=False)
 
     def _search(
         self, encoder: Encoder, spec: RenditionSpec, format: Format, target: QualityGoal, pixels: Hashable
@@ -106,9 +110,18 @@ class TargetQuality:
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
         found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
         has_failed = found.score and effective_score(found.score) < target.target - precision.below
-        chosen = encoder.keep_more_colour() if has_failed and found.highest >= _COLOUR_QUALITY else None
+        needs_colour = has_failed and found.highest >= _COLOUR_QUALITY and has_time()
+        chosen = encoder.keep_more_colour() if needs_colour else None
         if chosen:
-            found = search(encode, score, target, curve, precision=precision, has_time=has_time)
+            first = iter([True])  # however little time is left now: what is taken in the end has a score
+            found = search(
+                encode,
+                score,
+                target,
+                curve,
+                precision=precision,
+                has_time=lambda: next(first, False) or has_time(),
+            )
         ladder.setdefault(format, {})[count] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
         quality, body = encoder.fit(found.quality, body, self.deadline)

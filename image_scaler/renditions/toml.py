@@ -199,9 +199,10 @@ def _formats(table: RenditionTable) -> list[Format | None]:
 def _find_contradictions(table: RenditionTable, raw: Any, field: Field) -> Iterator[ConfigError]:
     """Yield the mistakes in a table whose fields are all right by themselves."""
     where = _show_field(field)
-    for one, many in (("width", "widths"), ("height", "widths"), ("format", "formats")):
-        if one in raw and many in raw:
-            yield ConfigError(f"{where} has both {one} and {many}: remove one of them", (*field, many))
+    pairs = (("width", "widths"), ("height", "widths"), ("format", "formats"), ("lossless", "max_bytes"))
+    for one, other in pairs:
+        if raw.get(one) and other in raw:
+            yield ConfigError(f"{where} has both {one} and {other}: remove one of them", (*field, other))
     if table.aspect_ratio is not None:
         yield from _find_shape_mistakes(table, field)
     if table.skip_larger and len(table.formats or ()) < 2:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from image_scaler.images.attribution import Credits, read_credits
 from image_scaler.images.containers import jpeg_segments
-from image_scaler.images.gain_map_file import UnusableMapError, find_gain_map
+from image_scaler.images.gain_map import Window, _is_beyond
+from image_scaler.images.gain_map_file import UnusableMapError, _Head, _other_pictures, find_gain_map
 from image_scaler.images.overlay import open_overlay
 from image_scaler.images.rendering import Rendition, SourceImage
 from image_scaler.renditions.formats import OUTPUT_FORMATS, Format
@@ -200,6 +201,24 @@ def test_max_bytes_counts_the_map(table: str) -> None:
     assert rendition.made.quality is not None
     assert without.quality is not None
     assert rendition.made.quality < without.quality
+
+
+def test_a_crop_that_ends_at_the_edge_is_within_the_picture_in_spite_of_rounding() -> None:
+    trimmed = Window((105 - 87) / 105, 0, 87 / 105, 1)
+    cropped = Window((87 - 23) / 87, 0, 23 / 87, 1).within(trimmed)
+    assert cropped.left + cropped.width > 1
+    assert not _is_beyond(cropped)
+
+
+def test_a_table_of_pictures_cannot_name_more_bytes_than_there_are() -> None:
+    body = drawing.jpeg()
+    names = b"".join(struct.pack(">IIIHH", 0, 2000, place, 0, 0) for place in range(1, 16))
+    entries = struct.pack(">HHII", 0xB002, 7, 256, 50) * 3
+    table = b"MM\0*" + struct.pack(">IH", 8, 3) + entries + bytes(4) + bytes(16) + names
+    hostile = body + table + b"\xff\xd8" * 2000
+    found = list(_other_pictures(hostile, _Head(mpf=len(body))))
+    assert sum(length for _, length in found) <= len(hostile)
+    assert len(set(found)) == len(found)
 
 
 def test_a_map_that_needs_more_than_half_of_max_bytes_is_dropped() -> None:

@@ -153,6 +153,35 @@ def test_a_webp_of_a_page_is_no_larger_than_its_png() -> None:
     assert decoded(made.body).avg() == pytest.approx(decoded(body).avg())
 
 
+def test_a_photograph_that_its_jpeg_has_made_small_is_not_tried_without_loss() -> None:
+    effort = SearchEffort()
+    body = bytes(drawing.photo(300, 200).jpegsave_buffer(Q=12))
+    made = one(body, 'format = "webp"\nquality = "visually_lossless"', effort=effort)
+    assert len(made.body) > len(body)
+    assert made.made.chosen is UNSET
+
+
+@pytest.mark.parametrize(("seconds_left", "chosen"), [([900.0] * 2, UNSET), ([900.0] * 3, "4:4:4")])
+def test_without_time_for_more_colour_a_rendition_has_a_score_all_the_same(
+    seconds_left: list[float], chosen: object
+) -> None:
+    left = iter(seconds_left)
+    made = one(
+        drawing.png(coloured_lines(300, 200)),
+        'format = "jpeg"\nquality = { target = 80 }',
+        Deadline(lambda: next(left, 0.0)),
+    )
+    assert made.made.chosen == chosen
+    assert made.made.score is not None
+
+
+def test_max_bytes_wins_too_if_a_picture_is_too_narrow_to_be_searched() -> None:
+    body = drawing.png(drawing.photo(1200, 60))
+    limit = len(one(body, 'format = "jpeg"').body) // 2
+    held = one(body, f'format = "jpeg"\nquality = "high"\nmax_bytes = {limit}')
+    assert len(held.body) <= limit
+
+
 def test_pixels_of_the_source_that_are_smaller_than_any_encoding_are_kept() -> None:
     body = bytes(drawing.photo(300, 200).jpegsave_buffer(Q=12))
     made = one(body, 'format = "jpeg"\nquality = "visually_lossless"')

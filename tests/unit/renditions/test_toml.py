@@ -167,6 +167,10 @@ def test_a_number_stays_a_number() -> None:
         ("[renditions.a]\nwidht = 1", "renditions.a has no field 'widht'. Did you mean 'width'?"),
         ("[renditions.a]\nwidth = 1\nwidths = [1]", "renditions.a has both width and widths"),
         ("[renditions.a]\nheight = 1\nwidths = [1]", "renditions.a has both height and widths"),
+        (
+            '[renditions.a]\nformat = "webp"\nlossless = true\nmax_bytes = 9000',
+            "renditions.a has both lossless and max_bytes",
+        ),
         ("[renditions.a]\nformats = ['jpg', 'jpeg']", "renditions.a.formats has 'jpeg' twice: remove one"),
         (
             "[renditions.a]\nformat='png'\nformats=['png']",
