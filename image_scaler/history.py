@@ -22,6 +22,7 @@ from image_scaler.publisher import Provenance, Publisher
 from image_scaler.renditions.keys import MAX_KEY_BYTES, RECIPE_FOLDER, REJECTION_FOLDER
 from image_scaler.renditions.overlay import OverlayImage
 from image_scaler.renditions.recipe import Recipe, SourcePlan
+from image_scaler.renditions.recipe_keys import RecipeKeys
 from image_scaler.renditions.toml import parse_recipe
 from image_scaler.settings import Settings
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
@@ -37,6 +38,7 @@ class History:
         self._publisher = publisher
         self._has_recipe = False
         self._past: dict[str, Recipe | None] = {}
+        self._keys = RecipeKeys(settings.recipe)
 
     def keep_recipe(self) -> None:
         """Write the recipe, unless this process has: once for each execution environment; raises StorageError."""
@@ -55,6 +57,21 @@ class History:
             with suppress(DestinationKeyError):  # then it has written nothing
                 plans.append(recipe.plan_for(source_key))
         return plans
+
+    def is_of_another(self, key: str, source: ObjectRef) -> bool:
+        """Return whether a key that an earlier recipe may have made of a source is that of another source now.
+
+        Now means: under the current recipe, and the other source exists or has a manifest. Raises StorageError.
+        """
+        others = {other for other, *_ in self._keys.written_under(key)} - {source.key}
+        return any(self._is_known(source._replace(key=other)) for other in others)
+
+    def _is_known(self, source: ObjectRef) -> bool:
+        if head_or_none(self._store, source):
+            return True
+        manifest_key = self._settings.recipe.plan_for(source.key).manifest_key
+        destination = self._settings.destination_bucket
+        return manifest_key is not None and head_or_none(self._store, ObjectRef(destination, manifest_key)) is not None
 
     def keep_rejection(self, upload: Upload, error: ImageScalerError) -> None:
         """Write that a version of a source was rejected; raises StorageError."""

@@ -73,7 +73,7 @@ class Reconciler:
         if result.is_final and not (self._removes and self._may_have_leftovers(event.ref, result)):
             status = Status.OK
         else:
-            is_current = self._converge(event, result, deadline, report)
+            is_current = self._converge(event, result, deadline, report, is_gone=missing is not None)
             status = Status.OK if is_current or event.is_removed else Status.SUPERSEDED
         if result.rejection:
             raise result.rejection
@@ -101,13 +101,16 @@ class Reconciler:
         """Return whether the source was uploaded again: a removal between the two may have deleted anything."""
         return self._removes and result.uploaded != current.last_modified
 
-    def _converge(self, event: SourceEvent, result: RunResult, deadline: Deadline, report: Report) -> bool:
+    def _converge(
+        self, event: SourceEvent, result: RunResult, deadline: Deadline, report: Report, *, is_gone: bool
+    ) -> bool:
         """Look at the source and act, until nothing is left to do; return whether `result` is of the current version.
 
         A version that was rejected has no renditions: those of an earlier one stay, unless a removal has begun with
-        them.
+        them. `is_gone`: there was no source when the event was processed, so this may be a removal.
         """
-        has_removed = event.is_removed or (self._removes and result.version is None)
+        has_begun = self._removes and (event.is_removed or is_gone)
+        has_removed = has_begun or (self._removes and result.version is None)
         was_current: bool | None = None
         while True:
             current = head_or_none(self._store, event.ref)
@@ -116,11 +119,11 @@ class Reconciler:
                 is_done, has_removed = False, True
             was_current = is_done if was_current is None else was_current
             is_rejected = is_done and result.rejection is not None
-            has_removed = has_removed or (is_rejected and self._removes and self._has_gaps(event.ref.key))
-            if self._removes and (current is None or (is_rejected and has_removed)):
+            has_begun = has_begun or (is_rejected and self._removes and self._has_gaps(event.ref.key))
+            if self._removes and (current is None or (is_rejected and has_begun)):
                 removed = self._remove(event.ref, current.etag if current else None)
                 report.removed.extend(removed)
-                has_removed = True
+                has_begun = has_removed = True
                 if removed or _etag(head_or_none(self._store, event.ref)) != _etag(current):
                     continue
                 if current is None and (event.is_removed or event.etag or report.removed):
@@ -133,7 +136,7 @@ class Reconciler:
                     if removed:
                         has_removed = True
                         continue
-                if not self._versions.align(event.ref.key):
+                if not self._versions.align(event.ref):
                     return was_current
             else:
                 result = self._render_current(event.ref, current, deadline)
@@ -214,7 +217,11 @@ class Reconciler:
         def is_gone(current: ObjectHead | None) -> bool:
             return current is None or current.etag == rejected
 
-        return [key for key in dict.fromkeys(keys) if self._remove_one(key, source, is_gone, key in shared)]
+        return [
+            key
+            for key in dict.fromkeys(keys)
+            if not self._history.is_of_another(key, source) and self._remove_one(key, source, is_gone, key in shared)
+        ]
 
     def _remove_unasked(self, source: ObjectRef, current: ObjectHead, *, is_done: bool) -> list[str]:
         """Remove what an earlier version asked for, and the current one does not; return the keys.

@@ -42,13 +42,13 @@ class Versions:
         """Return the manifest under a key; None if there is none; raises StorageError."""
         return read_manifest(self._store, ObjectRef(self._bucket, key))
 
-    def align(self, source_key: str) -> bool:
+    def align(self, source: ObjectRef) -> bool:
         """Mark what the manifest of a source does not list, and unmark what it lists; return whether it was needed.
 
         Raises StorageError.
         """
-        plans = self._history.plans_for(source_key)
-        keys = self.find(plans)
+        plans = self._history.plans_for(source.key)
+        keys = [key for key in self.find(plans) if not self._history.is_of_another(key, source)]
         manifest_key = next((plan.manifest_key for plan in plans if plan.manifest_key), None)
         if not keys or manifest_key is None:
             return False
@@ -61,7 +61,7 @@ class Versions:
                 return has_written
             has_written = True
             if listing is None:
-                self._write_empty_manifest(source_key, manifest_key)
+                self._write_empty_manifest(source.key, manifest_key)
                 continue
             for key in wrong:
                 with suppress(AccessDeniedError):
@@ -70,7 +70,7 @@ class Versions:
             head = head_or_none(self._store, ObjectRef(self._bucket, manifest_key))
             if head and head.etag == listing.head.etag:
                 return True
-        raise StorageError(f"cannot mark the versions of {source_key}: other events replaced its manifest each time")
+        raise StorageError(f"cannot mark the versions of {source}: other events replaced its manifest each time")
 
     def _has_wrong_mark(self, key: str, *, is_listed: bool) -> bool:
         try:

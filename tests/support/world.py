@@ -27,19 +27,25 @@ JPEG = drawing.jpeg()
 class World:
     """A scaler between two buckets."""
 
-    def __init__(self, renditions: str = RENDITIONS, *, any_suffix: bool = False) -> None:
-        """`any_suffix`: whether every upload invokes the function."""
+    def __init__(self, renditions: str = RENDITIONS, *, any_suffix: bool = False, keeps_history: bool = False) -> None:
+        """`any_suffix`: whether every upload invokes the function; `keeps_history`: whether it keeps its recipes."""
         self.store = InMemoryStore()
         self.queue = InMemoryQueue()
         self.bus = InMemoryBus()
         self.time = 0
         self.any_suffix = any_suffix
+        self.keeps_history = keeps_history
         self.reconfigure(renditions)
 
     def reconfigure(self, renditions: str) -> None:
         """Deploy another renditions.toml."""
         recipe = parse_recipe(renditions)
-        self.settings = Settings(destination_bucket="destination", recipe=recipe, any_suffix=self.any_suffix)
+        self.settings = Settings(
+            destination_bucket="destination",
+            recipe=recipe,
+            any_suffix=self.any_suffix,
+            keeps_history=self.keeps_history,
+        )
         self.scaler = build_scaler(
             self.settings, self.store, queues=FailureQueues(self.queue), event_bus=self.bus if recipe.events else None
         )

@@ -26,6 +26,7 @@ from botocore.config import Config
 from image_scaler.history import rejection_fingerprint, rejection_key
 from image_scaler.publisher import Provenance
 from image_scaler.renditions.recipe import Recipe, SourcePlan
+from image_scaler.renditions.recipe_keys import RecipeKeys
 from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from image_scaler.text import plural
@@ -35,7 +36,6 @@ from toolbox.aws.deployed import DeployedStack
 from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.costs import Function
 from toolbox.migration.files import Item, MigrationPlan, Orphan, progress_path
-from toolbox.migration.leftovers import RecipeKeys
 from toolbox.migration.limiter import LATER_CODES, Limiter, RefusedError
 from toolbox.migration.listing import MANIFEST_SUFFIX, in_manifest_order, in_order, list_objects
 from toolbox.migration.recipes import RecordedRecipe
@@ -54,8 +54,9 @@ INVOKE_CONFIG = Config(
     max_pool_connections=1000,
 )
 _S3_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 10})
-_MAX_DELETES = 1000
-"""Keys in one DeleteObjects request: the limit of S3."""
+_MAX_DELETES = 100
+"""Keys in one DeleteObjects request. S3 allows 1,000, but a source may come back after it was looked at: a few seconds
+before its orphans are deleted. Such requests cost nothing."""
 _BILLED = re.compile(r'(?:Billed Duration: |"billedDurationMs":\s*)(\d+)')
 
 T = TypeVar("T")
@@ -208,7 +209,7 @@ class Applier:
         self._deployed = deployed
         self._recipe = recipe
         self._recorded = RecordedRecipe(recipe)
-        self._keys = RecipeKeys(self._recorded)
+        self._keys = RecipeKeys(recipe)
         self._function = Function(**plan.content["function"])
         self.progress = progress
         self.limiter = limiter
@@ -324,9 +325,16 @@ class Applier:
                 yield orphan.key
 
     def _is_of_another(self, orphan: Orphan) -> bool:
-        """Return whether the recipe writes a rendition of another source under this key; raises CallError."""
+        """Return whether the recipe writes a rendition of another source under this key; raises CallError.
+
+        That source exists, or has a manifest: renditions may survive it.
+        """
         for source_key in {key for key, *_ in self._keys.written_under(orphan.key)} - {orphan.source_key}:
-            if self._head(ObjectRef(self._deployed.source_bucket, source_key)):
+            plan = self._recorded.plan_for(source_key)
+            manifest = plan.manifest_key if plan else None
+            if self._head(ObjectRef(self._deployed.source_bucket, source_key)) or (
+                manifest and self._head(ObjectRef(self._deployed.destination_bucket, manifest))
+            ):
                 return True
         if not self._keys.is_shared(orphan.key):
             return False

@@ -8,7 +8,6 @@ made. An object is named only if nobody else can have written it:
   its own, it has the ETag of that source.
 """
 
-import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,21 +15,18 @@ from itertools import islice
 from typing import NamedTuple, Self
 
 from image_scaler.publisher import Provenance, is_superseded
-from image_scaler.renditions.keys import HASH, HASH_DIGITS, MANIFEST_FOLDER
-from image_scaler.renditions.recipe import Rule
-from image_scaler.renditions.spec import CopySpec, Spec
-from image_scaler.renditions.stems import StemTemplate
+from image_scaler.renditions.keys import MANIFEST_FOLDER
+from image_scaler.renditions.recipe_keys import RecipeKeys
+from image_scaler.renditions.spec import CopySpec
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
 from toolbox.aws.errors import call_errors
-from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
+from toolbox.migration.listing import ListedObject
 from toolbox.migration.recipes import RecordedRecipe
 from toolbox.migration.states import PARALLEL
 
 MANIFEST = "manifest"
 """The name of a manifest in the counts."""
 _CHUNK = 1000
-_NO_EXTENSION = ".image"
-_DIGITS = f"[0-9a-f]{{{HASH_DIGITS}}}"
 
 
 class KnownSource(NamedTuple):
@@ -120,7 +116,7 @@ class Leftovers:
         """`buckets`: the source and the destination."""
         self._store = store
         self._source_bucket, self._bucket = buckets
-        self._keys = [RecipeKeys(recorded) for recorded in (recipe, *history)]
+        self._keys = [RecipeKeys(recorded.recipe) for recorded in (recipe, *history)]
         self._known = known
         self._removes = recipe.recipe.on_source_delete == "remove"
         self._fingerprints = {
@@ -155,12 +151,12 @@ class Leftovers:
             return None
         for keys in self._keys:
             for source_key, table, spec in keys.written_under(listed.key):
-                if not source_key.startswith(source_prefix):
-                    continue
                 source = self._known.source(source_key)
                 is_asked = keys is self._keys[0] and (source is None or source.asks_for(table))
                 if is_asked and not self._removes:
                     return None  # renditions survive their source
+                if not source_key.startswith(source_prefix):
+                    continue
                 if not self._is_unasked(source_key, source, listed.key) or self._known.has_orphan(listed.key):
                     return None
                 waits = source is not None and source.is_to_process
@@ -191,77 +187,3 @@ class Leftovers:
     def exists(self, source_key: str) -> bool:
         """Return whether a source exists now; raises StorageError."""
         return head_or_none(self._store, ObjectRef(self._source_bucket, source_key)) is not None
-
-
-class RecipeKeys:
-    """The keys that one recipe leads to."""
-
-    def __init__(self, recorded: RecordedRecipe) -> None:
-        recipe = recorded.recipe
-        self._recorded = recorded
-        self._recipe = recipe
-        self._specs = [(table, spec) for table, specs in recipe.by_name.items() for spec in specs]
-        self._has_manifest: dict[Rule | None, bool] = {}
-        templates = {spec.template for spec in recipe.specs}
-        self._shared = [each for each in templates if isinstance(each, StemTemplate) and not each.is_whole]
-
-    def is_shared(self, key: str) -> bool:
-        """Return whether several sources could have a rendition under a key."""
-        return any(template.matches(key) for template in self._shared)
-
-    def written_under(self, key: str) -> Iterator[tuple[str, str | None, Spec | None]]:
-        """Yield each source that is written under a key, its rendition and that one's table; None for a manifest."""
-        if key.startswith(MANIFEST_FOLDER) and key.endswith(MANIFEST_SUFFIX):
-            source_key = key.removeprefix(MANIFEST_FOLDER).removesuffix(MANIFEST_SUFFIX)
-            if source_key and self._writes_manifest(source_key):
-                yield source_key, None, None
-        for table, spec in self._specs:
-            prefix = spec.template.prefix
-            if not spec.template.is_whole or not key.startswith(prefix):
-                continue
-            if not prefix and self._recipe.is_reserved(key):
-                continue
-            for source_key in _possible_sources(key, spec):
-                if _is_key_of(spec, source_key, key) and self._makes(table, source_key):
-                    yield source_key, table, spec
-
-    def _makes(self, table: str, source_key: str) -> bool:
-        rule = self._recipe.rule_for(source_key)
-        return rule is None or table in rule.renditions
-
-    def _writes_manifest(self, source_key: str) -> bool:
-        """Return whether a source has a manifest, which its rule decides."""
-        rule = self._recipe.rule_for(source_key)
-        if rule not in self._has_manifest:
-            plan = self._recorded.plan_for(source_key)
-            if plan is None:  # S3 cannot store one of its keys
-                return False
-            self._has_manifest[rule] = plan.manifest_key is not None
-        return self._has_manifest[rule]
-
-
-def _possible_sources(key: str, spec: Spec) -> set[str]:
-    """Return the keys of sources whose rendition a key may be; most of them are not."""
-    if isinstance(spec.template, StemTemplate):
-        return set(spec.template.possible_sources(key))
-    prefix, suffix = spec.template
-    rest = key.removeprefix(prefix)
-    if suffix is None:
-        stem = rest.rpartition(".")[0]
-        found = {rest, stem, stem.removesuffix(_NO_EXTENSION)}
-    elif spec.template.has_hash:
-        found = {rest[: len(rest) - len(suffix) + 1 - HASH_DIGITS]}
-    else:
-        found = {rest.removesuffix(suffix)}
-    return found - {""}
-
-
-def _is_key_of(spec: Spec, source_key: str, key: str) -> bool:
-    """Return whether a rendition of a source has a key, of whatever version."""
-    if not spec.template.has_hash:
-        if isinstance(spec, CopySpec):
-            return key == spec.template.copy_key(source_key)
-        return key == spec.template.key(source_key, spec.output_format(source_key))
-    before, _, after = spec.template.copy_key(source_key).partition(HASH)
-    digits = key[len(before) : len(key) - len(after)]
-    return key == before + digits + after and re.fullmatch(_DIGITS, digits) is not None

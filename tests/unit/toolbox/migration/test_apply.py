@@ -122,10 +122,10 @@ def test_of_what_the_rules_allow_only_what_a_source_does_not_ask_for_now_is_dele
 
 
 def test_what_the_recipe_makes_of_another_source_is_not_deleted(aws: boto3.Session, s3: Any, tmp_path: Path) -> None:
-    for key in ("a.jpg", "a.jpg.webp"):
-        s3.put_object(Bucket="source", Key=key, Body=b"x")
+    s3.put_object(Bucket="source", Key="a.jpg.webp", Body=b"x")
+    s3.put_object(Bucket="destination", Key="manifests/c.jpg.webp.json", Body=b"{}")  # which its source has left
     # Of a.jpg an earlier recipe made resized/a.jpg.webp, which is the copy of a.jpg.webp now.
-    orphans = [("a.jpg", "resized/a.jpg.webp"), ("b.jpg", "resized/b.jpg.webp")]
+    orphans = [(f"{name}.jpg", f"resized/{name}.jpg.webp") for name in "abc"]
     with applying("[renditions.resized]\n", orphans, aws, tmp_path) as applier:
         assert list(applier.orphans()) == ["resized/b.jpg.webp"]
 

@@ -205,3 +205,11 @@ def test_a_rendition_that_does_not_say_of_which_source_it_is_is_not_named(stack:
     stack.process(BOTH, "b")
     # small/b.image.webp could be that of b.image.png too.
     assert stack.keys(SMALL.replace("[renditions.small]", "[renditions.tiny]")) == ["big/b.image.webp"]
+
+
+def test_what_is_another_sources_now_is_not_named_whatever_prefix_is_planned(stack: Stack) -> None:
+    old, new = (f'[renditions.t]\nwidth = 10\nkey = "{folder}{{key}}"\n' for folder in ("t/", "t/a/"))
+    stack.process(old, "a/b.jpg")
+    stack.process(new, "b.jpg", "a/b.jpg")
+    stack.delete("b.jpg")
+    assert stack.keys(new) == stack.keys(new, "a/") == []
