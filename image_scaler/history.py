@@ -67,11 +67,12 @@ class History:
         return any(self._is_known(source._replace(key=other)) for other in others)
 
     def _is_known(self, source: ObjectRef) -> bool:
-        if head_or_none(self._store, source):
-            return True
-        manifest_key = self._settings.recipe.plan_for(source.key).manifest_key
-        destination = self._settings.destination_bucket
-        return manifest_key is not None and head_or_none(self._store, ObjectRef(destination, manifest_key)) is not None
+        """Return whether a source exists or has a manifest."""
+        refs = [source]
+        with suppress(DestinationKeyError):  # then nothing is made of it
+            manifest_key = self._settings.recipe.plan_for(source.key).manifest_key
+            refs += [ObjectRef(self._settings.destination_bucket, manifest_key)] if manifest_key else []
+        return any(head_or_none(self._store, ref) for ref in refs)
 
     def keep_rejection(self, upload: Upload, error: ImageScalerError) -> None:
         """Write that a version of a source was rejected; raises StorageError."""
