@@ -162,9 +162,7 @@ def test_a_photograph_that_its_jpeg_has_made_small_is_not_tried_without_loss() -
 
 
 @pytest.mark.parametrize(("seconds_left", "chosen"), [([900.0] * 2, UNSET), ([900.0] * 3, "4:4:4")])
-def test_without_time_for_more_colour_a_rendition_still_has_a_score(
-    seconds_left: list[float], chosen: object
-) -> None:
+def test_without_time_for_more_colour_a_rendition_still_has_a_score(seconds_left: list[float], chosen: object) -> None:
     left = iter(seconds_left)
     made = one(
         drawing.png(coloured_lines(300, 200)),
