@@ -86,7 +86,7 @@ class Reconciler:
 
         An earlier version may have asked for more, or a removal may have been handled before all renditions of this run
         existed. If the source was replaced and not deleted, the newer event sees to everything, unless it was rejected
-        or asks for less.
+        or asks for less, or a newer recipe makes nothing of it: then what a removal in between deleted is missing.
         """
         if result.asks_for_less:
             return True
@@ -95,7 +95,11 @@ class Reconciler:
             return True
         if version_of_head(current) == result.version:
             return self._is_other_upload(result, current)
-        return self._upload_of(ref, current).asks_for_less or self._history.has_rejected(ref.key, current.etag)
+        return (
+            self._upload_of(ref, current).asks_for_less
+            or self._history.has_rejected(ref.key, current.etag)
+            or self._has_gaps(ref.key)
+        )
 
     def _is_other_upload(self, result: RunResult, current: ObjectHead) -> bool:
         """Return whether the source was uploaded again: a removal between the two may have deleted anything."""

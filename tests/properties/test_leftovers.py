@@ -291,6 +291,16 @@ def test_a_run_sees_that_its_source_was_removed_and_uploaded_again_with_the_same
     buckets.teardown()
 
 
+def test_a_run_sees_what_a_removal_deleted_if_a_newer_recipe_makes_nothing_of_the_next_upload() -> None:
+    buckets = DeploymentsWithRemoval()
+    buckets.upload(version=1, steps=6)
+    buckets.deploy(number=3)
+    buckets.delete(steps=0)
+    buckets.call_directly(steps=0)
+    buckets.upload_no_image(steps=0)
+    buckets.teardown()
+
+
 def test_the_crop_of_a_deleted_version_is_replaced_by_that_of_the_version_before_it() -> None:
     buckets = LeftoversWithRemoval()
     buckets.upload(version=1, steps=99, point="0.1,0.5")
