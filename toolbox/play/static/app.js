@@ -154,6 +154,8 @@ addEventListener("keydown", (event) => {
   }
 });
 
+const copiers = [$("copy-toml"), $("copy-command")];
+for (const button of copiers) button.disabled = true; // until the recipe has come
 $("copy-toml").onclick = () => copy(state.recipe.text, "the recipe");
 $("copy-command").onclick = () => {
   const keys = [...state.pictures.values()].map((picture) => shell(picture.key));
@@ -162,6 +164,7 @@ $("copy-command").onclick = () => {
 };
 
 function showRecipe() {
+  for (const button of copiers) button.disabled = false;
   const { text, saved_text: saved, mistakes, file } = state.recipe;
   const isEdited = text !== saved;
   $("file-name").textContent = file;
