@@ -63,16 +63,12 @@ class History:
 
         Now means: under the current recipe, and the other source exists or has a manifest. Raises StorageError.
         """
-        others = {other for other, *_ in self._keys.written_under(key)} - {source.key}
-        return any(self._is_known(source._replace(key=other)) for other in others)
-
-    def _is_known(self, source: ObjectRef) -> bool:
-        """Return whether a source exists or has a manifest."""
-        refs = [source]
-        with suppress(DestinationKeyError):  # then nothing is made of it
-            manifest_key = self._settings.recipe.plan_for(source.key).manifest_key
-            refs += [ObjectRef(self._settings.destination_bucket, manifest_key)] if manifest_key else []
-        return any(head_or_none(self._store, ref) for ref in refs)
+        destination = self._settings.destination_bucket
+        return any(
+            head_or_none(self._store, source._replace(key=other))
+            or (manifest_key and head_or_none(self._store, ObjectRef(destination, manifest_key)))
+            for other, manifest_key in self._keys.others_under(key, source.key)
+        )
 
     def keep_rejection(self, upload: Upload, error: ImageScalerError) -> None:
         """Write that a version of a source was rejected; raises StorageError."""

@@ -15,14 +15,18 @@ settings.register_profile("project", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("project")
 
 GROUPS = ("end_to_end/test_plan_and_apply.py", "end_to_end/", "packaging/", "web/", "faults/")
-"""Folders whose tests share what is slow to start, so one worker has them. In the order in which they begin."""
+"""Folders, and a module, whose tests share what is slow to start: one worker has them. In the order of their begin."""
+
+
+def _group(nodeid: str) -> str | None:
+    return next((group for group in GROUPS if f"/{group}" in nodeid), None)
 
 
 class ByFolder(LoadScopeScheduling):
     """Gives each of GROUPS to one worker, and every other test to the worker that is free."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((group for group in GROUPS if f"/{group}" in nodeid), nodeid)
+        return _group(nodeid) or nodeid
 
 
 @pytest.hookimpl(optionalhook=True)  # so the tests run without xdist too
@@ -51,8 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 
 def _order(item: pytest.Function) -> int:
-    for number, group in enumerate(GROUPS):
-        if f"/{group}" in item.nodeid:
-            return number
+    if group := _group(item.nodeid):
+        return GROUPS.index(group)
     is_quick = all(item.get_closest_marker(name) is None for name in ("aws", "browser", "packaging", "slow"))
     return len(GROUPS) + is_quick

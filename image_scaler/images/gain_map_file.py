@@ -151,7 +151,6 @@ _ENTRIES, _ENTRY_BYTES = 0xB002, 16
 
 def _other_pictures(body: bytes, head: _Head) -> Iterator[tuple[int, int]]:
     """Yield the place and the size of each picture after the first one, once, and no more bytes than there are."""
-    left, seen = len(body), set()
     if not head.mpf:
         return
     order = {b"MM\0*": ">", b"II*\0": "<"}.get(body[head.mpf : head.mpf + 4])
@@ -159,6 +158,7 @@ def _other_pictures(body: bytes, head: _Head) -> Iterator[tuple[int, int]]:
         return
     (at,) = struct.unpack_from(f"{order}I", body, head.mpf + 4)
     (count,) = struct.unpack_from(f"{order}H", body, head.mpf + at)
+    left, seen = len(body), set()
     for entry in range(min(count, MAX_PICTURES)):
         tag, _, size, place = struct.unpack_from(f"{order}HHII", body, head.mpf + at + 2 + 12 * entry)
         if tag != _ENTRIES:

@@ -10,6 +10,7 @@ MAX_KEY_BYTES = 1024
 """The longest key that S3 stores, in bytes of UTF-8."""
 
 MANIFEST_FOLDER = "manifests/"
+MANIFEST_SUFFIX = ".json"
 """The folder of the manifests in the destination bucket."""
 
 RECIPE_FOLDER = "recipes/"

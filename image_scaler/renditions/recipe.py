@@ -16,6 +16,7 @@ from image_scaler.renditions.keys import (
     HASH,
     HASH_DIGITS,
     MANIFEST_FOLDER,
+    MANIFEST_SUFFIX,
     RECIPE_FOLDER,
     REJECTION_FOLDER,
     KeyPattern,
@@ -263,10 +264,11 @@ class Recipe:
         allowed = rule.renditions if rule else tuple(self.by_name)
         has_manifest = self._has_manifest and any(self.by_name[name] for name in allowed)
         names = allowed if asked is None else tuple(name for name in allowed if name in asked)
+        manifest_key = f"{MANIFEST_FOLDER}{source_key}{MANIFEST_SUFFIX}"
         return SourcePlan(
             source_key=source_key,
             targets=tuple(self._target(spec, source_key) for name in names for spec in self.by_name[name]),
-            manifest_key=check_key(f"{MANIFEST_FOLDER}{source_key}.json", "the manifest") if has_manifest else None,
+            manifest_key=check_key(manifest_key, "the manifest") if has_manifest else None,
             page=self._page_for(names),
             rule=rule.pattern.text if rule else None,
             names=names,

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from image_scaler.exceptions import DestinationKeyError
-from image_scaler.renditions.keys import HASH, HASH_DIGITS, MANIFEST_FOLDER
+from image_scaler.renditions.keys import HASH, HASH_DIGITS, MANIFEST_FOLDER, MANIFEST_SUFFIX
 from image_scaler.renditions.recipe import Recipe, Rule
 from image_scaler.renditions.spec import CopySpec, Spec
 from image_scaler.renditions.stems import StemTemplate
 
-_MANIFEST_SUFFIX = ".json"
 _NO_EXTENSION = ".image"
 _DIGITS = f"[0-9a-f]{{{HASH_DIGITS}}}"
 
@@ -30,8 +30,8 @@ class RecipeKeys:
 
     def written_under(self, key: str) -> Iterator[tuple[str, str | None, Spec | None]]:
         """Yield each source that is written under a key, its rendition and that one's table; None for a manifest."""
-        if key.startswith(MANIFEST_FOLDER) and key.endswith(_MANIFEST_SUFFIX):
-            source_key = key.removeprefix(MANIFEST_FOLDER).removesuffix(_MANIFEST_SUFFIX)
+        if key.startswith(MANIFEST_FOLDER) and key.endswith(MANIFEST_SUFFIX):
+            source_key = key.removeprefix(MANIFEST_FOLDER).removesuffix(MANIFEST_SUFFIX)
             if source_key and self._writes_manifest(source_key):
                 yield source_key, None, None
         for table, spec in self._specs:
@@ -43,6 +43,14 @@ class RecipeKeys:
             for source_key in _possible_sources(key, spec):
                 if _is_key_of(spec, source_key, key) and self._makes(table, source_key):
                     yield source_key, table, spec
+
+    def others_under(self, key: str, source_key: str) -> Iterator[tuple[str, str | None]]:
+        """Yield each other source that is written under a key, and the key of its manifest; None without one."""
+        for other in {found for found, *_ in self.written_under(key)} - {source_key}:
+            manifest_key = None
+            with suppress(DestinationKeyError):  # S3 cannot store one of its keys, so nothing is made of it
+                manifest_key = self._recipe.plan_for(other).manifest_key
+            yield other, manifest_key
 
     def _makes(self, table: str, source_key: str) -> bool:
         rule = self._recipe.rule_for(source_key)

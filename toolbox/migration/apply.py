@@ -25,6 +25,7 @@ from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint, rejection_key
 from image_scaler.publisher import Provenance
+from image_scaler.renditions.keys import MANIFEST_SUFFIX
 from image_scaler.renditions.recipe import Recipe, SourcePlan
 from image_scaler.renditions.recipe_keys import RecipeKeys
 from image_scaler.storage.base import ObjectHead, ObjectRef, head_or_none
@@ -37,7 +38,7 @@ from toolbox.aws.errors import CallError, call_errors
 from toolbox.migration.costs import Function
 from toolbox.migration.files import Item, MigrationPlan, Orphan, progress_path
 from toolbox.migration.limiter import LATER_CODES, Limiter, RefusedError
-from toolbox.migration.listing import MANIFEST_SUFFIX, in_manifest_order, in_order, list_objects
+from toolbox.migration.listing import in_manifest_order, in_order, list_objects
 from toolbox.migration.recipes import RecordedRecipe
 from toolbox.migration.states import State, look_at_manifest
 
@@ -329,16 +330,15 @@ class Applier:
 
         That source exists, or has a manifest: renditions may survive it.
         """
-        for source_key in {key for key, *_ in self._keys.written_under(orphan.key)} - {orphan.source_key}:
-            plan = self._recorded.plan_for(source_key)
-            manifest = plan.manifest_key if plan else None
-            if self._head(ObjectRef(self._deployed.source_bucket, source_key)) or (
-                manifest and self._head(ObjectRef(self._deployed.destination_bucket, manifest))
+        source_bucket, destination_bucket = self._deployed.source_bucket, self._deployed.destination_bucket
+        for other, manifest_key in self._keys.others_under(orphan.key, orphan.source_key):
+            if self._head(ObjectRef(source_bucket, other)) or (
+                manifest_key and self._head(ObjectRef(destination_bucket, manifest_key))
             ):
                 return True
         if not self._keys.is_shared(orphan.key):
             return False
-        head = self._head(ObjectRef(self._deployed.destination_bucket, orphan.key))
+        head = self._head(ObjectRef(destination_bucket, orphan.key))
         provenance = Provenance.of(head) if head else None
         return provenance is not None and provenance.is_of_other(orphan.source_key)
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from image_scaler.renditions.keys import MANIFEST_SUFFIX
 from toolbox.aws.errors import CallError, call_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MANIFEST_SUFFIX = ".json"
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 """The storage classes whose objects must be restored before they can be read."""
 

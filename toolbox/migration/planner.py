@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 
 from image_scaler.history import rejection_fingerprint
-from image_scaler.renditions.keys import MANIFEST_FOLDER, REJECTION_FOLDER
+from image_scaler.renditions.keys import MANIFEST_FOLDER, MANIFEST_SUFFIX, REJECTION_FOLDER
 from image_scaler.renditions.recipe import Recipe, Rule
 from image_scaler.storage.s3 import CLIENT_CONFIG, S3Store
 from toolbox import stack
@@ -22,7 +22,7 @@ from toolbox.migration.costs import GB, ONE_VCPU_MB, Estimate, Function, request
 from toolbox.migration.files import Item, Lists
 from toolbox.migration.inventory import list_inventory
 from toolbox.migration.leftovers import KnownKeys, Leftover, Leftovers
-from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject, in_manifest_order, in_order, list_objects
+from toolbox.migration.listing import ListedObject, in_manifest_order, in_order, list_objects
 from toolbox.migration.recipes import RecipeHistory, RecordedRecipe, read_history
 from toolbox.migration.sampling import Sample, Sampler
 from toolbox.migration.states import (

@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from botocore.exceptions import ClientError
 
 from image_scaler.publisher import Provenance
-from image_scaler.renditions.keys import MANIFEST_FOLDER, RECIPE_FOLDER
+from image_scaler.renditions.keys import MANIFEST_FOLDER, MANIFEST_SUFFIX, RECIPE_FOLDER
 from image_scaler.storage.base import ObjectRef, ObjectStore, head_or_none
 from image_scaler.upload import asked_in
 from toolbox.aws.errors import CallError, call_errors
-from toolbox.migration.listing import MANIFEST_SUFFIX, ListedObject
+from toolbox.migration.listing import ListedObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -154,8 +154,6 @@ addEventListener("keydown", (event) => {
   }
 });
 
-const copiers = [$("copy-toml"), $("copy-command")];
-for (const button of copiers) button.disabled = true; // until the recipe has come
 $("copy-toml").onclick = () => copy(state.recipe.text, "the recipe");
 $("copy-command").onclick = () => {
   const keys = [...state.pictures.values()].map((picture) => shell(picture.key));
@@ -164,12 +162,12 @@ $("copy-command").onclick = () => {
 };
 
 function showRecipe() {
-  for (const button of copiers) button.disabled = false;
   const { text, saved_text: saved, mistakes, file } = state.recipe;
   const isEdited = text !== saved;
   $("file-name").textContent = file;
   $("dirty").hidden = !isEdited;
   $("revert").disabled = !isEdited;
+  $("copy-toml").disabled = $("copy-command").disabled = false;
   $("save").disabled = !isEdited || mistakes.length > 0;
   $("verdict").textContent = mistakes.length
     ? mistakes.length === 1
