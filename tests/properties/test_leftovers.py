@@ -171,8 +171,11 @@ class Leftovers(Buckets):
         if self.is_older_version or (source is None and self.on_source_delete == "keep" and self.killed):
             return  # nobody can finish what a killed run began, or tells a destination that keeps all of a deletion
         for key, entry in listed.items():
-            if (entry["name"] == "copy" or self.was_called) and (source is None or source.read() == b"no image"):
-                continue  # without a current version, two runs without sequencers cannot tell whose is the newer one
+            if source is None or source.read() == b"no image":
+                if entry["name"] == "copy" or self.was_called:
+                    continue  # two runs without sequencers cannot tell whose version is the newer one
+                if self.killed and not self._has_version(key):
+                    continue  # what the killed run replaced, and nobody can make again
             assert made[key].size == entry["bytes"], f"{key} has other bytes than the manifest says"
         for key in filter(self._has_version, made):
             is_marked = is_superseded(made[key])
