@@ -1,6 +1,7 @@
 """Encode the renditions of one source at the quality that their score asks for."""
 
 import math
+import statistics
 import time
 from collections.abc import Hashable, Mapping
 
@@ -9,7 +10,7 @@ import pyvips
 
 from image_scaler.deadline import Deadline
 from image_scaler.images import avif_sequence
-from image_scaler.images.encoding import Encoder
+from image_scaler.images.encoding import DRAFT_LOSS, Encoder
 from image_scaler.images.quality_search import (
     AFTER_DRAFTS,
     CURVES,
@@ -34,8 +35,13 @@ MAX_SEARCHED_PIXELS = 16_000_000
 _TREND = 0.7
 """How much of what one step of a ladder has changed the next step changes as well."""
 
+_ALIKE = 0.6
+"""How much of what one format loses more than its curve says the others do too, in the same picture."""
+
 _COLOUR_QUALITY = 90
 """A picture that misses its target at such a quality has lost it in the halved resolution of its colours."""
+
+_LESS = math.log(DRAFT_LOSS)
 
 SCORING_BYTES = 24.0
 """Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then."""
@@ -94,7 +100,7 @@ class TargetQuality:
         ladder = self._offsets.setdefault(spec.pixel_options, {})
         is_first = format not in ladder
         curve, precision = CURVES[format].at(count), precision_of_step(is_first=is_first, pixels=count)
-        offset = 0.0 if is_first else _expected_offset(ladder, format, count)
+        offset = _expected_offset(ladder, format, count)
 
         def score(body: bytes) -> Score:
             self._effort.trials += 1
@@ -103,10 +109,12 @@ class TargetQuality:
         def has_time() -> bool:
             return sampled <= MAX_SEARCHED_PIXELS and self.deadline.has_time()
 
-        if is_first and encoder.draft_loss and has_time():
-            goal = msgspec.structs.replace(target, target=100 - (100 - target.target) / encoder.draft_loss)
-            drafts = search(encoder.draft, score, goal, curve, precision=DRAFTS, has_time=has_time)
-            offset, precision = drafts.offset + math.log(encoder.draft_loss), AFTER_DRAFTS
+        if is_first and encoder.has_drafts and has_time():
+            goal = msgspec.structs.replace(target, target=100 - (100 - target.target) / DRAFT_LOSS)
+            drafts = search(
+                encoder.draft, score, goal, curve, offset=offset - _LESS, precision=DRAFTS, has_time=has_time
+            )
+            offset, precision = drafts.offset + _LESS, AFTER_DRAFTS
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
         found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
         has_failed = found.score and effective_score(found.score) < target.target - precision.below
@@ -145,7 +153,13 @@ def _decode(body: bytes, format: Format) -> pyvips.Image:
 
 
 def _expected_offset(ladder: Mapping[Format, Mapping[int, float]], format: Format, count: int) -> float:
-    """Return the offset of a format's last size, plus what the step to this one is likely to change."""
+    """Return the offset of a format's last size, plus what the step to this one is likely to change.
+
+    For its first size, it is most of what the other formats lost in this size.
+    """
+    if format not in ladder:
+        same_size = [sizes[count] for sizes in ladder.values() if count in sizes]
+        return _ALIKE * statistics.fmean(same_size) if same_size else 0.0
     mine = ladder[format]
     *earlier, last = mine
     for others in ladder.values():
