@@ -38,6 +38,10 @@ class SharedStems(Buckets):
     key = "{dir}{stem}.{ext}"
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = replace(self.settings, keeps_history=True)
+
     @rule(version=st.integers(1, 3), steps=STEPS)
     def upload(self, version: int, steps: int, asked: str | None = None) -> None:
         """Upload a version that asks for all: else each of the two could own one of the keys."""
