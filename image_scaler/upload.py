@@ -95,7 +95,7 @@ class Upload:
         return replace(self.provenance(fingerprint), asked=_asked_text(self.head.metadata))
 
     def is_source_of(self, key: str, stored: ObjectHead) -> bool:
-        """Return whether an object under one of its keys is of this version: by its ETag if it is a copy.
+        """Return whether an object under one of its keys is of this version and source: by its ETag if it is a copy.
 
         Never true for a copy of a multipart upload, or of an object under a KMS key: these have another ETag.
         """
@@ -103,7 +103,7 @@ class Upload:
         if provenance is None:
             return stored.etag == self.head.etag
         expected = self.manifest_provenance("") if key == self.plan.manifest_key else self.provenance("")
-        return provenance.is_of_version(expected)
+        return provenance.is_of_version(expected) and not provenance.is_of_other(self.version.ref.key)
 
     def stored_provenance(self, key: str, stored: ObjectHead) -> Provenance | None:
         """Return the provenance of an object under one of its keys; None for a copy: its metadata is the uploader's."""

@@ -618,6 +618,18 @@ def test_what_a_finished_image_has_lost_is_made_again(again: str, lost: str) -> 
     assert world.store.objects[ObjectRef("destination", lost)].etag == stored.etag
 
 
+@pytest.mark.parametrize("again", ["call", "batch", "message"])
+def test_an_image_is_not_finished_if_another_source_of_the_same_bytes_has_one_of_its_keys(again: str) -> None:
+    world = World('shared_stems = true\n[renditions.a]\nwidth = 9\nformat = "webp"\nkey = "t/{stem}.webp"')
+    record = world.upload("a.jpg")
+    world.handle(record)
+    shared = ObjectRef("destination", "t/a.webp")
+    owner = world.store.objects[shared].metadata | {"source-key": "a.png"}
+    world.store.objects[shared] = replace(world.store.objects[shared], metadata=owner)
+    world.scaler.handle(repeated(record, again))
+    assert "t/a.webp is of a.png" in world.queue.records[-1]["reason"]
+
+
 def test_a_new_upload_pays_no_request_for_a_look_at_its_manifest() -> None:
     world = World("[renditions.small]\nwidth = 50")
     world.scaler.handle(sqs(first=world.upload("a.jpg")))
