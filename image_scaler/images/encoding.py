@@ -44,9 +44,9 @@ LOSSLESS_WEBP_BYTES = 40.0
 """Peak memory in bytes per pixel to encode a WebP without loss; measured on noise, which takes most."""
 
 DRAFT_EFFORT = 2
-DRAFTED_EFFORT = 4
+MIN_DRAFTED_EFFORT = 4
 DRAFT_LOSS = 0.92
-"""From DRAFTED_EFFORT on, the quality of an AVIF is searched with drafts of DRAFT_EFFORT, in an eighth of the time.
+"""From MIN_DRAFTED_EFFORT on, the quality of an AVIF is searched with drafts of DRAFT_EFFORT, in an eighth of the time.
 
 DRAFT_LOSS is the loss of a rendition (100 minus its score) divided by that of its draft, as a median of 12 pictures;
 for photographs it is 0.87 to 0.95. At effort 3 drafts would take as long as the encodings that they save.
@@ -119,7 +119,7 @@ class Encoder:
     def has_drafts(self) -> bool:
         """Whether a draft is much faster than the rendition."""
         is_still_avif = self._format is Format.AVIF and not self.is_animated and not self._spec.lossless
-        return is_still_avif and _effort(self._image, self._spec, Format.AVIF) >= DRAFTED_EFFORT
+        return is_still_avif and _effort(self._image, self._spec, Format.AVIF) >= MIN_DRAFTED_EFFORT
 
     def draft(self, quality: int) -> bytes:
         """Return about what `encode` returns, without metadata, and much faster."""

@@ -9,7 +9,7 @@ from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 def depends_on(target: RenditionTarget, other: RenditionTarget) -> bool:
     """Return whether the bytes of a rendition depend on another one; of itself: on any other.
 
-    A searched quality begins where other steps of its ladder led to, and a step may leave out its larger formats.
+    A searched quality begins where other renditions of its ladder led to, and a step may leave out its larger formats.
     """
     are_searched = all(one.spec.goal_for(one.format) is not None for one in (target, other))
     are_searched = are_searched and target.spec.pixel_options == other.spec.pixel_options

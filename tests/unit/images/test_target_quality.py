@@ -80,6 +80,17 @@ def test_equal_steps_are_searched_once() -> None:
     assert efforts[0].trials == efforts[1].trials
 
 
+@pytest.mark.parametrize("source", [drawing.face_under_a_sky(), drawing.quadrants()])
+def test_formats_of_a_ladder_tell_each_other_where_to_begin(source: pyvips.Image) -> None:
+    def trials(*formats: str) -> int:
+        effort = SearchEffort()
+        quality = "quality = { target = 70, min = 5 }"
+        render(drawing.png(source), f"widths = [400]\nformats = {[*formats]}\n{quality}", effort=effort)
+        return effort.trials
+
+    assert trials("avif", "webp", "jpeg") < trials("avif") + trials("webp") + trials("jpeg")
+
+
 @pytest.mark.parametrize("format", ["webp", "avif"])
 def test_a_fine_detail_under_a_large_sky_gets_more_quality_than_the_score_of_the_whole_asks_for(format: str) -> None:
     picture = drawing.face_under_a_sky()
