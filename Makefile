@@ -9,6 +9,8 @@ PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest
 # As it was given: make would take a $ in a file's name for a variable of its own.
 override FILES := $(value FILES)
 export FILES
+# A test that hangs within libvips hears no signal: after 10 minutes its process ends, says where it was, and is replaced.
+HANGING := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 # Whatever a command installs, it installs in parallel.
 MAKEFLAGS += --jobs=4
 
@@ -45,7 +47,7 @@ check: $(READY) lint ## run the linters and the quick tests
 
 .PHONY: test
 test: $(READY) .venv-audit/ready .venv-oldest/ready lint ## run the linters and all tests
-	@$(PYTEST) --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@$(PYTEST) --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder $(HANGING)
 
 .PHONY: lint
 lint: .venv/ready
