@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest
 # As it was given: make would take a $ in a file's name for a variable of its own.
 override FILES := $(value FILES)
 export FILES
-# A test that hangs within libvips hears no signal: after 10 minutes its process ends, says where it was, and is replaced.
+# A test that hangs within libvips hears no signal: after 10 minutes its process ends and prints the stack, and another one goes on.
 HANGING := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 # Whatever a command installs, it installs in parallel.
 MAKEFLAGS += --jobs=4
