@@ -177,8 +177,7 @@ class SearchResult(NamedTuple):
     is_searched: bool
     """Whether the search ended by itself; otherwise this is the best so far."""
     offset: float
-    """How much more the picture loses than the curve says, as a logarithm: where to begin with other sizes and
-    formats of it."""
+    """How much more the picture loses than the curve says, as a logarithm: where its other sizes and formats begin."""
 
 
 def search(
@@ -194,8 +193,8 @@ def search(
     """Return the smallest encoding tried that reaches the target within the precision, or else the best one.
 
     No quality below the target's `min` or above its `max` is tried, and none twice. `has_time` is asked before each
-    trial. `curve`: of pictures of this size; `offset`: how much more than the
-    curve the picture is expected to lose, as a logarithm.
+    trial. `curve`: of pictures of this size; `offset`: how much more than the curve the picture is expected to lose, as
+    a logarithm.
     """
     trials: list[Trial] = []
     quality: int | None = _clamp(curve.quality(_log_loss(target.target + AIM) - offset), target)

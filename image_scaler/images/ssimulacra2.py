@@ -327,7 +327,8 @@ class _Side:
     def __init__(self, layout: _Layout, pixels: pyvips.Image) -> None:
         self._layout = layout
         self._pixels = pixels
-        self._mean, mean_square = (band.copy_memory() for band in _blur(pixels, pixels * pixels).bandsplit())
+        blurred = _blur(pixels, pixels * pixels).copy_memory()
+        self._mean, mean_square = (band.copy_memory() for band in blurred.bandsplit())
         self._variance = (mean_square - self._mean * self._mean).linear(1, _C2).copy_memory()
         flatness = 0.5 / (pixels.subsample(_STEP, _STEP) - self._mean).abs().linear(1, 1)
         self._edge_gain = (flatness * layout.signs).cast("float").copy_memory()

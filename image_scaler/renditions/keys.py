@@ -10,8 +10,9 @@ MAX_KEY_BYTES = 1024
 """The longest key that S3 stores, in bytes of UTF-8."""
 
 MANIFEST_FOLDER = "manifests/"
-MANIFEST_SUFFIX = ".json"
 """The folder of the manifests in the destination bucket."""
+MANIFEST_SUFFIX = ".json"
+"""What the key of a manifest has after the source's key."""
 
 RECIPE_FOLDER = "recipes/"
 """The folder of the recipes that were used, in the destination bucket."""
