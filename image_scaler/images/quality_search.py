@@ -46,19 +46,19 @@ LATER_SMALL_STEP = Precision(1.3, 4.0, max_trials=3)
 """For later small steps: 75 to 90 % need one trial."""
 LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
 """For large steps: one trial may take as long as all smaller steps together."""
-
+AVIF_BELOW = 1.7
+"""How far an AVIF may be below its target: the two metrics differ less in AVIFs, and another trial takes longest."""
 
 DRAFTS = Precision(3.0, 3.0, max_trials=3)
 """For drafts: from so near the curve leads to the goal."""
-AFTER_DRAFTS = Precision(1.3, 5.0, max_trials=2)
+AFTER_DRAFTS = Precision(AVIF_BELOW, 5.0, max_trials=3)
 """For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly."""
 
 
-def precision_of_step(*, is_first: bool, pixels: int) -> Precision:
+def precision_of_step(format: Format, *, is_first: bool, pixels: int) -> Precision:
     """Return the precision of a step of a ladder."""
-    if is_first:
-        return FIRST_STEP
-    return LATER_SMALL_STEP if pixels <= SMALL_PIXELS else LATER_STEP
+    precision = FIRST_STEP if is_first else LATER_SMALL_STEP if pixels <= SMALL_PIXELS else LATER_STEP
+    return precision._replace(below=AVIF_BELOW) if format is Format.AVIF else precision
 
 
 class Score(Protocol):
@@ -162,6 +162,11 @@ class Trial(NamedTuple):
     body: bytes
     score: Score
 
+    @property
+    def log_loss(self) -> float:
+        """The logarithm of what is lost."""
+        return _log_loss(effective_score(self.score))
+
 
 class SearchResult(NamedTuple):
     """The result of a search."""
@@ -177,7 +182,8 @@ class SearchResult(NamedTuple):
     is_searched: bool
     """Whether the search ended by itself; otherwise this is the best so far."""
     offset: float
-    """How much more the picture loses than the curve says, as a logarithm: where its other sizes and formats begin."""
+    """How much more the picture loses than the curve says, as a logarithm, at the quality at which it would reach its
+    target: where its other sizes and formats begin."""
 
 
 def search(
@@ -215,7 +221,9 @@ def search(
         quality = quality or target.min
         return SearchResult(quality, encode(quality), None, 0, 0, is_searched=False, offset=offset)
     best = _best(trials, target.target - precision.below)
-    found = _log_loss(effective_score(best.score)) - curve.log_loss(best.quality)
+    goal = _log_loss(target.target + AIM)
+    (nearest, *_), opposite = _rank(trials, goal)
+    found = goal - curve.log_loss(_expected_quality(goal, curve, nearest, *opposite[:1]))
     highest = max(trial.quality for trial in trials)
     return SearchResult(
         best.quality, best.body, best.score, len(trials), highest, is_searched=is_searched, offset=found
@@ -237,22 +245,34 @@ def _best(trials: Sequence[Trial], enough: float) -> Trial:
 def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: SizedCurve) -> int | None:
     """Return the most promising quality that was not tried; None if there is none."""
     goal = _log_loss(target.target + AIM)
-    losses = {trial.quality: _log_loss(effective_score(trial.score)) for trial in trials}
-    nearest, *others = sorted(losses, key=lambda quality: abs(losses[quality] - goal))
-    is_too_bad = losses[nearest] > goal
-    expected = curve.log_loss(nearest)
-    opposite = [quality for quality in others if (losses[quality] > goal) != is_too_bad]
-    slope = 1.0
-    if others:  # a secant, preferably through trials on either side; over the curve, so that it is nearly straight
-        other = (opposite or others)[0]
-        run = expected - curve.log_loss(other)
-        slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (losses[nearest] - losses[other]) / run))
-    guess = _clamp(curve.quality(expected + (goal - losses[nearest]) / slope), target)
-    if guess in losses and opposite:  # halfway to the nearest on the other side
-        guess = round((nearest + min(opposite, key=lambda quality: abs(quality - nearest))) / 2)
-    elif guess in losses:
-        guess = _clamp(nearest + (1 if is_too_bad else -1), target)
-    return guess if guess not in losses else None
+    (nearest, *others), opposite = _rank(trials, goal)
+    guess = _clamp(_expected_quality(goal, curve, nearest, *(opposite or others)[:1]), target)
+    tried = [trial.quality for trial in trials]
+    if guess in tried and opposite:  # halfway to the nearest on the other side
+        guess = round(
+            (nearest.quality + min((o.quality for o in opposite), key=lambda q: abs(q - nearest.quality))) / 2
+        )
+    elif guess in tried:
+        guess = _clamp(nearest.quality + (1 if nearest.log_loss > goal else -1), target)
+    return guess if guess not in tried else None
+
+
+def _rank(trials: Sequence[Trial], goal: float) -> tuple[list[Trial], list[Trial]]:
+    """Return the trials, those first whose loss is nearest to the goal, and those on the other side than the nearest."""
+    ranked = sorted(trials, key=lambda trial: abs(trial.log_loss - goal))
+    return ranked, [trial for trial in ranked if (trial.log_loss > goal) != (ranked[0].log_loss > goal)]
+
+
+def _expected_quality(goal: float, curve: SizedCurve, nearest: Trial, other: Trial | None = None) -> float:
+    """Return the quality at which the picture is expected to lose what `goal` says.
+
+    With another trial it is on the secant through both; over the curve, so that it is nearly straight.
+    """
+    expected, slope = curve.log_loss(nearest.quality), 1.0
+    if other:
+        run = expected - curve.log_loss(other.quality)
+        slope = min(_MAX_SLOPE, max(1 / _MAX_SLOPE, (nearest.log_loss - other.log_loss) / run))
+    return curve.quality(expected + (goal - nearest.log_loss) / slope)
 
 
 def _clamp(quality: float, target: QualityGoal) -> int:

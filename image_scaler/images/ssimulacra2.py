@@ -67,6 +67,8 @@ class Score(NamedTuple):
     """SSIMULACRA 2's score of the picture."""
     worst: float
     """The same of its worst region, which large flat areas cannot hide: mostly 2 to 15 points lower."""
+    background: int
+    """The level behind transparency on which the score is lower."""
 
 
 class _Weights(NamedTuple):
@@ -135,33 +137,37 @@ class Reference:
 
     def __init__(self, image: pyvips.Image) -> None:
         """`image`: in memory, in 8-bit sRGB or grey, with or without alpha."""
-        self._size = image.width, image.height
+        self._image = image
         self._layout = _Layout(image.width, image.height)
+        self._sides: dict[int, _Side] = {}
+
+    def score(self, image: pyvips.Image, background: int | None = None) -> Score:
+        """Return the score of the picture after encoding; raises ValueError if its size has changed.
+
+        `background`: the only level to look at behind transparency, which an earlier score of the picture, also in
+        another size, has named; None: a dark and a bright one.
+        """
+        size = self._image.width, self._image.height
+        if (image.width, image.height) != size:
+            raise ValueError(f"expected {size} pixels but received {image.width} x {image.height}")
+        backgrounds = [_DARK, _BRIGHT] if background is None else [background]
         # Without transparency any background would do.
-        self._backgrounds: tuple[int, ...] = (_DARK, _BRIGHT) if image.hasalpha() else (_DARK,)
-        self._sides = [
-            _Side(self._layout, self._layout.arrange(_opaque(image, background))) for background in self._backgrounds
-        ]
+        scores = [self._score(image, each) for each in backgrounds[: None if self._image.hasalpha() else 1]]
+        lowest = min(scores)
+        return lowest._replace(worst=min(score.worst for score in scores))
 
-    def score(self, image: pyvips.Image) -> Score:
-        """Return the score of the picture after encoding; raises ValueError if its size has changed."""
-        if (image.width, image.height) != self._size:
-            raise ValueError(f"expected {self._size} pixels but received {image.width} x {image.height}")
-        scores = [
-            self._score(side, _opaque(image, background))
-            for side, background in zip(self._sides, self._backgrounds, strict=True)
-        ]
-        return Score(min(score.overall for score in scores), min(score.worst for score in scores))
-
-    def _score(self, side: "_Side", image: pyvips.Image) -> Score:
+    def _score(self, image: pyvips.Image, background: int) -> Score:
+        if background not in self._sides:
+            self._sides[background] = _Side(self._layout, self._layout.arrange(_opaque(self._image, background)))
         total, tiles = 0.0, [0.0] * self._layout.tiles
-        for weight, exponent, errors, shares in side.errors(self._layout.arrange(image)):
+        errors_of_maps = self._sides[background].errors(self._layout.arrange(_opaque(image, background)))
+        for weight, exponent, errors, shares in errors_of_maps:
             total += weight * (sum(errors) / sum(shares)) ** exponent
             for tile, (error, share) in enumerate(zip(errors, shares, strict=True)):
                 if share:
                     tiles[tile] += weight * (error / share) ** exponent
         worst = sorted(tiles)[-max(MIN_WORST_TILES, round(len(tiles) * WORST_SHARE)) :]
-        return Score(_on_scale(total), sum(map(_on_scale, worst)) / len(worst))
+        return Score(_on_scale(total), sum(map(_on_scale, worst)) / len(worst), background)
 
 
 class _Area(NamedTuple):

@@ -4,13 +4,14 @@ import math
 import statistics
 import time
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 import pyvips
 
 from image_scaler.deadline import Deadline
 from image_scaler.images import avif_sequence
-from image_scaler.images.encoding import DRAFT_LOSS, Encoder
+from image_scaler.images.encoding import Encoder
 from image_scaler.images.quality_search import (
     AFTER_DRAFTS,
     CURVES,
@@ -41,14 +42,21 @@ _SHARED_LOSS = 0.6
 _COLOUR_QUALITY = 90
 """A picture that misses its target at such a quality has lost it in the halved resolution of its colours."""
 
-_LOG_DRAFT_LOSS = math.log(DRAFT_LOSS)
-"""The offset of a rendition minus that of its draft."""
-
 SCORING_BYTES = 24.0
 """Peak memory in bytes per pixel to score a rendition; its encoder has freed its own by then.
 
 Measured: 13 if rows are sampled, and up to 93 in pictures of less than 256 rows, which have few pixels.
 """
+
+
+@dataclass
+class _Ladder:
+    """What the trials for a ladder have told: the same picture loses about as much in each of its sizes."""
+
+    offsets: dict[Format, dict[int, float]] = field(default_factory=dict)
+    """By the format, and the number of pixels."""
+    backgrounds: dict[Format, int] = field(default_factory=dict)
+    """The level behind transparency on which scores are lower: not every format keeps alpha as it is."""
 
 
 class _MetricError(Exception):
@@ -66,8 +74,8 @@ class TargetQuality:
         """Near the deadline no other trial is made; what the searches take is added to `effort`."""
         self._effort = effort
         self.deadline = deadline
-        self._offsets: dict[Hashable, dict[Format, dict[int, float]]] = {}
-        """By what is the same in all steps of a ladder, the format, and the number of pixels."""
+        self._ladders: dict[Hashable, _Ladder] = {}
+        """By what is the same in all steps: how the picture is cut out and encoded."""
         self._reference: tuple[Hashable, Reference] | None = None
 
     def encode(
@@ -100,25 +108,27 @@ class TargetQuality:
     ) -> EncodedImage:
         count = encoder.pixels.width * encoder.pixels.height
         sampled = encoder.sample.width * encoder.sample.height
-        # The same picture loses about as much in each size, if it is cut out and encoded in the same way.
-        ladder = self._offsets.setdefault(spec.pixel_options, {})
-        is_first = format not in ladder
-        curve, precision = CURVES[format].at(count), precision_of_step(is_first=is_first, pixels=count)
-        offset = _expected_offset(ladder, format, count)
+        ladder = self._ladders.setdefault(spec.pixel_options, _Ladder())
+        is_first = format not in ladder.offsets
+        curve, precision = CURVES[format].at(count), precision_of_step(format, is_first=is_first, pixels=count)
+        offset = _expected_offset(ladder.offsets, format, count)
 
         def score(body: bytes) -> Score:
             self._effort.trials += 1
-            return self._score(encoder, body, format, pixels)
+            scored = self._score(encoder, body, format, pixels, ladder.backgrounds.get(format))
+            ladder.backgrounds[format] = scored.background
+            return scored
 
         def has_time() -> bool:
             return sampled <= MAX_SEARCHED_PIXELS and self.deadline.has_time()
 
-        if is_first and encoder.has_drafts and has_time():
-            goal = msgspec.structs.replace(target, target=100 - (100 - target.target) / DRAFT_LOSS)
+        if is_first and encoder.draft_loss and has_time():
+            goal = msgspec.structs.replace(target, target=100 - (100 - target.target) / encoder.draft_loss)
+            shift = math.log(encoder.draft_loss)
             drafts = search(
-                encoder.draft, score, goal, curve, offset=offset - _LOG_DRAFT_LOSS, precision=DRAFTS, has_time=has_time
+                encoder.draft, score, goal, curve, offset=offset - shift, precision=DRAFTS, has_time=has_time
             )
-            offset, precision = drafts.offset + _LOG_DRAFT_LOSS, AFTER_DRAFTS
+            offset, precision = drafts.offset + shift, AFTER_DRAFTS
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
         found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
         has_failed = found.score and effective_score(found.score) < target.target - precision.below
@@ -134,18 +144,18 @@ class TargetQuality:
                 precision=precision,
                 has_time=lambda: next(first, False) or has_time(),
             )
-        ladder.setdefault(format, {})[count] = found.offset
+        ladder.offsets.setdefault(format, {})[count] = found.offset
         body = encoder.encode(found.quality) if encoder.is_animated else found.body
         quality, body = encoder.fit(found.quality, body, self.deadline)
         scored = found.score if quality == found.quality else None
         rounded = round(scored.overall, 1) if scored else None
         return EncodedImage(body, quality, rounded, found.is_searched, chosen)
 
-    def _score(self, encoder: Encoder, body: bytes, format: Format, pixels: Hashable) -> Score:
+    def _score(self, encoder: Encoder, body: bytes, format: Format, pixels: Hashable, background: int | None) -> Score:
         try:
             if self._reference is None or self._reference[0] != pixels:
                 self._reference = (pixels, Reference(encoder.sample))
-            return self._reference[1].score(_decode(body, format))
+            return self._reference[1].score(_decode(body, format), background)
         except Exception as error:  # no upload may fail because its quality cannot be told
             raise _MetricError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
 
@@ -156,18 +166,18 @@ def _decode(body: bytes, format: Format) -> pyvips.Image:
     return pyvips.Image.new_from_buffer(body, "").copy_memory()
 
 
-def _expected_offset(ladder: Mapping[Format, Mapping[int, float]], format: Format, count: int) -> float:
+def _expected_offset(offsets: Mapping[Format, Mapping[int, float]], format: Format, count: int) -> float:
     """Return the offset to begin with.
 
     A first size begins with a share of the mean offset of the other formats in this size, a later one with the offset
     of the size before it, plus what the step to this one is likely to change.
     """
-    if format not in ladder:
-        same_size = [sizes[count] for sizes in ladder.values() if count in sizes]
+    if format not in offsets:
+        same_size = [sizes[count] for sizes in offsets.values() if count in sizes]
         return _SHARED_LOSS * statistics.fmean(same_size) if same_size else 0.0
-    mine = ladder[format]
+    mine = offsets[format]
     *earlier, last = mine
-    for others in ladder.values():
+    for others in offsets.values():
         if others is not mine and last in others and count in others:  # formats change alike
-            return mine[last] + others[count] - others[last]
+            return mine[last] + _SHARED_LOSS * (others[count] - others[last])
     return mine[last] + (_TREND * (mine[last] - mine[earlier[-1]]) if earlier else 0.0)

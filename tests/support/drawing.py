@@ -45,6 +45,19 @@ def text(width: int, height: int) -> pyvips.Image:
     return srgb(pixels)
 
 
+def transparent_print(width: int, height: int, ink: int) -> pyvips.Image:
+    """Letters of one grey with soft edges, and nothing behind them."""
+    letters = (text(width, height)[0] < 128).gaussblur(1)
+    return (
+        pyvips.Image.black(width, height, bands=3)
+        .linear(1, ink)
+        .bandjoin(letters)
+        .cast("uchar")
+        .copy(interpretation="srgb")
+        .copy_memory()
+    )
+
+
 def face_under_a_sky(width: int = 960, height: int = 640, side: int = 96) -> pyvips.Image:
     """A smooth sky, with something full of fine detail on 1 or 2 % of the picture."""
     random = np.random.default_rng(3)

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_scaler.images.quality_search import (
+    AIM,
     ALLOWED_GAP,
     CURVES,
     FIRST_STEP,
     LATER_STEP,
     Curve,
+    Precision,
     SearchResult,
     precision_of_step,
     search,
@@ -126,6 +128,20 @@ def test_if_a_higher_quality_scores_lower_it_looks_halfway_to_one_that_is_good()
     assert halfway == found.quality == round((bad + good) / 2)
 
 
+def test_other_sizes_begin_where_the_picture_would_have_reached_its_target_between_two_trials() -> None:
+    curve = CURVES[Format.AVIF].at(PIXELS)
+
+    def twice_as_steep(body: bytes) -> Points:
+        middle = curve.log_loss(40)
+        return Points(100 - math.exp(middle + 2 * (curve.log_loss(body[0]) - middle)), 100)
+
+    exact = next(quality for quality in range(1, 100) if twice_as_steep(bytes([quality])).overall >= 70 + AIM)
+    precision = Precision(0.1, 0.1, max_trials=2)
+    found = search(Encoder(), twice_as_steep, QualityGoal(target=70), curve, offset=-0.3, precision=precision)
+    assert found.trials == 2
+    assert curve.quality(math.log(30 - AIM) - found.offset) == pytest.approx(exact, abs=1)
+
+
 @pytest.mark.parametrize(
     ("is_first", "pixels", "trials"), [(True, 57_600, 4), (False, 230_400, 3), (False, 921_600, 2)]
 )
@@ -135,7 +151,7 @@ def test_a_step_gets_more_trials_if_others_depend_on_it_or_if_it_is_small(
     def steep(body: bytes) -> Points:
         return Points(80 if body[0] > 45 else 60, 100)
 
-    precision = precision_of_step(is_first=is_first, pixels=pixels)
+    precision = precision_of_step(Format.WEBP, is_first=is_first, pixels=pixels)
     found = search(Encoder(), steep, QualityGoal(target=70), CURVES[Format.AVIF].at(pixels), precision=precision)
     assert found.trials == trials
     assert found.score == Points(80, 100)

@@ -172,6 +172,17 @@ def test_a_picture_with_alpha_has_the_lower_score_of_those_on_dark_and_on_bright
     assert Reference(image).score(encoded).overall == pytest.approx(min(expected), abs=1)
 
 
+@pytest.mark.parametrize(("ink", "background"), [(20, 230), (235, 26)])
+def test_a_score_names_the_background_that_shows_most_loss_also_at_another_quality(ink: int, background: int) -> None:
+    image = drawing.transparent_print(400, 300, ink)
+    reference = Reference(image)
+    for quality in (20, 50):
+        encoded = drawing.decoded(bytes(image.heifsave_buffer(Q=quality, compression="av1", effort=1)))
+        score = reference.score(encoded)
+        assert score.background == background
+        assert reference.score(encoded, background).overall == score.overall
+
+
 def test_lost_alpha_counts() -> None:
     image = drawing.with_alpha(drawing.photo(400, 300)).copy_memory()
     assert Reference(image).score(image[:3]).overall < 30

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from image_scaler.deadline import NO_DEADLINE, Deadline
 from image_scaler.images.encoding import Encoder
-from image_scaler.images.quality_search import ALLOWED_GAP, FIRST_STEP, SearchEffort
+from image_scaler.images.quality_search import ALLOWED_GAP, AVIF_BELOW, FIRST_STEP, SearchEffort
 from image_scaler.images.rendering import Rendering, Rendition, SourceImage
 from image_scaler.images.ssimulacra2 import Reference
 from image_scaler.images.target_quality import TargetQuality
@@ -80,12 +80,13 @@ def test_equal_steps_are_searched_once() -> None:
     assert efforts[0].trials == efforts[1].trials
 
 
-@pytest.mark.parametrize("source", [drawing.face_under_a_sky(), drawing.quadrants()])
-def test_formats_of_a_ladder_tell_each_other_where_to_begin(source: pyvips.Image) -> None:
+def test_formats_of_a_ladder_tell_each_other_where_to_begin() -> None:
     def trials(*formats: str) -> int:
         effort = SearchEffort()
         quality = "quality = { target = 70, min = 5 }"
-        render(drawing.png(source), f"widths = [400]\nformats = {[*formats]}\n{quality}", effort=effort)
+        render(
+            drawing.png(drawing.photo(960, 640)), f"widths = [400]\nformats = {[*formats]}\n{quality}", effort=effort
+        )
         return effort.trials
 
     assert trials("avif", "webp", "jpeg") < trials("avif") + trials("webp") + trials("jpeg")
@@ -96,7 +97,7 @@ def test_a_fine_detail_under_a_large_sky_gets_more_quality_than_the_score_of_the
     picture = drawing.face_under_a_sky()
     item = one(drawing.png(picture), f'format = "{format}"\nquality = {{ target = 60 }}')
     score = Reference(picture).score(decoded(item.body))
-    assert score.worst >= 60 - ALLOWED_GAP - FIRST_STEP.below
+    assert score.worst >= 60 - ALLOWED_GAP - AVIF_BELOW
     assert score.overall > 60 + FIRST_STEP.above
 
 
@@ -234,6 +235,23 @@ def test_transparency_counts() -> None:
     assert decoded(item.body).hasalpha()
     assert item.made.score is not None
     assert item.made.score >= 70 - FIRST_STEP.below
+
+
+@pytest.mark.parametrize("ink", [20, 235])
+def test_every_step_and_format_of_transparent_print_reaches_its_score_on_every_background(ink: int) -> None:
+    body = drawing.png(drawing.transparent_print(700, 500, ink))
+    exact = {item.size: decoded(item.body) for item in render(body, 'widths = [300, 600]\nformat = "png"')}
+    for item in render(body, 'widths = [300, 600]\nformats = ["avif", "webp"]\nquality = "high"'):
+        score = Reference(exact[item.size]).score(decoded(item.body))
+        assert score.overall >= 70 - AVIF_BELOW - 0.3
+        assert item.made.score == pytest.approx(score.overall, abs=0.5)
+
+
+@pytest.mark.parametrize(("width", "has_draft"), [(400, True), (700, True), (2200, False)])
+def test_the_quality_of_an_avif_is_searched_with_drafts_if_its_effort_is_not_low(width: int, has_draft: bool) -> None:
+    spec, image = RenditionSpec(name="x", template=KeyTemplate("x/")), pyvips.Image.black(width, width)
+    assert bool(Encoder([image], spec, Format.AVIF).draft_loss) is has_draft
+    assert Encoder([image], spec, Format.WEBP).draft_loss is None
 
 
 @pytest.mark.parametrize(
