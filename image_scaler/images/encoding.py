@@ -130,8 +130,8 @@ class Encoder:
         return self._draft.loss if self._draft else None
 
     def draft(self, quality: int) -> bytes:
-        """Return about what `encode` returns, without metadata, and much faster."""
-        assert self._draft is not None
+        """Return about what `encode` returns, without metadata, and much faster; only if there is a draft_loss."""
+        assert self._draft  # noqa: S101  as the caller has looked
         spec = msgspec.structs.replace(self._spec, effort=self._draft.effort)
         return bytes(SAVERS[self._format](self._image, quality, spec, keep="none"))
 

@@ -52,7 +52,8 @@ AVIF_BELOW = 1.7
 DRAFTS = Precision(3.0, 3.0, max_trials=3)
 """For drafts: from so near the curve leads to the goal."""
 AFTER_DRAFTS = Precision(AVIF_BELOW, 5.0, max_trials=3)
-"""For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly."""
+"""For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly. Five
+points are a fifth of its bytes, 3 kB: another trial is repaid within 60 views."""
 
 
 def precision_of_step(format: Format, *, is_first: bool, pixels: int) -> Precision:
@@ -258,7 +259,7 @@ def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: SizedCurv
 
 
 def _rank(trials: Sequence[Trial], goal: float) -> tuple[list[Trial], list[Trial]]:
-    """Return the trials, those first whose loss is nearest to the goal, and those on the other side than the nearest."""
+    """Return the trials by how near their loss is to the goal, and those of them on the other side than the nearest."""
     ranked = sorted(trials, key=lambda trial: abs(trial.log_loss - goal))
     return ranked, [trial for trial in ranked if (trial.log_loss > goal) != (ranked[0].log_loss > goal)]
 
