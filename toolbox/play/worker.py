@@ -140,8 +140,8 @@ class Work:
                 references[same] = Reference(original)
             made = first_frame((self._folder / self._request.files[column]).read_bytes())
             if made.hasalpha() >= original.hasalpha():  # else it is on a background that the original has not
-                overall, worst = references[same].score(made)
-                yield ColumnScore(column=column, overall=overall, worst=worst)
+                score = references[same].score(made)
+                yield ColumnScore(column=column, overall=score.overall, worst=score.worst)
 
     def _view(self, image: SourceImage) -> Message:
         rendition = self._view_of(image, _VIEW.width or 0, _VIEW_QUALITY)
