@@ -97,12 +97,12 @@ class Encoder:
         """What is scored: of an animation, three of its frames next to each other."""
         self._image = _join_frames(frames, delays, loop)
         if self.is_animated:  # also for the sample, which is smaller
-            effort = spec.animation_effort(format, self._image.width * self._image.height)
+            effort = spec.effort_for(format, _pixels(self._image), is_animated=True)
             self._spec = msgspec.structs.replace(spec, effort=effort)
         self._keep = _add_credits(self._image, spec, credits)
         self._save = SAVERS[format]
         has_draft = format is Format.AVIF and not self.is_animated and not spec.lossless
-        self._draft = _DRAFTS.get(min(4, _effort(self._image, spec, format))) if has_draft else None
+        self._draft = _DRAFTS.get(min(4, spec.effort_for(format, _pixels(self._image)))) if has_draft else None
 
     def keep_more_colour(self) -> Chosen | None:
         """Encode colours with more detail from now on; return how, or None: the format or the spec has no other way.
@@ -172,7 +172,7 @@ def _save_jpeg(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
     options |= {"Q": quality, "subsample_mode": subsample, "quant_table": JPEG_QUANTISATION_TABLE}
     if (image[0] >= 250).avg() / 255 >= MIN_WHITE_SHARE:
         options["overshoot_deringing"] = True
-    pixels = image.width * image.height
+    pixels = _pixels(image)
     # A progressive JPEG always has tables of its own.
     if pixels > MAX_OPTIMIZED_PIXELS and not (spec.progressive or spec.max_bytes):
         encoded = image.jpegsave_buffer(**options)
@@ -204,7 +204,7 @@ def _png_filter(image: pyvips.Image) -> str:
 
 
 def _save_webp(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    effort = _effort(image, spec, Format.WEBP)
+    effort = spec.effort_for(Format.WEBP, _pixels(image))
     return image.webpsave_buffer(Q=quality, effort=effort, lossless=spec.lossless, **options)
 
 
@@ -218,7 +218,7 @@ def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
         return avif_sequence.write(_split_frames(image), image.get("delay"), image.get("loop"), coding)
     return image.heifsave_buffer(
         Q=quality,
-        effort=_effort(image, spec, Format.AVIF),
+        effort=spec.effort_for(Format.AVIF, _pixels(image)),
         lossless=spec.lossless,
         subsample_mode="off" if has_full_colour else "on",
         compression="av1",
@@ -228,7 +228,7 @@ def _save_avif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options
 
 
 def _save_gif(image: pyvips.Image, quality: int, spec: RenditionSpec, **options: Any) -> Any:
-    encoded = image.gifsave_buffer(effort=_effort(image, spec, Format.GIF), **options)
+    encoded = image.gifsave_buffer(effort=spec.effort_for(Format.GIF, _pixels(image)), **options)
     # libvips writes no metadata into a GIF.
     return gif_with_xmp(encoded, image.get("xmp-data")) if "xmp" in options["keep"] else encoded
 
@@ -242,11 +242,8 @@ SAVERS: dict[Format, Callable[..., Any]] = {
 }
 
 
-def _effort(image: pyvips.Image, spec: RenditionSpec, format: Format) -> int:
-    effort = format.traits.effort
-    if spec.effort is not None or effort is None:
-        return spec.effort or 0
-    return effort.default_for(image.width * image.height)
+def _pixels(image: pyvips.Image) -> int:
+    return int(image.width * image.height)
 
 
 def _drop_needless_alpha(image: pyvips.Image, spec: RenditionSpec, format: Format) -> pyvips.Image:

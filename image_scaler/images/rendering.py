@@ -210,7 +210,8 @@ class SourceImage:
         # The decoded pixels of every group stay in memory until all are done.
         encoding_bytes = format.traits.encoding_bytes or 0.0
         if frames > 1 and format.traits.animation:
-            effort = spec.animation_effort(format, item.plan.output.width * item.plan.output.height * frames)
+            width, height = item.plan.output
+            effort = spec.effort_for(format, width * height * frames, is_animated=True)
             encoding_bytes = format.traits.animation.bytes_at(effort)
         if spec.lossless and format is Format.WEBP:
             encoding_bytes = LOSSLESS_WEBP_BYTES

@@ -133,11 +133,12 @@ class RenditionSpec(RenditionOptions, frozen=True, kw_only=True, dict=True, cach
             return 1
         return frames
 
-    def animation_effort(self, format: Format, pixels: int) -> int:
-        """Return the effort for an animation with so many pixels in all frames."""
-        effort = format.traits.animation.effort if format.traits.animation else format.traits.effort
-        default = effort.default_for(pixels) if effort else 0
-        return default if self.effort is None else self.effort
+    def effort_for(self, format: Format, pixels: int, *, is_animated: bool = False) -> int:
+        """Return the effort for an image with so many pixels, in all its frames."""
+        if self.effort is not None:
+            return self.effort
+        effort = format.traits.animation.effort if is_animated and format.traits.animation else format.traits.effort
+        return effort.default_for(pixels) if effort else 0
 
     @property
     def ratio(self) -> float | None:

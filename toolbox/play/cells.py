@@ -35,6 +35,7 @@ def picture_event(picture: Picture, edited: Draft | None, saved: Draft | None) -
         "thumbhash": picture.thumbhash,
         "colour": picture.colour,
         "decoding": picture.decoding,
+        "function_decoding": picture.function_decoding,
         "cells": cells(picture, edited),
         "saved_cells": cells(picture, saved),
         "objects": _count_objects(edited, picture.key),
@@ -67,6 +68,7 @@ def _made_cell(result: Result, made: MadeRendition) -> dict[str, Any]:
     return made.as_json() | {
         "status": result.status,
         "ms": result.milliseconds,
+        "function_ms": result.function_ms,
         "file": result.file,
         "metadata": result.metadata,
         "is_larger": result.is_larger,

@@ -63,7 +63,7 @@ class RenderJob(PictureJob):
                 picture.etag = message.etag
                 picture.unreadable = ""
             case Decoded():
-                picture.decoding = message.milliseconds
+                picture.decoding, picture.function_decoding = message.milliseconds, message.function_ms
             case View():
                 picture.view = message.file
             case Metadata():
@@ -79,6 +79,7 @@ class RenderJob(PictureJob):
                         file=message.file,
                         made=message.made,
                         milliseconds=message.milliseconds,
+                        function_ms=message.function_ms,
                         metadata=message.metadata,
                         is_larger=message.is_larger,
                     ),

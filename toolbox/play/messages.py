@@ -51,6 +51,8 @@ class Decoded(Message, frozen=True, kw_only=True, tag="decoded"):
 
     milliseconds: float
     """Of CPU."""
+    function_ms: float
+    """What the function is likely to need."""
 
 
 class View(Message, frozen=True, kw_only=True, tag="view"):
@@ -83,6 +85,8 @@ class RenditionFile(Message, frozen=True, kw_only=True, tag="rendition"):
     """Whether the function does not store it, because the next format of its step is no larger."""
     milliseconds: float
     """Of CPU."""
+    function_ms: float
+    """What the function is likely to need."""
     metadata: tuple[Mapping[str, str], ...]
 
 

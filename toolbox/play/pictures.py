@@ -29,6 +29,9 @@ class Result:
     file: str = ""
     made: MadeRendition | None = None
     milliseconds: float = 0
+    """Of CPU on this machine."""
+    function_ms: float = 0
+    """What the function is likely to need."""
     metadata: Sequence[Mapping[str, str]] = ()
     is_larger: bool = False
     """Whether the function does not store it, because the next format of its step is no larger."""
@@ -61,7 +64,9 @@ class Picture:
     thumbhash: str = ""
     colour: str | None = None
     decoding: float = 0
-    """Milliseconds to decode it."""
+    """Milliseconds of CPU on this machine to decode it."""
+    function_decoding: float = 0
+    """What the function is likely to need for that."""
     results: dict[str, Result] = field(default_factory=dict)
     """By the hash of what each depends on; see `Draft.cache_keys`."""
     references: dict[str, str] = field(default_factory=dict)

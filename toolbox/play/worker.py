@@ -30,6 +30,7 @@ from image_scaler.renditions.geometry import Fit, Point, Size
 from image_scaler.renditions.keys import KeyTemplate
 from image_scaler.renditions.spec import RenditionSpec, RenditionTarget
 from toolbox.play.draft import column_id
+from toolbox.play.durations import decoding_ms, rendition_ms
 from toolbox.play.messages import (
     ColumnScore,
     Decoded,
@@ -83,13 +84,13 @@ class Work:
         wanted = [target for target in targets if column_id(target.spec) in self._request.columns]
         start = time.process_time()
         rendering = image.render(targets, self._focal_point) if wanted else None
-        yield Decoded(milliseconds=_since(start))
+        yield Decoded(milliseconds=_since(start), function_ms=decoding_ms(image.format, width * height))
         is_first = self._request.is_first
         for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target))):
             assert rendering  # noqa: S101  there are targets
             start = time.process_time()
             for rendition in rendering.select(chosen):
-                yield self._made(rendition, _since(start))
+                yield self._made(rendition, _since(start), image.frames)
                 if is_first:
                     yield self._view(image)
                     is_first = False
@@ -152,13 +153,14 @@ class Work:
         (rendition,) = image.render([_target(spec, Format.WEBP)])
         return rendition
 
-    def _made(self, rendition: Rendition, milliseconds: float) -> Message:
+    def _made(self, rendition: Rendition, milliseconds: float, frames: int) -> Message:
         return RenditionFile(
             column=column_id(rendition.target.spec),
             file=self._write(rendition.body, rendition.target.format),
             made=rendition.made,
             is_larger=rendition.is_larger,
             milliseconds=milliseconds,
+            function_ms=rendition_ms(rendition, frames),
             metadata=tuple(read_metadata(rendition.body)),
         )
 

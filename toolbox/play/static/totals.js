@@ -17,6 +17,7 @@ function average(cellsOf, objectsOf) {
     source: sum((picture) => picture.bytes),
     bytes: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.is_larger ? 0 : cell.bytes), 0)),
     ms: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.ms ?? 0), picture.decoding)),
+    functionMs: sum((picture) => cells(picture).reduce((total, cell) => total + (cell.function_ms ?? 0), picture.function_decoding)),
     objects: sum((picture) => objectsOf(picture) - cells(picture).filter((cell) => cell.is_larger).length),
   };
 }
@@ -24,7 +25,7 @@ function average(cellsOf, objectsOf) {
 const isComplete = (cells) =>
   Object.values(cells).length > 0 && Object.values(cells).every((cell) => cell.status === "made" || cell.status === "copy");
 
-const cost = (sums) => (sums.ms / 1000) * prices.second + prices.request + sums.objects * prices.write;
+const cost = (sums) => (sums.functionMs / 1000) * prices.second + prices.request + sums.objects * prices.write;
 const storage = (sums) => (sums.bytes / 1e9) * prices.gigabyte_month;
 
 function tile(label, before, after, text, note) {
