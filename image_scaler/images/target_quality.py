@@ -24,6 +24,7 @@ from image_scaler.images.quality_search import (
 )
 from image_scaler.images.ssimulacra2 import Reference, Score
 from image_scaler.renditions.formats import Format
+from image_scaler.renditions.made import Chosen
 from image_scaler.renditions.quality import QualityGoal
 from image_scaler.renditions.spec import RenditionSpec
 
@@ -57,6 +58,8 @@ class _Ladder:
     """By the format, and the number of pixels."""
     backgrounds: dict[Format, int] = field(default_factory=dict)
     """The level behind transparency on which scores are lower: not every format keeps alpha as it is."""
+    needs_smart_subsample: bool = False
+    """Whether a WebP needed it. Larger ones then look better with it too, at the same bytes; a 4:4:4 JPEG has more."""
 
 
 class _MetricError(Exception):
@@ -130,11 +133,12 @@ class TargetQuality:
             )
             offset, precision = drafts.offset + shift, AFTER_DRAFTS
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
+        chosen = encoder.keep_more_colour() if format is Format.WEBP and ladder.needs_smart_subsample else None
         found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
         has_failed = found.score and effective_score(found.score) < target.target - precision.below
-        needs_colour = has_failed and found.highest >= _COLOUR_QUALITY and has_time()
-        chosen = encoder.keep_more_colour() if needs_colour else None
-        if chosen:
+        needs_colour = not chosen and has_failed and found.highest >= _COLOUR_QUALITY and has_time()
+        if needs_colour and (chosen := encoder.keep_more_colour()):
+            ladder.needs_smart_subsample |= chosen is Chosen.SMART_SUBSAMPLE
             first = iter([True])  # however little time is left now: what is taken in the end has a score
             found = search(
                 encode,

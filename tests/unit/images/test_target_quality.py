@@ -148,6 +148,19 @@ def test_thin_coloured_lines_reach_their_score(format: str, chosen: str) -> None
     assert score.worst > 68 - ALLOWED_GAP
 
 
+def test_a_larger_webp_begins_with_the_sharper_colours_that_a_smaller_one_needed() -> None:
+    body = drawing.png(coloured_lines(240, 160).resize(2, kernel="nearest"))
+
+    def search_for(widths: list[int]) -> tuple[set[object], int]:
+        effort = SearchEffort()
+        made = render(body, f'widths = {widths}\nformat = "webp"\nquality = "high"', effort=effort)
+        return {item.made.chosen for item in made}, effort.trials
+
+    (_, small), (_, large), (chosen, both) = search_for([240]), search_for([470]), search_for([240, 470])
+    assert chosen == {"smart_subsample"}
+    assert both < small + large
+
+
 def test_the_resolution_of_colours_stays_as_it_was_asked_for() -> None:
     body = drawing.png(coloured_lines(300, 200))
     made = one(body, 'format = "jpeg"\nquality = "high"\nchroma_subsampling = "4:2:0"')
