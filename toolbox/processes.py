@@ -14,11 +14,6 @@ GRACE_SECONDS = 3.0
 """The time between SIGTERM and SIGKILL."""
 
 
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
     """Run a program, append its output to a file, and return its exit code.
 

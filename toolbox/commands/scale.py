@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,7 @@ from image_scaler.settings import Settings
 from image_scaler.text import on_one_line
 from toolbox.console import err, make_table, out, print_json
 from toolbox.file_store import FileStore
-from toolbox.processes import cores
 from toolbox.source_files import SourceFile, source_files
-
-MAX_PARALLEL_FILES = 4
-"""Files that are scaled at a time: each may need as much memory as the function has."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +33,14 @@ class Scaled:
 
 
 def scale_files(files: Sequence[SourceFile], out_folder: Path, recipe: Recipe) -> Iterator[Scaled]:
-    """Make the renditions of each file in a folder, several at a time; yield the outcomes in the order of the files."""
+    """Make the renditions of each file in a folder; yield its outcome."""
     vips.configure(allow_svg=recipe.allow_svg)
     settings = Settings(destination_bucket=str(out_folder.resolve()), recipe=recipe)
     scaler = build_scaler(settings, FileStore())
-
-    def scale_one(file: SourceFile) -> Scaled:
+    for file in files:
         start = time.perf_counter()
         outcome = scaler.scale(SourceEvent(ref=file.ref, payload={}))
-        return Scaled(file, outcome, round((time.perf_counter() - start) * 1000))
-
-    has_own_keys = all(spec.template.is_whole for spec in recipe.specs)  # else the first file of a key gets it
-    with ThreadPoolExecutor(min(cores(), MAX_PARALLEL_FILES) if has_own_keys else 1) as pool:
-        yield from pool.map(scale_one, files)
+        yield Scaled(file, outcome, round((time.perf_counter() - start) * 1000))
 
 
 def scale(paths: Sequence[Path], out_folder: Path, recipe: Recipe, *, as_json: bool) -> int:

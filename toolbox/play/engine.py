@@ -1,6 +1,7 @@
 """Processes that render, one per core: a file that kills one, or keeps it busy for too long, harms no other."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -119,3 +120,8 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 
 def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,11 +16,10 @@ from image_scaler.renditions.overlay import OVERLAY_FOLDER
 from toolbox.atomic_file import atomic_file
 from toolbox.play import assets
 from toolbox.play.draft import Draft, read_draft
-from toolbox.play.engine import Engine
+from toolbox.play.engine import Engine, cores
 from toolbox.play.page import report_page
 from toolbox.play.pictures import RefusedError
 from toolbox.play.session import Session
-from toolbox.processes import cores
 from toolbox.source_files import SourceFile
 
 BASELINE = "the last commit"

@@ -31,12 +31,11 @@ from image_scaler.renditions.geometry import Point
 from toolbox import schema
 from toolbox.play import assets
 from toolbox.play.draft import MAX_TEXT_BYTES
-from toolbox.play.engine import MAX_SECONDS, Engine
+from toolbox.play.engine import MAX_SECONDS, Engine, cores
 from toolbox.play.feed import END
 from toolbox.play.page import served_page
 from toolbox.play.pictures import RefusedError
 from toolbox.play.session import Session
-from toolbox.processes import cores
 from toolbox.source_files import SourceFile
 
 HOST = "127.0.0.1"

@@ -11,12 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from image_scaler.renditions.formats import Format
-from image_scaler.renditions.toml import parse_recipe
 from tests.support import drawing
 from tests.support.drawing import YELLOW, decoded, is_near
 from toolbox.cli import main
-from toolbox.commands.scale import scale_files
-from toolbox.source_files import source_files
 
 PROGRAM = Path(sys.executable).with_name("image-scaler")
 
@@ -67,23 +64,6 @@ def test_scale_rejects_the_second_file_of_a_shared_key(folder: Path) -> None:
         assert found["in/sub/logo.jpg"]["status"] == "ok"
         assert found["in/sub/logo.png"]["error"]["code"] == "shared_key"
         assert done.exit_code == 1
-
-
-def test_scale_prints_the_files_in_their_order_whatever_each_takes(folder: Path) -> None:
-    (folder / "in" / "a.png").write_bytes(drawing.png(drawing.photo(1200, 900)))
-    done = run("scale", "in", "--out", "out", "--renditions", "r.toml", "--json", cwd=folder)
-    sources = [json.loads(line)["source"] for line in done.stdout.splitlines()]
-    assert sources == ["in/a.png", "in/my photo+1.jpg", "in/sub/logo.png"]
-
-
-def test_scale_makes_no_more_renditions_once_it_is_ended(tmp_path: Path) -> None:
-    for number in range(40):
-        (tmp_path / f"{number:02}.jpg").write_bytes(drawing.jpeg())
-    recipe = parse_recipe('[renditions.small]\nwidth = 100\nformat = "webp"')
-    scaled = scale_files(source_files([tmp_path], tmp_path / "out"), tmp_path / "out", recipe)
-    assert next(scaled).outcome.status == "ok"
-    scaled.close()  # as Ctrl-C does
-    assert 1 <= len(list((tmp_path / "out" / "small").iterdir())) < 40
 
 
 @pytest.mark.parametrize("tool", ["aws-lambda-image", "firebase"])
