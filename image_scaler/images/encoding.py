@@ -55,8 +55,8 @@ class Draft(NamedTuple):
 _DRAFTS = {4: Draft(2, 0.92), 3: Draft(0, 0.90)}
 """By the effort of the rendition; the first one also for more effort.
 
-They take an eighth and an eleventh of the time. The losses are medians of 20 and 5 pictures, which differ by 5 and 7 %:
-with more effort photographs gain less, and drawings more.
+They take an eighth and an eleventh of the time. The figures are medians of 20 and 5 pictures, whose own differ by 5 and
+7 %: with more effort photographs gain less, and drawings more.
 """
 
 MAX_SAMPLED_FRAMES = 3
@@ -101,8 +101,9 @@ class Encoder:
             self._spec = msgspec.structs.replace(spec, effort=effort)
         self._keep = _add_credits(self._image, spec, credits)
         self._save = SAVERS[format]
-        has_draft = format is Format.AVIF and not self.is_animated and not spec.lossless
-        self._draft = _DRAFTS.get(min(4, spec.effort_for(format, _pixels(self._image)))) if has_draft else None
+        effort = min(max(_DRAFTS), spec.effort_for(format, _pixels(self._image)))
+        may_draft = format is Format.AVIF and not self.is_animated and not spec.lossless
+        self._draft = _DRAFTS.get(effort) if may_draft else None
 
     def keep_more_colour(self) -> Chosen | None:
         """Encode colours with more detail from now on; return how, or None: the format or the spec has no other way.

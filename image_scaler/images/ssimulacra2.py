@@ -67,8 +67,8 @@ class Score(NamedTuple):
     """SSIMULACRA 2's score of the picture."""
     worst: float
     """The same of its worst region, which large flat areas cannot hide: mostly 2 to 15 points lower."""
-    background: int
-    """The level behind transparency on which the score is lower."""
+    background: int | None
+    """The level behind transparency on which both are lower; None if there is none."""
 
 
 class _Weights(NamedTuple):
@@ -144,17 +144,18 @@ class Reference:
     def score(self, image: pyvips.Image, background: int | None = None) -> Score:
         """Return the score of the picture after encoding; raises ValueError if its size has changed.
 
-        `background`: the only level to look at behind transparency, which an earlier score of the picture, also in
-        another size, has named; None: a dark and a bright one.
+        `background`: the only level to look at behind transparency, which the score at a similar quality has named;
+        None: a dark and a bright one.
         """
         size = self._image.width, self._image.height
         if (image.width, image.height) != size:
             raise ValueError(f"expected {size} pixels but received {image.width} x {image.height}")
-        backgrounds = [_DARK, _BRIGHT] if background is None else [background]
-        # Without transparency any background would do.
-        scores = [self._score(image, each) for each in backgrounds[: None if self._image.hasalpha() else 1]]
-        lowest = min(scores)
-        return lowest._replace(worst=min(score.worst for score in scores))
+        if background is not None or not self._image.hasalpha():  # without transparency any background would do
+            return self._score(image, background or _DARK)
+        dark, bright = self._score(image, _DARK), self._score(image, _BRIGHT)
+        overall, worst = min(dark.overall, bright.overall), min(dark.worst, bright.worst)
+        lower = next((one for one in (dark, bright) if (one.overall, one.worst) == (overall, worst)), None)
+        return Score(overall, worst, lower and lower.background)
 
     def _score(self, image: pyvips.Image, background: int) -> Score:
         if background not in self._sides:

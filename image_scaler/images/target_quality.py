@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -56,8 +56,6 @@ class _Ladder:
 
     offsets: dict[Format, dict[int, float]] = field(default_factory=dict)
     """By the format, and the number of pixels."""
-    backgrounds: dict[Format, int] = field(default_factory=dict)
-    """The level behind transparency on which scores are lower: not every format keeps alpha as it is."""
     needs_smart_subsample: bool = False
     """Whether a WebP needed it. Larger ones then look better with it too, at the same bytes; a 4:4:4 JPEG has more."""
 
@@ -116,11 +114,18 @@ class TargetQuality:
         curve, precision = CURVES[format].at(count), precision_of_step(format, is_first=is_first, pixels=count)
         offset = _expected_offset(ladder.offsets, format, count)
 
-        def score(body: bytes) -> Score:
-            self._effort.trials += 1
-            scored = self._score(encoder, body, format, pixels, ladder.backgrounds.get(format))
-            ladder.backgrounds[format] = scored.background
-            return scored
+        def scorer() -> Callable[[bytes], Score]:
+            """Return what scores the trials of a search: their first tells which background shows most loss."""
+            background: int | None = None
+
+            def score(body: bytes) -> Score:
+                nonlocal background
+                self._effort.trials += 1
+                scored = self._score(encoder, body, format, pixels, background)
+                background = scored.background
+                return scored
+
+            return score
 
         def has_time() -> bool:
             return sampled <= MAX_SEARCHED_PIXELS and self.deadline.has_time()
@@ -129,12 +134,12 @@ class TargetQuality:
             goal = msgspec.structs.replace(target, target=100 - (100 - target.target) / encoder.draft_loss)
             shift = math.log(encoder.draft_loss)
             drafts = search(
-                encoder.draft, score, goal, curve, offset=offset - shift, precision=DRAFTS, has_time=has_time
+                encoder.draft, scorer(), goal, curve, offset=offset - shift, precision=DRAFTS, has_time=has_time
             )
             offset, precision = drafts.offset + shift, AFTER_DRAFTS
         encode = encoder.encode_sample if encoder.is_animated else encoder.encode
         chosen = encoder.keep_more_colour() if format is Format.WEBP and ladder.needs_smart_subsample else None
-        found = search(encode, score, target, curve, offset=offset, precision=precision, has_time=has_time)
+        found = search(encode, scorer(), target, curve, offset=offset, precision=precision, has_time=has_time)
         has_failed = found.score and effective_score(found.score) < target.target - precision.below
         needs_colour = not chosen and has_failed and found.highest >= _COLOUR_QUALITY and has_time()
         if needs_colour and (chosen := encoder.keep_more_colour()):
@@ -142,7 +147,7 @@ class TargetQuality:
             first = iter([True])  # however little time is left now: what is taken in the end has a score
             found = search(
                 encode,
-                score,
+                scorer(),
                 target,
                 curve,
                 precision=precision,
@@ -182,6 +187,6 @@ def _expected_offset(offsets: Mapping[Format, Mapping[int, float]], format: Form
     mine = offsets[format]
     *earlier, last = mine
     for others in offsets.values():
-        if others is not mine and last in others and count in others:  # formats change alike
+        if others is not mine and last in others and count in others:  # formats share this part of a change
             return mine[last] + _SHARED_LOSS * (others[count] - others[last])
     return mine[last] + (_TREND * (mine[last] - mine[earlier[-1]]) if earlier else 0.0)

@@ -52,7 +52,15 @@ def cells(picture: Picture, draft: Draft | None) -> dict[str, dict[str, Any]]:
         keys = draft.cache_keys(picture.key, picture.size, picture.focal_point)
     except DestinationKeyError as error:
         return {column.id: {"status": "rejected", "text": str(error)} for column in draft.columns}
-    return {id_: _cell(picture, key) for id_, key in keys.items()}
+    found = {id_: _cell(picture, key) for id_, key in keys.items()}
+    encodings = set()
+    for cell in found.values():
+        if cell["status"] == "made":
+            encoding = (cell["type"], cell["width"], cell["height"], cell["bytes"])
+            if encoding in encodings:  # steps that a small source cannot fill are encoded once
+                cell["function_ms"] = 0
+            encodings.add(encoding)
+    return found
 
 
 def _cell(picture: Picture, key: str) -> dict[str, Any]:

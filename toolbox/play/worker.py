@@ -84,7 +84,8 @@ class Work:
         wanted = [target for target in targets if column_id(target.spec) in self._request.columns]
         start = time.process_time()
         rendering = image.render(targets, self._focal_point) if wanted else None
-        yield Decoded(milliseconds=_since(start), function_ms=decoding_ms(image.format, width * height))
+        frames = max((target.spec.frames_in(target.format, image.size, image.frames) for target in targets), default=0)
+        yield Decoded(milliseconds=_since(start), function_ms=decoding_ms(image.format, width * height * frames))
         is_first = self._request.is_first
         for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target))):
             assert rendering  # noqa: S101  there are targets
