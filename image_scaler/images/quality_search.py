@@ -49,7 +49,7 @@ LATER_STEP = LATER_SMALL_STEP._replace(max_trials=2)
 AVIF_BELOW = 1.7
 """How far an AVIF may be below its target: the two metrics differ less in AVIFs, and another trial takes longest."""
 
-DRAFTS = Precision(3.0, 3.0, max_trials=3)
+DRAFTS = Precision(3.0, 3.0, max_trials=2)
 """For drafts: from so near the curve leads to the goal."""
 AFTER_DRAFTS = Precision(AVIF_BELOW, 5.0, max_trials=3)
 """For the first step if drafts have told its quality: a drawing may lose less than they say, a photograph hardly. Five
