@@ -250,9 +250,8 @@ def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: SizedCurv
     guess = _clamp(_expected_quality(goal, curve, nearest, *(opposite or others)[:1]), target)
     tried = [trial.quality for trial in trials]
     if guess in tried and opposite:  # halfway to the nearest on the other side
-        guess = round(
-            (nearest.quality + min((o.quality for o in opposite), key=lambda q: abs(q - nearest.quality))) / 2
-        )
+        other = min(opposite, key=lambda trial: abs(trial.quality - nearest.quality))
+        guess = round((nearest.quality + other.quality) / 2)
     elif guess in tried:
         guess = _clamp(nearest.quality + (1 if nearest.log_loss > goal else -1), target)
     return guess if guess not in tried else None
