@@ -19,10 +19,11 @@ WIDTHS = (640, 1280, 1920)
 
 def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Return the score of each rendition, and the CPU of the shipped renditions.toml with and without a target."""
+    pictures = judged_pictures()
     say("  CPU")  # before the first score: what scores allocate makes the memory of later pictures dearer
-    cpu = [{"picture": picture.path.name, **_cpu(picture, rounds)} for picture in judged_pictures()]
+    cpu = [{"picture": picture.path.name, **_cpu(picture, rounds)} for picture in pictures]
     renditions = []
-    for picture in judged_pictures():
+    for picture in pictures:
         if not picture.steps(WIDTHS):
             continue
         say(f"  quality = high of {picture.path.name}")

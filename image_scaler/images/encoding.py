@@ -96,14 +96,13 @@ class Encoder:
         self.sample = _sample(frames) if spec.goal_for(format) else frames[0]
         """What is scored: of an animation, three of its frames next to each other."""
         self._image = _join_frames(frames, delays, loop)
+        effort = spec.effort_for(format, _pixels(self._image), is_animated=self.is_animated)
         if self.is_animated:  # also for the sample, which is smaller
-            effort = spec.effort_for(format, _pixels(self._image), is_animated=True)
             self._spec = msgspec.structs.replace(spec, effort=effort)
         self._keep = _add_credits(self._image, spec, credits)
         self._save = SAVERS[format]
-        effort = min(max(_DRAFTS), spec.effort_for(format, _pixels(self._image)))
         may_draft = format is Format.AVIF and not self.is_animated and not spec.lossless
-        self._draft = _DRAFTS.get(effort) if may_draft else None
+        self._draft = _DRAFTS.get(min(effort, max(_DRAFTS))) if may_draft else None
 
     def keep_more_colour(self) -> Chosen | None:
         """Encode colours with more detail from now on; return how, or None: the format or the spec has no other way.

@@ -204,7 +204,8 @@ def search(
     a logarithm.
     """
     trials: list[Trial] = []
-    quality: int | None = _clamp(curve.quality(_log_loss(target.target + AIM) - offset), target)
+    goal = _log_loss(target.target + AIM)
+    quality: int | None = _clamp(curve.quality(goal - offset), target)
     is_searched = False
     while quality is not None and has_time():
         body = encode(quality)
@@ -216,13 +217,12 @@ def search(
         ):
             is_searched = True
             break
-        quality = _next_quality(trials, target, curve)
+        quality = _next_quality(trials, goal, target, curve)
         is_searched = quality is None
     if not trials:
         quality = quality or target.min
         return SearchResult(quality, encode(quality), None, 0, 0, is_searched=False, offset=offset)
     best = _best(trials, target.target - precision.below)
-    goal = _log_loss(target.target + AIM)
     (nearest, *_), opposite = _rank(trials, goal)
     found = goal - curve.log_loss(_expected_quality(goal, curve, nearest, *opposite[:1]))
     highest = max(trial.quality for trial in trials)
@@ -243,9 +243,8 @@ def _best(trials: Sequence[Trial], enough: float) -> Trial:
     return max(trials, key=lambda trial: effective_score(trial.score))
 
 
-def _next_quality(trials: Sequence[Trial], target: QualityGoal, curve: SizedCurve) -> int | None:
-    """Return the most promising quality that was not tried; None if there is none."""
-    goal = _log_loss(target.target + AIM)
+def _next_quality(trials: Sequence[Trial], goal: float, target: QualityGoal, curve: SizedCurve) -> int | None:
+    """Return the most promising quality for a loss of `goal` that was not tried; None if there is none."""
     (nearest, *others), opposite = _rank(trials, goal)
     guess = _clamp(_expected_quality(goal, curve, nearest, *(opposite or others)[:1]), target)
     tried = [trial.quality for trial in trials]

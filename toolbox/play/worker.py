@@ -82,9 +82,9 @@ class Work:
         yield Header(format=image.format, width=width, height=height, etag=etag)
         targets = self._recipe.plan_for(self._request.key).renditions
         wanted = [target for target in targets if column_id(target.spec) in self._request.columns]
+        frames = max((_frames(image, target) for target in targets), default=0)
         start = time.process_time()
         rendering = image.render(targets, self._focal_point) if wanted else None
-        frames = max((target.spec.frames_in(target.format, image.size, image.frames) for target in targets), default=0)
         yield Decoded(milliseconds=_since(start), function_ms=decoding_ms(image.format, width * height * frames))
         is_first = self._request.is_first
         for chosen in _turns(sorted(wanted, key=lambda target: _area(image, target))):
@@ -187,6 +187,10 @@ def _turns(targets: Sequence[RenditionTarget]) -> Iterator[list[RenditionTarget]
 def _area(image: SourceImage, target: RenditionTarget) -> int:
     size = target.lay_out(image.size).output
     return size.width * size.height
+
+
+def _frames(image: SourceImage, target: RenditionTarget) -> int:
+    return target.spec.frames_in(target.format, target.lay_out(image.size).output, image.frames)
 
 
 def _placeholders(rendering: Rendering) -> Message:
